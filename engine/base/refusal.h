@@ -24,6 +24,7 @@ enum cm_refusal_kind {
 };
 
 /* X(SYMBOL, code, kind, text) */
+/* clang-format off */
 #define CM_REFUSAL_MAP(X)                                                                                             \
     /* the request itself */                                                                                          \
     X(REQUEST_FIELD_MISSING, "request.field-missing", PERMANENT, "a field that this operation needs is absent")       \
@@ -158,6 +159,8 @@ enum cm_refusal_kind {
     X(ENGINE_SIGNER_FAILED, "engine.signer-failed", RETRYABLE, "the signature could not be made")                     \
     X(ENGINE_INTERNAL, "engine.internal", RETRYABLE, "the engine failed")
 
+/* clang-format on */
+
 enum cm_refusal_code {
     CM_REFUSAL_NONE,
 #define X(symbol, code, kind, text) CM_REFUSAL_##symbol,
@@ -167,7 +170,7 @@ enum cm_refusal_code {
 };
 
 #define CM_REFUSAL_MESSAGE_SIZE 256
-#define CM_REFUSAL_NO_OFFSET SIZE_MAX
+#define CM_REFUSAL_NO_OFFSET    SIZE_MAX
 
 struct cm_refusal {
     enum cm_refusal_code code; /* CM_REFUSAL_NONE: not refused */
