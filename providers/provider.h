@@ -1,0 +1,177 @@
+/*
+ * Provider: where keys live, and how batches of messages get signed with them.
+ *
+ * The engine opens a provider instance from settings, opens keys in it by reference, and submits
+ * batches of messages (to-be-signed bytes; the provider hashes where its mechanism wants a digest,
+ * because Ed25519 signs messages). Everything is asynchronous; everything calls back on the loop,
+ * on a later turn, exactly once.
+ *
+ *     cm_provider_open(&cm_provider_openssl, loop, &settings, &provider, &err);
+ *     cm_provider_open_key(provider, "file:keys/issuing.pem", CM_SIGALG_UNKNOWN, on_key, self);
+ *     ...
+ *     batch->key = key; batch->items = items; batch->items_count = 256;
+ *     status = cm_provider_sign(provider, batch, &err);   (on OK, batch->done comes later)
+ *
+ * Nothing in this contract assumes that caller and provider share memory: a batch can be copied to
+ * another process and its results copied back (providers/host/), and callers do not notice.
+ *
+ * Backends: openssl/ (software keys, any OpenSSL 3 provider), fake/ (tests: scripted faults). A
+ * backend that blocks implements struct cm_blocking_ops and is made asynchronous by blocking.h.
+ * One conformance suite (tests/conformance/provider_test.c) runs against each.
+ */
+#ifndef CM_PROVIDERS_PROVIDER_H
+#define CM_PROVIDERS_PROVIDER_H
+
+#include "engine/base/bytes.h"
+#include "engine/base/loop.h"
+#include "engine/base/status.h"
+#include "engine/x509/algorithm.h"
+
+struct cm_provider;
+struct cm_provider_ops;
+
+/* What an instance is opened with. Plain data, copied by open. */
+struct cm_provider_settings {
+    const char *name;           /* of the instance, for messages */
+    const char *folder;         /* relative key references start here; may be NULL */
+    const char *passphrase_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
+    uint32_t workers_count;     /* threads or sessions; 0: as many as processors */
+};
+
+/* What an instance can take. Plain data, so that the batcher can be tested with invented numbers. */
+struct cm_provider_caps {
+    uint32_t batch_items_max;   /* items in one batch */
+    uint32_t batches_in_flight; /* more than these are BUSY */
+    bool blocks;                /* each signature occupies a worker until it is done */
+};
+
+/* An open key. Made by open_key, owned by the caller until close_key; immutable meanwhile. */
+struct cm_key {
+    struct cm_provider *provider;
+    enum cm_key_type type;
+    uint32_t bits;               /* of an RSA modulus; else of the curve */
+    enum cm_sigalg alg;          /* the one algorithm that this handle signs with */
+    uint32_t signature_size_max; /* bytes; space that every item must offer */
+    struct cm_bytes spki;        /* SubjectPublicKeyInfo, DER; lives as long as the key */
+    void *backend;               /* the backend's */
+};
+
+/* One message to sign. Lives in an array owned by the caller. */
+struct cm_sign_item {
+    struct cm_bytes message;  /* borrowed until the batch is done */
+    uint8_t *signature;       /* borrowed until the batch is done; DER Ecdsa-Sig-Value for ECDSA */
+    uint32_t signature_space; /* bytes available at signature; at least signature_size_max */
+    uint32_t signature_size;  /* bytes; written by the provider */
+    cm_status status;         /* written by the provider, once */
+};
+
+struct cm_sign_batch {
+    struct cm_key *key;         /* outlives the batch */
+    struct cm_sign_item *items; /* borrowed until done */
+    uint32_t items_count;       /* 1 .. caps.batch_items_max */
+    uint64_t
+        deadline_ns; /* cm_clock_monotonic_ns(); items not begun by then are EXPIRED; 0: none */
+    void (*done)(struct cm_sign_batch *batch, void *arg);
+    void *done_arg;
+    /* The provider's while submitted: */
+    void *backend;
+    struct cm_task task;
+    bool cancelled;
+};
+
+/* key is NULL unless status is OK. err is borrowed for the call. */
+typedef void cm_key_opened_fn(cm_status status, struct cm_key *key, const struct cm_error *err,
+                              void *arg);
+
+/*
+ * The front functions check arguments once and call the backend.
+ *
+ * cm_provider_open
+ * Does:       makes an instance and starts its workers; may block briefly, at start-up.
+ * Owns:       *ret_provider is the caller's, until cm_provider_close.
+ * Thread:     the loop's.
+ * Fails with: UNSUPPORTED (not built in), DENIED (passphrase missing or wrong), UNAVAILABLE,
+ *             NO_MEMORY; half-built state is cleaned up inside.
+ */
+CM_MUST_USE cm_status cm_provider_open(const struct cm_provider_ops *ops, struct cm_loop *loop,
+                                       const struct cm_provider_settings *settings,
+                                       struct cm_provider **ret_provider, struct cm_error *err);
+
+struct cm_provider_caps cm_provider_caps(const struct cm_provider *provider);
+const char *cm_provider_name(const struct cm_provider *provider);
+
+/*
+ * Does:       finds the key that the reference names, reads its public key, and proves it: signs a
+ *             test message and verifies it. alg CM_SIGALG_UNKNOWN takes the key type's default.
+ * Thread:     the loop's.
+ * Calls back: opened, once, on the loop, never inside this call.
+ *             Statuses: NO_KEY, DENIED, MISMATCH (alg does not fit), UNSUPPORTED, CORRUPT (the proof
+ *             failed), UNAVAILABLE.
+ */
+void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg);
+void cm_provider_close_key(struct cm_key *key);
+
+/*
+ * Signs every item of the batch, in any order.
+ *
+ * Owns:       on OK the batch, its items and their buffers belong to the provider until done; on any
+ *             other status nothing was taken and nothing will be called.
+ * Thread:     the loop's.
+ * Calls back: batch->done exactly once, on the loop, never before this returns.
+ * Fails with: BUSY (try again after the next done), CLOSING (draining).
+ *             Outcomes of items are in item->status: OK; EXPIRED, CANCELLED (not begun);
+ *             THROTTLED, UNAVAILABLE, TOKEN_REMOVED (not signed, may be tried again);
+ *             UNCERTAIN (may have been signed, answer lost: never retried blindly); CORRUPT.
+ */
+CM_MUST_USE cm_status cm_provider_sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                                       struct cm_error *err);
+
+/* A wish. done still comes once; items end CANCELLED or with their true result. Loop's thread. */
+void cm_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch);
+
+/*
+ * Does:       takes nothing new (sign answers CLOSING) and calls drained once the last done has come.
+ * Calls back: drained, once, on the loop, never inside this call.
+ */
+void cm_provider_drain(struct cm_provider *provider, void (*drained)(void *arg), void *arg);
+
+/* After drained, with every key closed. Takes NULL. */
+void cm_provider_close(struct cm_provider *provider);
+
+/* ------------------------------------------------------------------ for backends -- */
+
+/* The embedded head of every instance. */
+struct cm_provider {
+    const struct cm_provider_ops *ops;
+    struct cm_loop *loop;
+    struct cm_provider_caps caps;
+    const char *name; /* owned by the front */
+    uint32_t batches_in_flight;
+    bool draining;
+    void (*drained)(void *arg);
+    void *drained_arg;
+    struct cm_task drained_task;
+};
+
+/* The front keeps counts, BUSY, CLOSING and drain; a backend does only its own part. */
+struct cm_provider_ops {
+    const char *name; /* "openssl" */
+    /* life */
+    cm_status (*open)(struct cm_loop *loop, const struct cm_provider_settings *settings,
+                      struct cm_provider **ret_provider, struct cm_error *err);
+    void (*close)(struct cm_provider *provider);
+    /* keys */
+    void (*open_key)(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                     cm_key_opened_fn *opened, void *arg);
+    void (*close_key)(struct cm_key *key);
+    /* signing: when all items have their status, the backend calls cm_provider_batch_done */
+    cm_status (*sign)(struct cm_provider *provider, struct cm_sign_batch *batch,
+                      struct cm_error *err);
+    void (*cancel)(struct cm_provider *provider, struct cm_sign_batch *batch);
+};
+
+/* Posts batch->done to the loop. Any thread; once a batch. */
+void cm_provider_batch_done(struct cm_provider *provider, struct cm_sign_batch *batch);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * Queue: where requests come from and answers go.
+ *
+ * A queue hands out *entries* on lease: an entry stays the engine's until it is answered or given
+ * back, and comes again (to this engine or another) when the engine dies. So delivery is at least
+ * once, and the store, not the queue, makes it exactly once.
+ *
+ *     cm_queue_open(&cm_queue_redis, loop, &settings, on_entries, self, &queue, &err);
+ *     cm_queue_want(queue, 512);                     room for 512 more entries
+ *     ... on_entries(entries, 256, self) ...         they are ours now
+ *     cm_queue_answer(queue, answers, 256, on_answered, self);
+ *
+ * Work is pulled at the engine's pace: entries arrive only against the credit that cm_queue_want
+ * gave. An answer is made durable as the backend understands it (result stream, file) *before* the
+ * entry is acknowledged; if acknowledging fails, the entry comes again and is answered the same.
+ *
+ * Backends: redis/ (streams with a consumer group), spool/ (folders of files), memory/ (tests,
+ * benchmarks). One conformance suite (tests/conformance/queue_test.c) runs against each.
+ *
+ * Everything runs on the loop's thread and calls back there, never inside the call that caused it.
+ */
+#ifndef CM_QUEUE_QUEUE_H
+#define CM_QUEUE_QUEUE_H
+
+#include "engine/base/bytes.h"
+#include "engine/base/loop.h"
+#include "engine/base/refusal.h"
+#include "engine/base/status.h"
+
+/* X(SYMBOL, name) - the fields of wire format version 1 (docs/reference/wire.md) */
+#define CM_FIELD_MAP(X)                                                                            \
+    X(OP, "op")                                                                                    \
+    X(ID, "id")                                                                                    \
+    X(REQUESTER, "requester")                                                                      \
+    X(DEVICE, "device")                                                                            \
+    X(CSR, "csr")                                                                                  \
+    X(PROFILE, "profile")                                                                          \
+    X(SERIAL, "serial")                                                                            \
+    X(REASON, "reason")                                                                            \
+    X(TIME, "time")                                                                                \
+    X(AUTH, "auth")                                                                                \
+    X(PRIORITY, "priority")
+
+enum cm_field {
+#define X(symbol, name) CM_FIELD_##symbol,
+    CM_FIELD_MAP(X)
+#undef X
+        CM_FIELD_COUNT
+};
+
+const char *cm_field_name(enum cm_field field);
+
+/* The field with this name; CM_FIELD_COUNT when version 1 has none. */
+enum cm_field cm_field_find(struct cm_bytes name);
+
+/* Entries larger than this are answered request.too-large without their content. Bytes. */
+#define CM_ENTRY_SIZE_MAX 65536
+
+/*
+ * One request as it came. Life: made by the queue, the engine's from on_entries on, back to the
+ * queue with cm_queue_answer or cm_queue_give_back, each entry once. Never touch it afterwards.
+ */
+struct cm_entry {
+    struct cm_bytes
+        fields[CM_FIELD_COUNT]; /* data NULL: absent; valid while the engine has the entry */
+    struct cm_refusal
+        refusal; /* the queue's own verdict: unknown or duplicate field, too large, undeliverable */
+    const char
+        *group; /* NULL, or the group that an unknown device is registered in (issue --enroll) */
+    uint32_t deliveries_count; /* 1: for the first time */
+    uint64_t arrived_ns;       /* cm_clock_monotonic_ns() when it came */
+    void *backend;             /* the queue's */
+};
+
+enum cm_answer_status {
+    CM_ANSWER_ISSUED,  /* certificate */
+    CM_ANSWER_DONE,    /* an operation without a certificate */
+    CM_ANSWER_REFUSED, /* code, message */
+    CM_ANSWER_FAILED   /* code, message; our side's fault */
+};
+
+const char *cm_answer_status_name(enum cm_answer_status status); /* "issued" */
+
+/* What an entry came to. Spans are borrowed until the answer has been taken (answered()). */
+struct cm_answer {
+    struct cm_entry *entry; /* goes back to the queue */
+    enum cm_answer_status status;
+    struct cm_bytes id, requester, device; /* as in the request; empty where unreadable */
+    enum cm_refusal_code code;             /* REFUSED, FAILED */
+    const char *message;                   /* REFUSED, FAILED; one line */
+    struct cm_bytes certificate;           /* ISSUED: DER */
+    struct cm_bytes serial;                /* ISSUED: octets, big-endian */
+    const char *issuer;                    /* ISSUED: authority generation name, e.g. "issuing/1" */
+    struct cm_bytes chain;                 /* ISSUED: PEM of the issuer and above; may be empty */
+    int64_t not_after;                     /* ISSUED: Unix seconds */
+};
+
+struct cm_queue;
+
+/* count entries are the engine's now. entries is borrowed for the call. */
+typedef void cm_entries_fn(struct cm_entry **entries, uint32_t count, void *arg);
+
+/* What a queue tells of its health; the engine shows it and goes on. */
+enum cm_queue_event {
+    CM_QUEUE_UP,    /* connected, group there */
+    CM_QUEUE_DOWN,  /* not reachable; retrying with backoff */
+    CM_QUEUE_RESET, /* the stream or its group had vanished and was made again */
+    CM_QUEUE_LOST,  /* entries were deleted while on lease: their requesters must send them again */
+    CM_QUEUE_EXHAUSTED /* finite queues: nothing will come any more (files read to the end) */
+};
+
+typedef void cm_queue_event_fn(enum cm_queue_event event, const char *text, void *arg);
+
+/* What a queue is opened with; each backend reads its own part. Plain data, copied by open. */
+struct cm_queue_settings {
+    /* redis */
+    const char *url;      /* "unix:///run/redis.sock", "redis://[user:password@]host[:port][/db]" */
+    const char *prefix;   /* of every key: "certmill" */
+    const char *consumer; /* name of this engine in the group; unique among engines */
+    const char *password_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
+    uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
+    uint32_t deliveries_max;  /* more are answered request.undeliverable and set aside */
+    uint32_t results_max;     /* XADD MAXLEN ~ of each result stream; 0: never trimmed */
+    /* spool */
+    const char *folder;       /* holds incoming/, answered/, refused/ */
+    const char *input;        /* one-shot instead: a folder, a file, or "-" */
+    const char *output;       /* one-shot: the folder of the answers */
+    const char *requester;    /* under whose name files are submitted */
+    const char *device_from;  /* "file-name", "cn" or "serial-number" */
+    const char *enroll_group; /* NULL: unknown devices are refused */
+};
+
+/*
+ * Does:       makes the instance and starts connecting or scanning; entries come after want.
+ * Owns:       *ret_queue is the caller's, until cm_queue_close.
+ * Fails with: INVALID settings are the settings reader's to find; here: IO (folder missing),
+ *             UNSUPPORTED (not built in), DENIED (password reference unreadable), NO_MEMORY.
+ *             An unreachable server is no failure: see CM_QUEUE_DOWN.
+ */
+struct cm_queue_ops;
+CM_MUST_USE cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_loop *loop,
+                                    const struct cm_queue_settings *settings,
+                                    cm_entries_fn *on_entries, cm_queue_event_fn *on_event,
+                                    void *arg, struct cm_queue **ret_queue, struct cm_error *err);
+
+/* Adds count entries to the credit. Entries given out use it up. */
+void cm_queue_want(struct cm_queue *queue, uint32_t count);
+
+/*
+ * Does:       writes count answers, then acknowledges their entries.
+ * Owns:       answers and what they point at are borrowed until answered is called; the entries go
+ *             back to the queue at once.
+ * Calls back: answered once, never inside this call. OK: written (and acknowledged, or the entry
+ *             will come again and be answered the same). UNAVAILABLE: not (all) written; the queue
+ *             has given the entries up; they come again after their lease.
+ */
+typedef void cm_answered_fn(cm_status status, void *arg);
+void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
+                     cm_answered_fn *answered, void *arg);
+
+/* Gives entries back unanswered: they come again, to anyone, without delay. */
+void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
+
+/*
+ * Publishes the chain of an issuer generation where requesters look for it (redis: the string key
+ * certmill:ca:<issuer>). Remembered and repeated after a reconnect. Spans are copied.
+ */
+void cm_queue_publish_chain(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
+
+/*
+ * Stops: unanswered entries come again elsewhere. Answers that were not answered yet are called back
+ * with UNAVAILABLE before this returns. Takes NULL.
+ */
+void cm_queue_close(struct cm_queue *queue);
+
+/* ------------------------------------------------------------------ for backends -- */
+
+/* The embedded head of every instance. */
+struct cm_queue {
+    const struct cm_queue_ops *ops;
+    struct cm_loop *loop;
+    cm_entries_fn *on_entries;
+    cm_queue_event_fn *on_event;
+    void *arg;
+    uint32_t credit; /* entries still wanted */
+};
+
+struct cm_queue_ops {
+    const char *name; /* "redis" */
+    cm_status (*open)(struct cm_loop *loop, const struct cm_queue_settings *settings,
+                      struct cm_queue **ret_queue, struct cm_error *err);
+    void (*start)(struct cm_queue *queue);  /* head is filled; begin */
+    void (*wanted)(struct cm_queue *queue); /* credit has grown */
+    void (*answer)(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
+                   cm_answered_fn *answered, void *arg);
+    void (*give_back)(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
+    void (*publish_chain)(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
+    void (*close)(struct cm_queue *queue);
+};
+
+#endif
