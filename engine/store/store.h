@@ -1,0 +1,419 @@
+/*
+ * Store: the truth. What was asked, decided, promised, signed, and by whom.
+ *
+ * The store has two faces. *Operations* change it: they are submitted from the loop, carried out on
+ * the store's own thread, many in one transaction (group commit), and call back on the loop when
+ * they are durable. *Readers* look things up from worker threads, each with a snapshot of its own.
+ *
+ *     cm_store_open(&cm_store_sqlite, loop, &settings, &store, &err);
+ *     cm_store_submit(store, &batch->intent_op);          1. the intent is durable in intent_op.done
+ *     ... sign, check ...
+ *     cm_store_submit(store, &batch->record_op);          2. the certificates are, in record_op.done
+ *
+ * Identity of things: a certificate's number is the first 8 octets of its serial, big-endian: the
+ * Unix milliseconds of issuance times 2^20 plus a counter, so that rows are born in the order of
+ * their keys and one index serves serial, time and row. A request is known by the first 16 octets
+ * of SHA-256(requester NUL id).
+ *
+ * One process writes a store at a time (a lock file says which); others may open it for reading.
+ *
+ * Backends: sqlite/. One conformance suite (tests/conformance/store_test.c) runs against each.
+ */
+#ifndef CM_ENGINE_STORE_STORE_H
+#define CM_ENGINE_STORE_STORE_H
+
+#include "engine/base/arena.h"
+#include "engine/base/bytes.h"
+#include "engine/base/loop.h"
+#include "engine/base/refusal.h"
+#include "engine/base/status.h"
+
+struct cm_store;
+struct cm_store_reader;
+struct cm_store_ops;
+
+#define CM_SERIAL_SIZE 20
+#define CM_HASH_SIZE   32
+
+/* The number of a certificate: the first 8 octets of its serial. Positive, strictly growing. */
+typedef int64_t cm_certificate_number;
+
+struct cm_serial {
+    uint8_t octets[CM_SERIAL_SIZE]; /* 8 of number, 12 random */
+};
+
+cm_certificate_number cm_serial_number(const struct cm_serial *serial);
+
+/* SHA-256(requester NUL id), first 16 octets. */
+struct cm_request_key {
+    uint8_t octets[16];
+};
+
+/* SHA-256 over every field that the answer depends on, first 16 octets: same content, same digest. */
+struct cm_request_digest {
+    uint8_t octets[16];
+};
+
+/* -------------------------------------------------------------------- devices -- */
+
+/* X(SYMBOL, name) */
+#define CM_DEVICE_STATE_MAP(X)                                                                     \
+    X(ALLOWED, "allowed")                                                                          \
+    X(QUARANTINED, "quarantined")                                                                  \
+    X(RETIRED, "retired")
+
+enum cm_device_state {
+#define X(symbol, name) CM_DEVICE_##symbol,
+    CM_DEVICE_STATE_MAP(X)
+#undef X
+        CM_DEVICE_STATE_COUNT
+};
+
+const char *cm_device_state_name(enum cm_device_state state);
+bool cm_device_state_find(const char *name, enum cm_device_state *ret_state);
+
+/* An allow-list record. Spans live in the arena of the call that read it. */
+struct cm_device {
+    int64_t number;        /* 0: not on the list */
+    struct cm_bytes id;    /* 1 to 255 bytes of UTF-8 */
+    struct cm_bytes group; /* name */
+    enum cm_device_state state;
+    struct cm_bytes attributes; /* key NUL value NUL, repeated; sorted by key; may be empty */
+};
+
+/* The value of an attribute; data NULL when there is none. */
+struct cm_bytes cm_device_attribute(struct cm_bytes attributes, struct cm_bytes key);
+
+/* ---------------------------------------------------------------- authorities -- */
+
+enum cm_generation_state {
+    CM_GENERATION_PENDING,
+    CM_GENERATION_ACTIVE,
+    CM_GENERATION_RETIRING,
+    CM_GENERATION_RETIRED,
+    CM_GENERATION_COMPROMISED
+};
+
+const char *cm_generation_state_name(enum cm_generation_state state);
+
+/* One key of an authority, with its certificate. */
+struct cm_generation {
+    int64_t number;            /* row; what certificates refer to */
+    struct cm_bytes authority; /* "issuing" */
+    int64_t generation;        /* 1, 2, ... within the authority: "issuing/1" */
+    enum cm_generation_state state;
+    struct cm_bytes provider;    /* name of the instance in the settings */
+    struct cm_bytes key;         /* reference within the provider */
+    struct cm_bytes sigalg;      /* name, engine/x509/algorithm.h */
+    struct cm_bytes certificate; /* DER */
+    struct cm_bytes chain;       /* PEM: this certificate and those above it, root left out */
+    int64_t created_ms;
+};
+
+/* ----------------------------------------------------------------- operations -- */
+
+struct cm_store_op;
+typedef void cm_store_done_fn(struct cm_store_op *op);
+
+/* What every change says of itself in the audit log, in the same transaction. */
+struct cm_audit_event {
+    const char *kind;             /* "issue", "device-import", "ca-create", ... */
+    struct cm_bytes actor;        /* who: requester or operator */
+    struct cm_bytes detail;       /* one JSON object, no secrets */
+    uint8_t digest[CM_HASH_SIZE]; /* over what was done, e.g. all certificates of the batch */
+};
+
+/* One promise to sign: exactly these bytes under this serial, for this request. */
+struct cm_intent_item {
+    struct cm_request_key key;
+    struct cm_serial serial;
+    uint8_t tbs_hash[CM_HASH_SIZE]; /* SHA-256 of the TBSCertificate */
+};
+
+struct cm_intent {
+    int64_t number;            /* written by the store: handle for closing */
+    int64_t created_ms;        /* notBefore is made from this, so that it can be composed again */
+    int64_t generation_number; /* issuer */
+    struct cm_intent_item *items;
+    uint32_t items_count;
+};
+
+struct cm_certificate_row {
+    struct cm_serial serial;
+    struct cm_request_key key;
+    struct cm_request_digest digest;
+    int64_t device_number; /* 0: register enroll_device in enroll_group first */
+    struct cm_bytes enroll_device;
+    struct cm_bytes enroll_group;
+    int64_t generation_number;
+    uint64_t key_fingerprint; /* first 8 octets of SHA-256(SubjectPublicKeyInfo), big-endian */
+    int64_t not_after;        /* Unix seconds */
+    struct cm_bytes der;
+};
+
+/* A refusal that is remembered: the same id gets the same answer. */
+struct cm_refusal_row {
+    struct cm_request_key key;
+    struct cm_request_digest digest;
+    enum cm_refusal_code code;
+    const char *message;
+};
+
+/* A serial that was promised and will never be used; status services call it revoked. */
+struct cm_abandoned_row {
+    struct cm_serial serial;
+    int64_t generation_number;
+};
+
+/* Uses of a quota: count is added to the name's total of the period. */
+struct cm_usage_row {
+    struct cm_bytes name; /* "requester:local", "group:default" */
+    int64_t period;       /* days since 1970-01-01 */
+    int64_t count;
+};
+
+struct cm_device_row {
+    struct cm_bytes id, group, attributes;
+    enum cm_device_state state;
+    bool replace; /* true: overwrite a record that is there; false: leave it */
+};
+
+enum cm_store_op_kind {
+    CM_STORE_INTENT,    /* intent */
+    CM_STORE_RECORD,    /* the arrays below, and the audit event */
+    CM_STORE_DEVICES,   /* devices, and the audit event */
+    CM_STORE_GENERATION /* generation, and the audit event */
+};
+
+/*
+ * One change. Lives in what it is about (a batch), borrowed from submit until done; so is all that
+ * it points at. All of an operation takes place, or nothing.
+ */
+struct cm_store_op {
+    struct cm_store_op *next; /* the store's */
+    struct cm_task task;      /* the store's */
+    enum cm_store_op_kind kind;
+    cm_store_done_fn *done; /* on the loop, once, never inside submit */
+    void *arg;
+    cm_status status;    /* written by the store */
+    struct cm_error err; /* filled when status is not OK */
+
+    struct cm_intent *intent;
+
+    struct cm_certificate_row *certificates;
+    uint32_t certificates_count;
+    struct cm_refusal_row *refusals;
+    uint32_t refusals_count;
+    struct cm_abandoned_row *abandoned;
+    uint32_t abandoned_count;
+    struct cm_usage_row *usage;
+    uint32_t usage_count;
+    const int64_t *intents_closed; /* numbers of intents of which nothing is open any more */
+    uint32_t intents_closed_count;
+
+    struct cm_device_row *devices;
+    uint32_t devices_count;
+    uint32_t devices_changed; /* written by the store: new or replaced */
+
+    struct cm_generation *generation; /* number is written by the store */
+
+    const struct cm_audit_event *audit; /* NULL only for CM_STORE_INTENT */
+};
+
+/* ------------------------------------------------------------------ functions -- */
+
+struct cm_store_settings {
+    const char *path;        /* sqlite: the database file */
+    bool create;             /* make it; fails with EXISTS where there is one */
+    bool read_only;          /* only readers; no lock is taken */
+    uint32_t group_rows_max; /* rows in one transaction, softly; 0: the backend's default */
+};
+
+/*
+ * Does:       opens (or makes) the store, checks its format version, takes the writer's lock and
+ *             starts the writer's thread (not when read_only; loop may then be NULL).
+ * Owns:       *ret_store is the caller's, until cm_store_close.
+ * Fails with: NOT_FOUND, EXISTS, BUSY (another process writes; the text names its pid), MISMATCH
+ *             (format version), CORRUPT, IO.
+ */
+CM_MUST_USE cm_status cm_store_open(const struct cm_store_ops *ops, struct cm_loop *loop,
+                                    const struct cm_store_settings *settings,
+                                    struct cm_store **ret_store, struct cm_error *err);
+
+/* Carries out what was submitted, calls back, and closes. Loop's thread. Takes NULL. */
+void cm_store_close(struct cm_store *store);
+
+/*
+ * Does:       queues the operation; it becomes durable together with others.
+ * Thread:     the loop's.
+ * Calls back: op->done once, on the loop, with op->status:
+ *             OK: durable. EXISTS: a request key or serial is there already: nothing was changed.
+ *             IO: disk full or read-only: nothing was changed; later operations may succeed.
+ *             After an error that leaves the disk's state unknown (fsync) the process ends: the
+ *             next start reads what is there.
+ */
+void cm_store_submit(struct cm_store *store, struct cm_store_op *op);
+
+/* The same for programs without a running loop (init, device import): waits. */
+CM_MUST_USE cm_status cm_store_apply(struct cm_store *store, struct cm_store_op *op,
+                                     struct cm_error *err);
+
+/* -------------------------------------------------------------------- readers -- */
+
+/*
+ * A reader belongs to one thread. begin takes a snapshot, end lets it go; keep it no longer than a
+ * batch. Everything read is copied into the arena given.
+ */
+CM_MUST_USE cm_status cm_store_reader_open(struct cm_store *store,
+                                           struct cm_store_reader **ret_reader,
+                                           struct cm_error *err);
+void cm_store_reader_close(struct cm_store_reader *reader);
+CM_MUST_USE cm_status cm_store_reader_begin(struct cm_store_reader *reader, struct cm_error *err);
+void cm_store_reader_end(struct cm_store_reader *reader);
+
+/* What is known of a request. */
+struct cm_recall {
+    bool known;
+    struct cm_request_digest digest;
+    enum cm_refusal_code code;    /* NONE: it was issued */
+    const char *message;          /* of a refusal */
+    cm_certificate_number number; /* of the certificate */
+    struct cm_bytes certificate;  /* DER */
+    int64_t generation_number;
+};
+
+/* Inside begin and end. ret_recall->known is false for a request never answered. */
+CM_MUST_USE cm_status cm_store_recall(struct cm_store_reader *reader,
+                                      const struct cm_request_key *key, struct cm_arena *arena,
+                                      struct cm_recall *ret_recall, struct cm_error *err);
+
+/* Inside begin and end. ret_device->number is 0 for an unknown device. */
+CM_MUST_USE cm_status cm_store_find_device(struct cm_store_reader *reader, struct cm_bytes id,
+                                           struct cm_arena *arena, struct cm_device *ret_device,
+                                           struct cm_error *err);
+
+struct cm_certificate_found {
+    cm_certificate_number number; /* 0: none */
+    int64_t device_number;
+    int64_t generation_number;
+    int64_t not_after;
+    struct cm_bytes der;
+};
+
+CM_MUST_USE cm_status cm_store_find_certificate(struct cm_store_reader *reader,
+                                                cm_certificate_number number,
+                                                struct cm_arena *arena,
+                                                struct cm_certificate_found *ret_found,
+                                                struct cm_error *err);
+
+/* Walks: the callback returns false to stop. Spans are valid during the call only. */
+typedef bool cm_device_walk_fn(const struct cm_device *device, void *arg);
+CM_MUST_USE cm_status cm_store_walk_devices(struct cm_store_reader *reader, struct cm_bytes group,
+                                            cm_device_walk_fn *walk, void *arg,
+                                            struct cm_error *err); /* empty group: all */
+
+/* Every certificate's key, without touching the certificates themselves: rebuilds the clone filter. */
+typedef bool cm_key_walk_fn(uint64_t key_fingerprint, cm_certificate_number number, void *arg);
+CM_MUST_USE cm_status cm_store_walk_keys(struct cm_store_reader *reader, cm_key_walk_fn *walk,
+                                         void *arg, struct cm_error *err);
+
+/* Items of open intents that have neither a certificate nor been abandoned. */
+typedef bool cm_intent_walk_fn(const struct cm_intent *intent, const struct cm_intent_item *item,
+                               void *arg);
+CM_MUST_USE cm_status cm_store_walk_open_intents(struct cm_store_reader *reader,
+                                                 cm_intent_walk_fn *walk, void *arg,
+                                                 struct cm_error *err);
+
+typedef bool cm_generation_walk_fn(const struct cm_generation *generation, void *arg);
+CM_MUST_USE cm_status cm_store_walk_generations(struct cm_store_reader *reader,
+                                                cm_generation_walk_fn *walk, void *arg,
+                                                struct cm_error *err);
+
+typedef bool cm_usage_walk_fn(const struct cm_usage_row *usage, void *arg);
+CM_MUST_USE cm_status cm_store_walk_usage(struct cm_store_reader *reader, int64_t period,
+                                          cm_usage_walk_fn *walk, void *arg, struct cm_error *err);
+
+struct cm_audit_row {
+    int64_t number; /* 1, 2, 3, ... without gaps */
+    int64_t time_ms;
+    const char *kind;
+    struct cm_bytes actor, detail;
+    uint8_t digest[CM_HASH_SIZE];
+    uint8_t previous[CM_HASH_SIZE]; /* hash of the row before; zero bytes for the first */
+    uint8_t hash[CM_HASH_SIZE];     /* SHA-256 over all of the above, see cm_audit_hash */
+};
+
+/*
+ * The chain's hash: SHA-256 over previous (32 octets), number and time_ms (8 octets each,
+ * big-endian), then kind, actor and detail, each preceded by its size in 4 octets big-endian, then
+ * digest (32 octets). Ignores row->hash.
+ */
+void cm_audit_hash(const struct cm_audit_row *row, uint8_t ret_hash[CM_HASH_SIZE]);
+
+typedef bool cm_audit_walk_fn(const struct cm_audit_row *row, void *arg);
+CM_MUST_USE cm_status cm_store_walk_audit(struct cm_store_reader *reader, int64_t from_number,
+                                          cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
+
+struct cm_store_counts {
+    int64_t devices, certificates, refusals, abandoned, open_intents, audit_rows;
+    cm_certificate_number
+        last_number;      /* highest ever used: certificates, abandoned and open intents */
+    int64_t last_time_ms; /* highest wall time ever written: a clock before it is suspect */
+};
+
+CM_MUST_USE cm_status cm_store_count(struct cm_store_reader *reader,
+                                     struct cm_store_counts *ret_counts, struct cm_error *err);
+
+/* ------------------------------------------------------------------ for backends -- */
+
+/* The embedded heads of every instance. */
+struct cm_store {
+    const struct cm_store_ops *ops;
+};
+
+struct cm_store_reader {
+    const struct cm_store_ops *ops;
+};
+
+struct cm_store_ops {
+    const char *name; /* "sqlite" */
+    /* life */
+    cm_status (*open)(struct cm_loop *loop, const struct cm_store_settings *settings,
+                      struct cm_store **ret_store, struct cm_error *err);
+    void (*close)(struct cm_store *store);
+    /* changes */
+    void (*submit)(struct cm_store *store, struct cm_store_op *op);
+    cm_status (*apply)(struct cm_store *store, struct cm_store_op *op, struct cm_error *err);
+    /* readers */
+    cm_status (*reader_open)(struct cm_store *store, struct cm_store_reader **ret_reader,
+                             struct cm_error *err);
+    void (*reader_close)(struct cm_store_reader *reader);
+    cm_status (*reader_begin)(struct cm_store_reader *reader, struct cm_error *err);
+    void (*reader_end)(struct cm_store_reader *reader);
+    cm_status (*recall)(struct cm_store_reader *reader, const struct cm_request_key *key,
+                        struct cm_arena *arena, struct cm_recall *ret_recall, struct cm_error *err);
+    cm_status (*find_device)(struct cm_store_reader *reader, struct cm_bytes id,
+                             struct cm_arena *arena, struct cm_device *ret_device,
+                             struct cm_error *err);
+    cm_status (*find_certificate)(struct cm_store_reader *reader, cm_certificate_number number,
+                                  struct cm_arena *arena, struct cm_certificate_found *ret_found,
+                                  struct cm_error *err);
+    cm_status (*walk_devices)(struct cm_store_reader *reader, struct cm_bytes group,
+                              cm_device_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*walk_keys)(struct cm_store_reader *reader, cm_key_walk_fn *walk, void *arg,
+                           struct cm_error *err);
+    cm_status (*walk_open_intents)(struct cm_store_reader *reader, cm_intent_walk_fn *walk,
+                                   void *arg, struct cm_error *err);
+    cm_status (*walk_generations)(struct cm_store_reader *reader, cm_generation_walk_fn *walk,
+                                  void *arg, struct cm_error *err);
+    cm_status (*walk_usage)(struct cm_store_reader *reader, int64_t period, cm_usage_walk_fn *walk,
+                            void *arg, struct cm_error *err);
+    cm_status (*walk_audit)(struct cm_store_reader *reader, int64_t from_number,
+                            cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*count)(struct cm_store_reader *reader, struct cm_store_counts *ret_counts,
+                       struct cm_error *err);
+};
+
+extern const struct cm_store_ops cm_store_sqlite;
+
+#endif
