@@ -1,0 +1,133 @@
+/*
+ * Settings: one YAML file, read into one immutable struct.
+ *
+ * cm_settings_read checks everything that can be checked without opening keys, queue or store:
+ * unknown keys, types, ranges, names that refer to nothing. The first fault stops it, with file,
+ * line and what was expected:
+ *
+ *     certmill.yaml:12: groups[0].authority: "isuing" is not an authority (there is: issuing)
+ *
+ * Relative paths in the file are relative to the file's folder; in the struct they are absolute or
+ * relative to the working directory, ready for open(). Durations are written "5s", "15m", "24h",
+ * "365d" or "4ms"; here they are numbers with the unit in the name. Reload builds a second struct
+ * and swaps it; nothing here is written after it was made.
+ *
+ * docs/reference/settings.md explains every key; docs and reader share one table.
+ *
+ * Owns: cm_settings owns every string and array it points at. Thread: any, read-only.
+ */
+#ifndef CM_ENGINE_SETTINGS_H
+#define CM_ENGINE_SETTINGS_H
+
+#include "engine/base/status.h"
+#include "engine/x509/profile.h"
+
+enum cm_queue_kind { CM_QUEUE_KIND_SPOOL, CM_QUEUE_KIND_REDIS };
+
+struct cm_settings_spool {
+    const char *folder;      /* holds incoming/, answered/, refused/; default "spool" */
+    const char *requester;   /* default "local" */
+    const char *device_from; /* "file-name" (default), "cn", "serial-number" */
+};
+
+struct cm_settings_redis {
+    const char *url;
+    const char *prefix;      /* default "certmill" */
+    const char *consumer;    /* default: host name and process id */
+    const char *password;    /* secret reference, or NULL */
+    uint32_t lease_ms;       /* default 60 s */
+    uint32_t deliveries_max; /* default 5 */
+    uint32_t results_max;    /* default 0: never trimmed */
+};
+
+struct cm_settings_provider {
+    const char *name;
+    const char *kind;       /* "openssl" */
+    const char *keys;       /* folder that relative key references start in */
+    const char *passphrase; /* secret reference, or NULL */
+    uint32_t workers;       /* 0: as many as processors */
+};
+
+struct cm_settings_authority {
+    const char *name;
+    const char
+        *crl_url; /* http; may hold ${shard} and ${issuer}; NULL: no CRL distribution point */
+    const char *ocsp_url;
+    const char *ca_issuers_url; /* may hold ${issuer} */
+    uint32_t crl_shards;        /* default 1 */
+};
+
+struct cm_settings_group {
+    const char *name;
+    const struct cm_settings_authority *authority;
+    const struct cm_profile *const *profiles; /* allowed; the first is the default */
+    uint32_t profiles_count;
+    uint32_t rate_per_s;    /* requests; 0: no limit */
+    uint32_t burst;         /* requests; default: rate_per_s */
+    uint64_t quota_per_day; /* certificates; 0: no limit */
+    bool reuse_key;         /* a device may be certified again for a key of its own; default true */
+};
+
+struct cm_settings_requester {
+    const char *name;
+    const struct cm_settings_group *const *groups; /* it may ask for; */
+    uint32_t groups_count;                         /* 0 is none: default deny */
+    uint32_t rate_per_s;
+    uint32_t burst;
+    uint64_t quota_per_day;
+    bool remember_refusals; /* the same id gets the same refusal again; default true */
+};
+
+struct cm_settings_engine {
+    uint32_t workers;           /* CPU threads; 0: as many as processors */
+    uint32_t batch_items_max;   /* default 256 */
+    uint32_t batch_age_ms_max;  /* default 4 */
+    uint32_t batches_in_flight; /* default 8 */
+    uint32_t intent_hold_s;     /* an open intent waits so long for its request; default 1 h */
+    uint32_t
+        clock_step_s_max; /* the wall clock may lie so far before the store's last row; default 5 s */
+    uint32_t check_signatures; /* of ECDSA and Ed25519: every n-th is verified before it leaves;
+                                     default 1 (all). RSA: always all */
+};
+
+struct cm_settings {
+    const char *path;   /* of the file */
+    const char *folder; /* it lies in */
+    const char *store_path;
+    enum cm_queue_kind queue_kind;
+    struct cm_settings_spool spool;
+    struct cm_settings_redis redis;
+    const struct cm_settings_provider *providers;
+    uint32_t providers_count;
+    const struct cm_settings_authority *authorities;
+    uint32_t authorities_count;
+    const struct cm_profile *const *profiles; /* built-in ones and those of the file */
+    uint32_t profiles_count;
+    const struct cm_settings_group *groups;
+    uint32_t groups_count;
+    const struct cm_settings_requester *requesters;
+    uint32_t requesters_count;
+    struct cm_settings_engine engine;
+};
+
+/*
+ * Owns:       *ret_settings is the caller's, until cm_settings_free.
+ * Fails with: NOT_FOUND, IO, MALFORMED; err->text begins with "FILE:LINE: ".
+ */
+CM_MUST_USE cm_status cm_settings_read(const char *path, struct cm_settings **ret_settings,
+                                       struct cm_error *err);
+void cm_settings_free(struct cm_settings *settings);
+
+/* NULL when there is none of that name. */
+const struct cm_settings_provider *cm_settings_provider(const struct cm_settings *settings,
+                                                        const char *name);
+const struct cm_settings_authority *cm_settings_authority(const struct cm_settings *settings,
+                                                          const char *name);
+const struct cm_settings_group *cm_settings_group(const struct cm_settings *settings,
+                                                  struct cm_bytes name);
+const struct cm_settings_requester *cm_settings_requester(const struct cm_settings *settings,
+                                                          struct cm_bytes name);
+const struct cm_profile *cm_settings_profile(const struct cm_settings *settings,
+                                             struct cm_bytes name);
+
+#endif
