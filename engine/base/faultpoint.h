@@ -1,0 +1,22 @@
+/*
+ * Fault points: named places between two steps where a test can kill the process.
+ *
+ * CERTMILL_FAULT="name:n:action" makes the n-th passage of the point act: "kill" (SIGKILL to
+ * itself) or "stop" (SIGSTOP). Compiled in with the build option fault_points only; elsewhere the
+ * macro is nothing, and the names are not in the binary (a test looks).
+ *
+ * Points, in the order of a batch: entries-arrived, composed, intent-durable, signed, sealed,
+ * store-commit, recorded, answers-written, answered.
+ */
+#ifndef CM_BASE_FAULTPOINT_H
+#define CM_BASE_FAULTPOINT_H
+
+#ifdef CM_FAULT_POINTS
+/* Any thread. */
+void cm_fault_point(const char *name);
+#    define CM_FAULT_POINT(name) cm_fault_point(name)
+#else
+#    define CM_FAULT_POINT(name) ((void)0)
+#endif
+
+#endif
