@@ -1,0 +1,35 @@
+/*
+ * PEM: from what people send to the DER inside it.
+ *
+ * A request comes as DER or as one PEM block (RFC 7468) labelled CERTIFICATE REQUEST or NEW
+ * CERTIFICATE REQUEST. Accepted around it: white space before and after the block, CRLF line ends,
+ * white space at the end of a line, lines of any length, no final newline. Everything else is
+ * refused: other text, several blocks, headers, other labels, white space inside a line, missing
+ * or wrong padding, padding bits that are not zero. A private key anywhere is refused as such
+ * before anything else is looked at. Any thread.
+ */
+#ifndef CM_X509_PEM_H
+#define CM_X509_PEM_H
+
+#include "engine/base/arena.h"
+#include "engine/base/refusal.h"
+
+#define CM_CSR_SIZE_MAX      16384 /* bytes of DER */
+#define CM_CSR_TEXT_SIZE_MAX 32768 /* bytes of PEM */
+
+/*
+ * DER of a request in either form: the input itself when it is DER, else decoded into the arena.
+ * DER is not looked at beyond its first byte.
+ */
+bool cm_pem_read_csr(struct cm_bytes input, struct cm_arena *arena, struct cm_bytes *ret_der,
+                     struct cm_refusal *refusal);
+
+/*
+ * The next block of concatenated PEM, from its BEGIN line to its END line; *text moves behind it.
+ * Text between blocks is skipped. False when there is none. While more input may follow
+ * (is_complete false), a block whose END line has not arrived is not given yet; at the end it is
+ * given as it stands, for cm_pem_read_csr to refuse.
+ */
+bool cm_pem_next(struct cm_bytes *text, bool is_complete, struct cm_bytes *ret_block);
+
+#endif
