@@ -137,6 +137,8 @@ static bool check_modulus(const struct cm_der *der, size_t offset, struct cm_byt
         return cm_refuse(der->refusal, CM_REFUSAL_KEY_RSA_SIZE, offset,
                          "%u bits, allowed %d to %d in whole octets", key->bits, CM_RSA_BITS_MIN,
                          CM_RSA_BITS_MAX);
+    if (!(key->modulus.data[key->modulus.size - 1] & 1))
+        return cm_refuse(der->refusal, CM_REFUSAL_KEY_RSA_MODULUS_EVEN, offset, NULL);
     return true;
 }
 

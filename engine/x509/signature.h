@@ -1,0 +1,15 @@
+/*
+ * Signatures as octets: the checks that need no key. Internal to engine/x509; any thread.
+ */
+#ifndef CM_X509_SIGNATURE_H
+#define CM_X509_SIGNATURE_H
+
+#include "engine/x509/key.h"
+
+/*
+ * True where the octets have the form of a signature by this key. For ECDSA: strict DER of two
+ * integers, positive, not longer than the order of the curve.
+ */
+bool cm_signature_is_well_formed(const struct cm_public_key *key, struct cm_bytes signature);
+
+#endif
