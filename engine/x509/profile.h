@@ -176,7 +176,7 @@ const struct cm_profile *cm_profile_builtin_at(size_t index);
 /*
  * Does:       checks what can be said of a profile without an issuer: templates parse, OIDs are
  *             OIDs, masks and numbers are in range, CA bits only where ca is set.
- * Fails with: CM_INVALID never; CM_MALFORMED with a text that names the part ("subject[1]: ...").
+ * Fails with: CM_MALFORMED, with a text that names the part ("subject[1]: ...").
  */
 CM_MUST_USE cm_status cm_profile_check(const struct cm_profile *profile, struct cm_error *err);
 

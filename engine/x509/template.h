@@ -21,7 +21,9 @@
 #include "engine/base/arena.h"
 #include "engine/base/refusal.h"
 #include "engine/base/status.h"
+#include "engine/x509/name.h"
 #include "engine/x509/profile.h"
+#include "engine/x509/san.h"
 
 /*
  * One generation of a CA key, as far as certificates speak of it. cm_issuer_from_certificate
@@ -51,18 +53,6 @@ struct cm_attribute {
     struct cm_bytes value; /* UTF-8 */
 };
 
-/* A subject attribute from the CSR, its value converted to UTF-8. */
-struct cm_subject_value {
-    enum cm_subject_field field;
-    struct cm_bytes value;
-};
-
-/* A name from the CSR. Text, but for IP: 4 or 16 octets. */
-struct cm_altname {
-    enum cm_altname_kind kind;
-    struct cm_bytes value;
-};
-
 /* Everything is borrowed for the call. */
 struct cm_template_input {
     struct cm_bytes serial; /* 1 to 20 octets, positive, minimal: as it stands in the INTEGER */
@@ -73,10 +63,9 @@ struct cm_template_input {
     size_t attributes_count;
     struct cm_bytes spki; /* DER, already checked by admission */
     enum cm_key_type key_type;
-    const struct cm_subject_value *csr_subject;
-    size_t csr_subject_count;
-    const struct cm_altname *csr_altnames;
-    size_t csr_altnames_count;
+    const struct cm_name *csr_name; /* subject of the request; may be NULL */
+    const struct cm_san *csr_sans;
+    size_t csr_sans_count;
 };
 
 /* What came out. Spans live in the arena. */

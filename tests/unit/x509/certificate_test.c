@@ -1,0 +1,378 @@
+/*
+ * Every built-in profile with every key type, under a CA of every key type: composed, linted,
+ * signed, and then shown to others: OpenSSL's parser and verifier, GnuTLS, zlint.
+ */
+#include <openssl/asn1.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/x509/authority.h"
+#include "engine/x509/lint.h"
+#include "engine/x509/pem_writer.h"
+#include "tests/support/test_main.h"
+#include "tests/unit/x509/pki.h"
+
+static const struct cm_attribute attributes[] = {
+    { { (const uint8_t *)"hw-type", 7 }, { (const uint8_t *)"1.3.6.1.4.1.55555.1", 19 } },
+    { { (const uint8_t *)"hw-serial", 9 }, { (const uint8_t *)"SN-0001", 7 } },
+    { { (const uint8_t *)"dns", 3 }, { (const uint8_t *)"device-0001.plant.example", 25 } },
+    { { (const uint8_t *)"ip", 2 }, { (const uint8_t *)"10.1.2.3", 8 } },
+    { { (const uint8_t *)"o", 1 }, { (const uint8_t *)"Musterwerke", 11 } },
+};
+
+struct issued {
+    const struct cm_profile *profile;
+    enum cm_key_type type;
+    struct cm_tbs tbs;
+    struct cm_bytes der;
+};
+
+/* Calls for each profile that a CA issues (the root profile signs itself) and each key type. */
+static void for_each_issued(void (*check)(const struct issued *))
+{
+    const struct cm_profile *profile;
+    for (size_t index = 0; (profile = cm_profile_builtin_at(index)) != NULL; index++) {
+        if (strcmp(profile->name, "root-ca") == 0 || strcmp(profile->name, "issuing-ca") == 0)
+            continue;
+        for (unsigned type = 1; type < CM_KEY_TYPE_COUNT; type++) {
+            struct issued issued = { .profile = profile, .type = (enum cm_key_type)type };
+            struct cm_template_input in = pki_input(issued.type);
+            struct cm_refusal refusal = { 0 };
+            in.attributes = attributes;
+            in.attributes_count = sizeof attributes / sizeof attributes[0];
+            if (!pki_compose(profile, &pki.issuer, &in, &issued.tbs, &refusal)
+                || !cm_lint_tbs(pki.composer, issued.tbs.der, profile, &pki.issuer, &refusal))
+                printf("    %s: %s\n", profile->name, refusal.message);
+            CU_ASSERT_EQUAL_FATAL(refusal.code, CM_REFUSAL_NONE);
+            struct cm_bytes signature =
+                pki_sign(&pki.issuing_key, pki.issuer.sigalg, issued.tbs.der);
+            issued.der =
+                cm_certificate_assemble(issued.tbs.der, pki.issuer.sigalg, signature, &pki.arena);
+            check(&issued);
+        }
+    }
+}
+
+static X509 *parse(struct cm_bytes der)
+{
+    const unsigned char *next = der.data;
+    X509 *x509 = d2i_X509(NULL, &next, (long)der.size);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(x509);
+    CU_ASSERT_PTR_EQUAL(next, der.data + der.size);
+    return x509;
+}
+
+static int64_t seconds_of(const ASN1_TIME *time)
+{
+    struct tm tm;
+    CU_ASSERT_EQUAL(ASN1_TIME_to_tm(time, &tm), 1);
+    return timegm(&tm);
+}
+
+static bool is_octets(const ASN1_OCTET_STRING *string, struct cm_bytes bytes)
+{
+    return string
+           && cm_bytes_equal(
+               cm_bytes(ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string)), bytes);
+}
+
+static void check_fields(const struct issued *issued)
+{
+    X509 *x509 = parse(issued->der);
+    X509 *issuer = parse(pki.issuing);
+    struct cm_certificate read;
+    CU_ASSERT_EQUAL_FATAL(cm_certificate_read(issued->der, &read, NULL), CM_OK);
+    CU_ASSERT_EQUAL(X509_get_version(x509), X509_VERSION_3);
+    CU_ASSERT_EQUAL(X509_verify(x509, pki.issuing_key.key), 1);
+    CU_ASSERT_EQUAL(X509_check_issued(issuer, x509), X509_V_OK);
+    CU_ASSERT_EQUAL(X509_NAME_cmp(X509_get_issuer_name(x509), X509_get_subject_name(issuer)), 0);
+    CU_ASSERT_EQUAL(seconds_of(X509_get0_notBefore(x509)), read.not_before_s);
+    CU_ASSERT_EQUAL(seconds_of(X509_get0_notAfter(x509)), read.not_after_s);
+    CU_ASSERT_EQUAL(read.not_before_s, issued->tbs.not_before_s);
+    CU_ASSERT_EQUAL(read.not_after_s, issued->tbs.not_after_s);
+    CU_ASSERT_TRUE(is_octets(X509_get0_subject_key_id(x509), read.ski));
+    CU_ASSERT_TRUE(is_octets(X509_get0_authority_key_id(x509), read.aki));
+    CU_ASSERT_TRUE(cm_bytes_equal(read.aki, pki.issuer.ski));
+    CU_ASSERT_EQUAL(X509_check_ca(x509), read.is_ca ? 1 : 0);
+    CU_ASSERT_EQUAL(read.is_ca, issued->profile->ca);
+    CU_ASSERT_EQUAL(X509_get_pathlen(x509), issued->profile->path_len);
+    CU_ASSERT_EQUAL(read.path_len, issued->profile->path_len);
+    CU_ASSERT_TRUE(is_octets(X509_get0_serialNumber(x509), read.serial));
+    CU_ASSERT_EQUAL(EVP_PKEY_eq(X509_get0_pubkey(x509), pki.keys[issued->type].key), 1);
+    CU_ASSERT_TRUE(cm_bytes_equal(read.tbs, issued->tbs.der));
+    X509_free(x509);
+    X509_free(issuer);
+}
+
+static void test_every_profile_and_key_type_reads_the_same_in_openssl(void)
+{
+    for_each_issued(check_fields);
+}
+
+/* What OpenSSL makes of it again is what we wrote: nothing in it is not DER. */
+static void check_reencoding(const struct issued *issued)
+{
+    X509 *x509 = parse(issued->der);
+    unsigned char *again = NULL;
+    int size = i2d_re_X509_tbs(x509, &again);
+    CU_ASSERT_TRUE(size > 0 && cm_bytes_equal(cm_bytes(again, (size_t)size), issued->tbs.der));
+    OPENSSL_free(again);
+    X509_free(x509);
+}
+
+static void test_openssl_encodes_the_same_bytes_again(void)
+{
+    for_each_issued(check_reencoding);
+}
+
+static void check_purpose(const struct issued *issued)
+{
+    X509 *x509 = parse(issued->der);
+    bool is_client = !strcmp(issued->profile->name, "device-client")
+                     || !strcmp(issued->profile->name, "gateway");
+    bool is_server = !strcmp(issued->profile->name, "device-server")
+                     || !strcmp(issued->profile->name, "gateway");
+    if (is_client || is_server) {
+        CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_CLIENT, 0), is_client);
+        CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_SERVER, 0), is_server);
+    }
+    if (is_server) {
+        CU_ASSERT_EQUAL(X509_check_host(x509, "device-0001.plant.example", 0, 0, NULL), 1);
+        CU_ASSERT_EQUAL(X509_check_host(x509, "device-0002.plant.example", 0, 0, NULL), 0);
+        CU_ASSERT_EQUAL(X509_check_ip_asc(x509, "10.1.2.3", 0), 1);
+    }
+    X509_free(x509);
+}
+
+static void test_certificates_serve_the_purpose_of_their_profile_only(void)
+{
+    for_each_issued(check_purpose);
+}
+
+static const char *write_pem(const char *name, struct cm_bytes der)
+{
+    return pki_write_file(name, cm_pem_write("CERTIFICATE", der, &pki.arena));
+}
+
+static const char *name_file(const struct issued *issued)
+{
+    return cm_arena_printf(&pki.arena, "%s-%s.pem", issued->profile->name,
+                           cm_key_type_name(issued->type));
+}
+
+static void expect_success(const char *command)
+{
+    char output[500];
+    if (pki_run(command, output, sizeof output) != 0) {
+        printf("    %s\n    %s\n", command, output);
+        CU_FAIL("a program that must accept the certificate does not");
+    }
+}
+
+static void check_openssl_verify(const struct issued *issued)
+{
+    const char *root = write_pem("root.pem", pki.root);
+    const char *issuing = write_pem("issuing.pem", pki.issuing);
+    const char *leaf = write_pem(name_file(issued), issued->der);
+    expect_success(cm_arena_printf(
+        &pki.arena, "openssl verify -x509_strict -policy_check -CAfile %s -untrusted %s %s 2>&1",
+        root, issuing, leaf));
+}
+
+static void test_openssl_verify_strict_accepts_every_certificate(void)
+{
+    if (!pki_has_program("openssl")) {
+        cm_test_skip("openssl is not installed");
+        return;
+    }
+    for_each_issued(check_openssl_verify);
+}
+
+static void check_certtool(const struct issued *issued)
+{
+    const char *root = write_pem("root.pem", pki.root);
+    const char *leaf = write_pem(name_file(issued), issued->der);
+    struct cm_bytes first = cm_pem_write("CERTIFICATE", issued->der, &pki.arena);
+    struct cm_bytes second = cm_pem_write("CERTIFICATE", pki.issuing, &pki.arena);
+    const char *chain = pki_write_file(
+        "chain.pem", cm_bytes_str(cm_arena_printf(&pki.arena, "%s%s", (const char *)first.data,
+                                                  (const char *)second.data)));
+    expect_success(cm_arena_printf(&pki.arena, "certtool -i --infile %s 2>&1", leaf));
+    expect_success(cm_arena_printf(
+        &pki.arena, "certtool --verify --load-ca-certificate %s --infile %s 2>&1", root, chain));
+}
+
+static void test_gnutls_accepts_every_certificate(void)
+{
+    if (!pki_has_program("certtool")) {
+        cm_test_skip("certtool is not installed");
+        return;
+    }
+    for_each_issued(check_certtool);
+}
+
+static const char *zlint;
+
+static void check_zlint(const struct issued *issued)
+{
+    static char output[200000];
+    const char *leaf = write_pem(name_file(issued), issued->der);
+    const char *command = cm_arena_printf(
+        &pki.arena, "%s -includeSources=RFC3279,RFC5280,RFC5480,RFC5891,RFC8813,Community %s 2>&1",
+        zlint, leaf);
+    CU_ASSERT_EQUAL(pki_run(command, output, sizeof output), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"pass\""));
+    for (char *at = output; (at = strstr(at, "\"result\":\"")) != NULL; at += 10) {
+        if (strncmp(at + 10, "error", 5) != 0 && strncmp(at + 10, "fatal", 5) != 0)
+            continue;
+        printf("    %s %s: ...%.120s\n", issued->profile->name, cm_key_type_name(issued->type),
+               at - (at - output > 80 ? 80 : at - output));
+        CU_FAIL("zlint finds an error");
+    }
+}
+
+static void test_zlint_finds_no_error_in_any_certificate(void)
+{
+    const char *deps = getenv("CERTMILL_SOURCE_ROOT");
+    const char *unpacked = cm_arena_printf(&pki.arena, "%s/.deps/usr/bin/zlint", deps ? deps : ".");
+    zlint = pki_has_program("zlint") ? "zlint" : pki_has_program(unpacked) ? unpacked : NULL;
+    if (!zlint) {
+        cm_test_skip("zlint is not installed");
+        return;
+    }
+    for_each_issued(check_zlint);
+}
+
+/* The root and the issuing CA by themselves: the other tests trust them. */
+static void test_authority_certificates_are_good_chains(void)
+{
+    X509 *root = parse(pki.root);
+    X509 *issuing = parse(pki.issuing);
+    CU_ASSERT_EQUAL(X509_self_signed(root, 1), 1);
+    CU_ASSERT_EQUAL(X509_get_pathlen(root), -1);
+    CU_ASSERT_EQUAL(X509_get_pathlen(issuing), 1);
+    CU_ASSERT_EQUAL(X509_check_ca(root), 1);
+    CU_ASSERT_EQUAL(X509_get_key_usage(issuing), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+    CU_ASSERT_EQUAL(X509_verify(issuing, pki.root_key.key), 1);
+    X509_free(root);
+    X509_free(issuing);
+}
+
+static void test_an_authority_of_every_key_type_and_algorithm_signs(void)
+{
+    for (unsigned alg = 1; alg < CM_SIGALG_COUNT; alg++) {
+        for (unsigned type = 1; type < CM_KEY_TYPE_COUNT; type++) {
+            if (!cm_sigalg_fits((enum cm_sigalg)alg, (enum cm_key_type)type))
+                continue;
+            struct cm_attribute cn = { cm_bytes_str("cn"), cm_bytes_str("Root") };
+            struct cm_authority_input in = {
+                .profile = cm_profile_builtin("root-ca"),
+                .sigalg = (enum cm_sigalg)alg,
+                .serial = cm_bytes("\x11", 1),
+                .issue_time_s = pki.now_s,
+                .spki = pki.keys[type].spki,
+                .key_type = (enum cm_key_type)type,
+                .attributes = &cn,
+                .attributes_count = 1,
+            };
+            struct cm_tbs tbs;
+            CU_ASSERT_EQUAL_FATAL(cm_authority_compose(pki.composer, &in, &pki.arena, &tbs, NULL),
+                                  CM_OK);
+            struct cm_bytes signature = pki_sign(&pki.keys[type], in.sigalg, tbs.der);
+            X509 *x509 = parse(cm_certificate_assemble(tbs.der, in.sigalg, signature, &pki.arena));
+            CU_ASSERT_EQUAL(X509_self_signed(x509, 1), 1);
+            X509_free(x509);
+        }
+    }
+}
+
+static void test_an_authority_without_a_name_is_refused(void)
+{
+    struct cm_authority_input in = {
+        .profile = cm_profile_builtin("root-ca"),
+        .sigalg = CM_SIGALG_ECDSA_SHA256,
+        .serial = cm_bytes("\x11", 1),
+        .issue_time_s = pki.now_s,
+        .spki = pki.keys[CM_KEY_P256].spki,
+        .key_type = CM_KEY_P256,
+    };
+    struct cm_tbs tbs;
+    struct cm_error err;
+    CU_ASSERT_EQUAL(cm_authority_compose(pki.composer, &in, &pki.arena, &tbs, &err), CM_MALFORMED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "policy.attribute-missing"));
+}
+
+/* Every prefix and every single flipped byte: refused or read, never a crash. */
+static void test_damaged_certificates_are_read_or_refused(void)
+{
+    struct cm_certificate certificate;
+    size_t size = pki.issuing.size;
+    uint8_t *copy = cm_arena_alloc(&pki.arena, size);
+    for (size_t cut = 0; cut < size; cut++) {
+        memcpy(copy, pki.issuing.data, size);
+        CU_ASSERT_EQUAL(cm_certificate_read(cm_bytes(copy, cut), &certificate, NULL), CM_MALFORMED);
+    }
+    for (size_t at = 0; at < size; at++)
+        for (unsigned flip = 1; flip < 256; flip <<= 1) {
+            memcpy(copy, pki.issuing.data, size);
+            copy[at] ^= (uint8_t)flip;
+            (void)!cm_certificate_read(cm_bytes(copy, size), &certificate, NULL);
+        }
+}
+
+static void test_certificates_of_devices_are_no_issuers(void)
+{
+    struct cm_template_input in = pki_input(CM_KEY_P256);
+    struct cm_certificate certificate;
+    struct cm_issuer issuer;
+    struct cm_tbs tbs;
+    struct cm_refusal refusal;
+    struct cm_error err;
+    CU_ASSERT_FATAL(
+        pki_compose(cm_profile_builtin("device-client"), &pki.issuer, &in, &tbs, &refusal));
+    struct cm_bytes der =
+        cm_certificate_assemble(tbs.der, pki.issuer.sigalg, cm_bytes("\x30\x00", 2), &pki.arena);
+    CU_ASSERT_EQUAL_FATAL(cm_certificate_read(der, &certificate, &err), CM_OK);
+    CU_ASSERT_EQUAL(cm_issuer_from_certificate(&certificate, &issuer, &err), CM_MISMATCH);
+}
+
+static void test_pem_is_what_openssl_writes(void)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    X509 *x509 = parse(pki.issuing);
+    char *text;
+    CU_ASSERT_EQUAL(PEM_write_bio_X509(bio, x509), 1);
+    size_t size = (size_t)BIO_get_mem_data(bio, &text);
+    struct cm_bytes ours = cm_pem_write("CERTIFICATE", pki.issuing, &pki.arena);
+    CU_ASSERT_TRUE(cm_bytes_equal(ours, cm_bytes(text, size)));
+    for (size_t length = 0; length < 200; length++) {
+        struct cm_bytes pem = cm_pem_write("X", cm_bytes(pki.issuing.data, length), &pki.arena);
+        CU_ASSERT_EQUAL(strlen((const char *)pem.data), pem.size);
+    }
+    X509_free(x509);
+    BIO_free(bio);
+}
+
+static int set_up(void)
+{
+    const char *type = getenv("CERTMILL_TEST_CA_KEY");
+    return pki_init(type ? cm_key_type_find(type) : CM_KEY_P256);
+}
+
+CM_TEST_SUITE_WITH(certificate, set_up, pki_done,
+                   CM_TEST(test_authority_certificates_are_good_chains),
+                   CM_TEST(test_an_authority_of_every_key_type_and_algorithm_signs),
+                   CM_TEST(test_an_authority_without_a_name_is_refused),
+                   CM_TEST(test_every_profile_and_key_type_reads_the_same_in_openssl),
+                   CM_TEST(test_openssl_encodes_the_same_bytes_again),
+                   CM_TEST(test_certificates_serve_the_purpose_of_their_profile_only),
+                   CM_TEST(test_damaged_certificates_are_read_or_refused),
+                   CM_TEST(test_certificates_of_devices_are_no_issuers),
+                   CM_TEST(test_pem_is_what_openssl_writes),
+                   CM_TEST(test_openssl_verify_strict_accepts_every_certificate),
+                   CM_TEST(test_gnutls_accepts_every_certificate),
+                   CM_TEST(test_zlint_finds_no_error_in_any_certificate));
