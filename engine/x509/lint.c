@@ -82,8 +82,11 @@ static bool rule_VALIDITY_ORDER(const struct lint *l)
 
 static bool rule_VALIDITY_ISSUER(const struct lint *l)
 {
+    bool has_no_expiry = l->profile->validity_s == CM_VALIDITY_NO_EXPIRY
+                         && l->read.not_after.time_s == CM_DER_TIME_MAX_S;
     return l->read.not_before.time_s >= l->issuer->not_before_s
-           && l->read.not_after.time_s <= l->issuer->not_after_s;
+           && l->read.not_before.time_s <= l->issuer->not_after_s
+           && (has_no_expiry || l->read.not_after.time_s <= l->issuer->not_after_s);
 }
 
 static bool rule_VALIDITY_PROFILE(const struct lint *l)

@@ -20,7 +20,7 @@
     X(ISSUER_NAME, "issuer-name", "the issuer is the CA's subject, byte for byte")                              \
     X(TIME_ENCODING, "time-encoding", "UTCTime to the end of 2049, GeneralizedTime from 2050")                  \
     X(VALIDITY_ORDER, "validity-order", "notBefore is not after notAfter")                                      \
-    X(VALIDITY_ISSUER, "validity-issuer", "the validity lies within the issuer's")                              \
+    X(VALIDITY_ISSUER, "validity-issuer", "the validity lies within the issuer's, or has no expiry")            \
     X(VALIDITY_PROFILE, "validity-profile", "the validity is not longer than the profile's")                    \
     X(SUBJECT_SYNTAX, "subject-syntax", "attributes have their string types, sizes and characters")             \
     X(SUBJECT_PROFILE, "subject-profile", "the profile has a rule for every attribute of the subject")          \

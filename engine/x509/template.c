@@ -50,9 +50,11 @@ static bool resolve_validity(struct composition *c)
     c->not_before_s = now_s - profile->backdate_s;
     if (c->not_before_s < issuer->not_before_s)
         c->not_before_s = issuer->not_before_s;
-    /* Subtracting keeps a validity without end from overflowing. */
+    /* Subtracted, because a sum might overflow. */
     c->not_after_s = issuer->not_after_s;
-    if (validity_s - 1 < issuer->not_after_s - c->not_before_s)
+    if (validity_s == CM_VALIDITY_NO_EXPIRY)
+        c->not_after_s = CM_DER_TIME_MAX_S;
+    else if (validity_s - 1 < issuer->not_after_s - c->not_before_s)
         c->not_after_s = c->not_before_s + validity_s - 1;
     return true;
 }

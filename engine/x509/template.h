@@ -112,7 +112,9 @@ const struct cm_issuer *cm_template_issuer(const struct cm_template *template); 
  * Does:       composes the bytes to be signed for one device.
  *
  *             notBefore = issue time - backdate, not before the issuer's; notAfter = notBefore
- *             + validity - 1 s, not after the issuer's. A name is written once, even if the rules
+ *             + validity - 1 s, not after the issuer's. A profile without expiry gets
+ *             99991231235959Z under any issuer: that date says that there is none, and the
+ *             certificate still ends with its issuer's. A name is written once, even if the rules
  *             and the CSR both have it.
  * Owns:       *ret_tbs points into arena.
  * Thread:     any, with a composer of its own.

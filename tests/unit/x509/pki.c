@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine/x509/authority.h"
+#include "engine/x509/lint.h"
 #include "tests/support/test_main.h"
 
 struct pki pki;
@@ -175,6 +176,39 @@ bool pki_compose(const struct cm_profile *profile, const struct cm_issuer *issue
         cm_template_compose(template, pki.composer, in, &pki.arena, ret_tbs, refusal);
     cm_template_free(template);
     return is_composed;
+}
+
+static const struct cm_attribute attributes[] = {
+    { { (const uint8_t *)"hw-type", 7 }, { (const uint8_t *)"1.3.6.1.4.1.55555.1", 19 } },
+    { { (const uint8_t *)"hw-serial", 9 }, { (const uint8_t *)"SN-0001", 7 } },
+    { { (const uint8_t *)"dns", 3 }, { (const uint8_t *)"device-0001.plant.example", 25 } },
+    { { (const uint8_t *)"ip", 2 }, { (const uint8_t *)"10.1.2.3", 8 } },
+    { { (const uint8_t *)"o", 1 }, { (const uint8_t *)"Musterwerke", 11 } },
+};
+
+void pki_for_each_profile(void (*check)(const struct pki_issued *))
+{
+    const struct cm_profile *profile;
+    for (size_t index = 0; (profile = cm_profile_builtin_at(index)) != NULL; index++) {
+        if (strcmp(profile->name, "root-ca") == 0 || strcmp(profile->name, "issuing-ca") == 0)
+            continue;
+        for (unsigned type = 1; type < CM_KEY_TYPE_COUNT; type++) {
+            struct pki_issued issued = { .profile = profile, .type = (enum cm_key_type)type };
+            struct cm_template_input in = pki_input(issued.type);
+            struct cm_refusal refusal = { 0 };
+            in.attributes = attributes;
+            in.attributes_count = sizeof attributes / sizeof attributes[0];
+            if (!pki_compose(profile, &pki.issuer, &in, &issued.tbs, &refusal)
+                || !cm_lint_tbs(pki.composer, issued.tbs.der, profile, &pki.issuer, &refusal))
+                printf("    %s: %s\n", profile->name, refusal.message);
+            MUST(refusal.code == CM_REFUSAL_NONE);
+            struct cm_bytes signature =
+                pki_sign(&pki.issuing_key, pki.issuer.sigalg, issued.tbs.der);
+            issued.der =
+                cm_certificate_assemble(issued.tbs.der, pki.issuer.sigalg, signature, &pki.arena);
+            check(&issued);
+        }
+    }
 }
 
 const char *pki_write_file(const char *name, struct cm_bytes bytes)

@@ -50,6 +50,19 @@ bool pki_compose(const struct cm_profile *profile, const struct cm_issuer *issue
                  const struct cm_template_input *in, struct cm_tbs *ret_tbs,
                  struct cm_refusal *refusal);
 
+struct pki_issued {
+    const struct cm_profile *profile;
+    enum cm_key_type type; /* of the device's key */
+    struct cm_tbs tbs;
+    struct cm_bytes der;
+};
+
+/*
+ * Composes, lints and signs a certificate for each built-in profile that the issuing CA issues, with
+ * each key type, and calls check with it.
+ */
+void pki_for_each_profile(void (*check)(const struct pki_issued *));
+
 /* Writes a file into the scratch folder; its path lives in the arena. */
 const char *pki_write_file(const char *name, struct cm_bytes bytes);
 
