@@ -1,0 +1,176 @@
+#include "engine/base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+/* Room for the longest secret, its newline, and one byte that shows that there is more. */
+enum { BUFFER_SIZE = CM_SECRET_SIZE_MAX + 2 };
+
+/* Takes over the buffer, whatever comes of it. */
+static cm_status accept_buffer(const char *reference, char *buffer, size_t size,
+                               struct cm_secret *ret_secret, struct cm_error *err)
+{
+    const char *complaint = NULL;
+    if (size > 0 && buffer[size - 1] == '\n')
+        size--;
+    if (size == 0)
+        complaint = "is empty";
+    else if (size > CM_SECRET_SIZE_MAX)
+        complaint = "is too long";
+    else if (memchr(buffer, '\0', size))
+        complaint = "contains a NUL byte";
+    if (complaint) {
+        OPENSSL_clear_free(buffer, BUFFER_SIZE);
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret %s %s", reference, complaint);
+    }
+    buffer[size] = '\0';
+    *ret_secret = (struct cm_secret){ .text = buffer, .size = size };
+    return CM_OK;
+}
+
+static cm_status status_of_open(int code)
+{
+    if (code == ENOENT || code == ENOTDIR)
+        return CM_NOT_FOUND;
+    return code == EACCES || code == EPERM ? CM_DENIED : CM_IO;
+}
+
+/* Asked of the open file, so that nothing can be exchanged between the question and the reading. */
+static cm_status check_file(const char *path, int fd, struct cm_error *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "secret file %s", path);
+    if (S_ISDIR(status.st_mode))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret file %s is a folder", path);
+    if (S_ISREG(status.st_mode) && (status.st_mode & S_IRWXO) != 0)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "secret file %s is open to all users; run chmod 600 %s", path, path);
+    return CM_OK;
+}
+
+/* -1 with errno set when reading fails. */
+static ssize_t read_up_to(int fd, char *buffer, size_t space)
+{
+    size_t size = 0;
+    while (size < space) {
+        ssize_t got = read(fd, buffer + size, space - size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0)
+            break;
+        size += (size_t)got;
+    }
+    return (ssize_t)size;
+}
+
+static cm_status read_file(const char *reference, const char *path, struct cm_secret *ret_secret,
+                           struct cm_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return CM_FAIL(err, status_of_open(errno), CM_ORIGIN_OS, errno, "secret file %s", path);
+    cm_status status = check_file(path, fd, err);
+    char *buffer = status == CM_OK ? OPENSSL_malloc(BUFFER_SIZE) : NULL;
+    if (status == CM_OK && !buffer)
+        status = CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a secret");
+    if (status == CM_OK) {
+        ssize_t size = read_up_to(fd, buffer, BUFFER_SIZE);
+        if (size >= 0) {
+            status = accept_buffer(reference, buffer, (size_t)size, ret_secret, err);
+        } else {
+            status = CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "read secret file %s", path);
+            OPENSSL_clear_free(buffer, BUFFER_SIZE);
+        }
+    }
+    close(fd);
+    return status;
+}
+
+static cm_status read_variable(const char *reference, const char *name,
+                               struct cm_secret *ret_secret, struct cm_error *err)
+{
+    const char *value = getenv(name);
+    if (!value)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "environment variable %s of secret %s is not set", name, reference);
+    char *buffer = OPENSSL_malloc(BUFFER_SIZE);
+    if (!buffer)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a secret");
+    size_t size = strnlen(value, BUFFER_SIZE);
+    memcpy(buffer, value, size);
+    return accept_buffer(reference, buffer, size, ret_secret, err);
+}
+
+static cm_status read_credential(const char *reference, const char *name,
+                                 struct cm_secret *ret_secret, struct cm_error *err)
+{
+    char path[PATH_MAX];
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/'))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                       "secret %s: a credential is named without folders", reference);
+    if (!folder)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "secret %s: not started by systemd with credentials "
+                       "(CREDENTIALS_DIRECTORY is not set)",
+                       reference);
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret %s: path too long", reference);
+    return read_file(reference, path, ret_secret, err);
+}
+
+static cm_status read_path(const char *reference, const char *folder, const char *name,
+                           struct cm_secret *ret_secret, struct cm_error *err)
+{
+    char path[PATH_MAX];
+    bool relative = name[0] != '/' && folder;
+    if (name[0] == '\0')
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret %s names no file", reference);
+    int size =
+        snprintf(path, sizeof path, "%s%s%s", relative ? folder : "", relative ? "/" : "", name);
+    if (size >= (int)sizeof path)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret %s: path too long", reference);
+    return read_file(reference, path, ret_secret, err);
+}
+
+static const char *after(const char *reference, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return strncmp(reference, prefix, size) == 0 ? reference + size : NULL;
+}
+
+cm_status cm_secret_read(const char *reference, const char *folder, struct cm_secret *ret_secret,
+                         struct cm_error *err)
+{
+    const char *name;
+    if ((name = after(reference, "file:")) != NULL)
+        return read_path(reference, folder, name, ret_secret, err);
+    if ((name = after(reference, "env:")) != NULL)
+        return read_variable(reference, name, ret_secret, err);
+    if ((name = after(reference, "credential:")) != NULL)
+        return read_credential(reference, name, ret_secret, err);
+    /* Not repeated in the message: it may be the secret itself, written in the wrong place. */
+    return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                   "a secret is named by file:PATH, env:NAME or credential:NAME");
+}
+
+void cm_secret_done(struct cm_secret *secret)
+{
+    if (!secret)
+        return;
+    if (secret->text)
+        OPENSSL_clear_free(secret->text, BUFFER_SIZE);
+    *secret = (struct cm_secret){ 0 };
+}

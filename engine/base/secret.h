@@ -1,0 +1,45 @@
+/*
+ * Secret: a passphrase or password that settings name by reference and never contain.
+ *
+ *     file:PATH         the content of a file that only its owner (and group) can reach
+ *     env:NAME          an environment variable
+ *     credential:NAME   a systemd credential: $CREDENTIALS_DIRECTORY/NAME
+ *
+ * One newline at the end is not part of the secret. The bytes live in a buffer that is wiped when
+ * it is released, and nowhere else; messages name the reference, never the content.
+ *
+ *     struct cm_secret secret;
+ *     if (cm_secret_read(settings->password_ref, folder, &secret, &err) == CM_OK) {
+ *         ...
+ *         cm_secret_done(&secret);
+ *     }
+ */
+#ifndef CM_BASE_SECRET_H
+#define CM_BASE_SECRET_H
+
+#include <stddef.h>
+
+#include "engine/base/status.h"
+
+/* Longest secret that is read; bytes. */
+#define CM_SECRET_SIZE_MAX 4096
+
+struct cm_secret {
+    char *text;  /* owned; size bytes and a NUL behind them */
+    size_t size; /* bytes; at least 1 */
+};
+
+/*
+ * Does:       reads the secret. A relative PATH starts at folder, which may be NULL.
+ * Owns:       ret_secret is the caller's, until cm_secret_done.
+ * Thread:     any; env: as long as nobody changes the environment meanwhile.
+ * Fails with: MALFORMED (no such kind of reference; empty, too long or holding a NUL byte),
+ *             NOT_FOUND, DENIED (others can reach the file, or we cannot), IO, NO_MEMORY.
+ */
+CM_MUST_USE cm_status cm_secret_read(const char *reference, const char *folder,
+                                     struct cm_secret *ret_secret, struct cm_error *err);
+
+/* Wipes and releases. Takes NULL and a zeroed secret. */
+void cm_secret_done(struct cm_secret *secret);
+
+#endif
