@@ -36,6 +36,7 @@ struct cm_provider_settings {
     const char *folder;         /* relative key references start here; may be NULL */
     const char *passphrase_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
     uint32_t workers_count;     /* threads or sessions; 0: as many as processors */
+    const char *options;        /* the backend's own, as its header says; NULL: none */
 };
 
 /* What an instance can take. Plain data, so that the batcher can be tested with invented numbers. */
@@ -106,7 +107,7 @@ const char *cm_provider_name(const struct cm_provider *provider);
  * Thread:     the loop's.
  * Calls back: opened, once, on the loop, never inside this call.
  *             Statuses: NO_KEY, DENIED, MISMATCH (alg does not fit), UNSUPPORTED, CORRUPT (the proof
- *             failed), UNAVAILABLE.
+ *             failed), UNAVAILABLE, CLOSING (draining), NO_MEMORY.
  */
 void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg);
@@ -119,7 +120,8 @@ void cm_provider_close_key(struct cm_key *key);
  *             other status nothing was taken and nothing will be called.
  * Thread:     the loop's.
  * Calls back: batch->done exactly once, on the loop, never before this returns.
- * Fails with: BUSY (try again after the next done), CLOSING (draining).
+ * Fails with: BUSY (try again after the next done), CLOSING (draining), INVALID (items_count or a
+ *             signature_space outside its bounds, or another provider's key).
  *             Outcomes of items are in item->status: OK; EXPIRED, CANCELLED (not begun);
  *             THROTTLED, UNAVAILABLE, TOKEN_REMOVED (not signed, may be tried again);
  *             UNCERTAIN (may have been signed, answer lost: never retried blindly); CORRUPT.
@@ -131,7 +133,8 @@ CM_MUST_USE cm_status cm_provider_sign(struct cm_provider *provider, struct cm_s
 void cm_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch);
 
 /*
- * Does:       takes nothing new (sign answers CLOSING) and calls drained once the last done has come.
+ * Does:       takes nothing new (sign and open_key answer CLOSING) and calls drained once the last
+ *             done and the last opened have come.
  * Calls back: drained, once, on the loop, never inside this call.
  */
 void cm_provider_drain(struct cm_provider *provider, void (*drained)(void *arg), void *arg);
@@ -148,6 +151,8 @@ struct cm_provider {
     struct cm_provider_caps caps;
     const char *name; /* owned by the front */
     uint32_t batches_in_flight;
+    uint32_t openings_in_flight; /* drain waits for these too */
+    uint32_t keys_open;
     bool draining;
     void (*drained)(void *arg);
     void *drained_arg;

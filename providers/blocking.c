@@ -1,0 +1,225 @@
+#include "providers/blocking.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/workers.h"
+
+/* Few enough that the end of a slow batch is shared too, many enough that the counter is cool. */
+enum { ITEMS_AT_A_TIME = 8 };
+
+/* One worker's part in a batch. */
+struct part {
+    struct cm_work work;
+    struct job *job;
+};
+
+/* A batch in flight. */
+struct job {
+    struct cm_blocking *blocking;
+    struct job *next_free;
+    struct cm_sign_batch *batch;
+    struct part *parts;       /* as many as there are workers */
+    uint32_t parts_in_flight; /* the loop's */
+    atomic_uint next_item;    /* the first item that nobody has taken */
+    atomic_bool cancelled;
+};
+
+struct cm_blocking {
+    struct cm_provider *provider;
+    const struct cm_blocking_ops *ops;
+    struct cm_worker_ops worker_ops;
+    struct cm_workers *workers;
+    uint32_t workers_count;
+    struct job *jobs;
+    struct part *parts;
+    struct job *free; /* the loop's */
+};
+
+/* ------------------------------------------------------------------ signing -- */
+
+static void sign_item(struct job *job, void *worker, struct cm_sign_item *item)
+{
+    struct cm_sign_batch *batch = job->batch;
+    item->signature_size = 0;
+    if (atomic_load_explicit(&job->cancelled, memory_order_relaxed))
+        item->status = CM_CANCELLED;
+    else if (batch->deadline_ns != 0 && cm_clock_monotonic_ns() >= batch->deadline_ns)
+        item->status = CM_EXPIRED;
+    else
+        item->status = job->blocking->ops->sign_one(worker, batch->key, item);
+}
+
+static void run_part(struct cm_work *work, void *worker)
+{
+    struct job *job = ((struct part *)work)->job;
+    uint32_t count = job->batch->items_count;
+    for (;;) {
+        uint32_t first = atomic_fetch_add(&job->next_item, ITEMS_AT_A_TIME);
+        if (first >= count)
+            return;
+        uint32_t end = count - first > ITEMS_AT_A_TIME ? first + ITEMS_AT_A_TIME : count;
+        for (uint32_t i = first; i < end; i++)
+            sign_item(job, worker, &job->batch->items[i]);
+    }
+}
+
+static void on_part_done(struct cm_work *work)
+{
+    struct job *job = ((struct part *)work)->job;
+    struct cm_blocking *blocking = job->blocking;
+    if (--job->parts_in_flight > 0)
+        return;
+    struct cm_sign_batch *batch = job->batch;
+    batch->backend = NULL;
+    job->batch = NULL;
+    job->next_free = blocking->free;
+    blocking->free = job;
+    cm_provider_batch_done(blocking->provider, batch);
+}
+
+cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *batch,
+                           struct cm_error *err)
+{
+    struct job *job = blocking->free;
+    if (!job)
+        return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "all places for batches are taken");
+    uint32_t pieces = (batch->items_count + ITEMS_AT_A_TIME - 1) / ITEMS_AT_A_TIME;
+    blocking->free = job->next_free;
+    job->batch = batch;
+    job->parts_in_flight = pieces < blocking->workers_count ? pieces : blocking->workers_count;
+    atomic_store(&job->next_item, 0);
+    atomic_store(&job->cancelled, false);
+    batch->backend = job;
+    for (uint32_t i = 0, parts_count = job->parts_in_flight; i < parts_count; i++)
+        cm_workers_submit(blocking->workers, &job->parts[i].work);
+    return CM_OK;
+}
+
+void cm_blocking_cancel(struct cm_sign_batch *batch)
+{
+    struct job *job = batch->backend;
+    if (job) /* NULL: its done is on the way already */
+        atomic_store_explicit(&job->cancelled, true, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------ keys -- */
+
+struct opening {
+    struct cm_work work;
+    struct cm_blocking *blocking;
+    char *reference;
+    enum cm_sigalg alg;
+    cm_key_opened_fn *opened;
+    void *arg;
+    cm_status status;
+    struct cm_key *key;
+    struct cm_error err;
+};
+
+static void run_opening(struct cm_work *work, void *worker)
+{
+    struct opening *opening = (struct opening *)work;
+    opening->status = opening->blocking->ops->key_open(worker, opening->reference, opening->alg,
+                                                       &opening->key, &opening->err);
+    if (opening->key)
+        opening->key->provider = opening->blocking->provider;
+}
+
+static void on_opening_done(struct cm_work *work)
+{
+    struct opening *opening = (struct opening *)work;
+    opening->opened(opening->status, opening->key, &opening->err, opening->arg);
+    free(opening->reference);
+    free(opening);
+}
+
+void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg)
+{
+    struct opening *opening = calloc(1, sizeof *opening);
+    char *copy = strdup(reference);
+    if (!opening || !copy)
+        abort();
+    *opening = (struct opening){ .work = { .run = run_opening, .done = on_opening_done },
+                                 .blocking = blocking,
+                                 .reference = copy,
+                                 .alg = alg,
+                                 .opened = opened,
+                                 .arg = arg };
+    cm_workers_submit(blocking->workers, &opening->work);
+}
+
+/* ------------------------------------------------------------------ life -- */
+
+static cm_status make_jobs(struct cm_blocking *blocking)
+{
+    uint32_t jobs_count = blocking->provider->caps.batches_in_flight;
+    uint32_t parts_count = blocking->workers_count;
+    blocking->jobs = calloc(jobs_count, sizeof *blocking->jobs);
+    blocking->parts = calloc((size_t)jobs_count * parts_count, sizeof *blocking->parts);
+    if (!blocking->jobs || !blocking->parts)
+        return CM_NO_MEMORY;
+    for (uint32_t i = 0; i < jobs_count; i++) {
+        struct job *job = &blocking->jobs[i];
+        *job = (struct job){ .blocking = blocking,
+                             .next_free = blocking->free,
+                             .parts = blocking->parts + (size_t)i * parts_count };
+        for (uint32_t k = 0; k < parts_count; k++)
+            job->parts[k] =
+                (struct part){ .work = { .run = run_part, .done = on_part_done }, .job = job };
+        blocking->free = job;
+    }
+    return CM_OK;
+}
+
+uint32_t cm_blocking_default_workers(void)
+{
+    cpu_set_t processors;
+    if (sched_getaffinity(0, sizeof processors, &processors) != 0)
+        return 1;
+    int count = CPU_COUNT(&processors);
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
+                          uint32_t workers_count, const struct cm_blocking_ops *ops, void *state,
+                          struct cm_blocking **ret_blocking, struct cm_error *err)
+{
+    assert(provider->caps.batches_in_flight > 0);
+    struct cm_blocking *blocking = calloc(1, sizeof *blocking);
+    if (!blocking)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    blocking->provider = provider;
+    blocking->ops = ops;
+    blocking->workers_count = workers_count;
+    blocking->worker_ops = (struct cm_worker_ops){ .name = ops->name,
+                                                   .open = ops->worker_open,
+                                                   .close = ops->worker_close };
+    cm_status status = make_jobs(blocking);
+    if (status != CM_OK)
+        CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "no memory for batches in flight");
+    else
+        status = cm_workers_new(loop, workers_count, &blocking->worker_ops, state,
+                                &blocking->workers, err);
+    if (status != CM_OK) {
+        cm_blocking_free(blocking);
+        return status;
+    }
+    *ret_blocking = blocking;
+    return CM_OK;
+}
+
+void cm_blocking_free(struct cm_blocking *blocking)
+{
+    if (!blocking)
+        return;
+    cm_workers_free(blocking->workers);
+    free(blocking->parts);
+    free(blocking->jobs);
+    free(blocking);
+}

@@ -1,0 +1,58 @@
+/*
+ * Blocking: makes a backend that can only "sign one, and wait" into an asynchronous provider.
+ *
+ * The adapter has worker threads, each with a context of the backend's. A batch goes to all of
+ * them: each takes a few items at a time until none is left, so a slow batch (RSA-4096) is shared
+ * and a quick one costs little. The deadline and the wish to cancel are looked at before every
+ * item. Keys are opened on a worker too, because that reads files and does arithmetic. The batch is
+ * done, on the loop, when the last worker has left it. There is no lock around sign_one.
+ *
+ *     provider->caps = ...;
+ *     cm_blocking_new(provider, loop, 2, &ops, self, &self->blocking, &err);
+ *     ... ops->sign calls cm_blocking_sign, ops->cancel calls cm_blocking_cancel ...
+ *     cm_blocking_free(self->blocking);
+ */
+#ifndef CM_PROVIDERS_BLOCKING_H
+#define CM_PROVIDERS_BLOCKING_H
+
+#include "providers/provider.h"
+
+struct cm_blocking;
+
+/* What the backend does. All but name run on a worker's thread. */
+struct cm_blocking_ops {
+    const char *name; /* of the threads, at most 10 characters */
+    cm_status (*worker_open)(void *state, uint32_t worker_index, void **ret_worker,
+                             struct cm_error *err);
+    void (*worker_close)(void *worker);
+    cm_status (*key_open)(void *worker, const char *reference, enum cm_sigalg alg,
+                          struct cm_key **ret_key, struct cm_error *err);
+    /* Writes signature and signature_size; the status is the item's. */
+    cm_status (*sign_one)(void *worker, struct cm_key *key, struct cm_sign_item *item);
+};
+
+/*
+ * Does:       starts the workers and waits until each has its context.
+ * Owns:       provider, ops and state are borrowed until cm_blocking_free; provider->caps is set.
+ * Thread:     the loop's.
+ * Fails with: what worker_open failed with, NO_MEMORY.
+ */
+CM_MUST_USE cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
+                                      uint32_t workers_count, const struct cm_blocking_ops *ops,
+                                      void *state, struct cm_blocking **ret_blocking,
+                                      struct cm_error *err);
+
+/* With nothing in flight. Takes NULL. */
+void cm_blocking_free(struct cm_blocking *blocking);
+
+/* These have the contracts of provider.h. */
+void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg);
+CM_MUST_USE cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *batch,
+                                       struct cm_error *err);
+void cm_blocking_cancel(struct cm_sign_batch *batch);
+
+/* The number of processors that this process may use; what workers_count 0 stands for. */
+uint32_t cm_blocking_default_workers(void);
+
+#endif

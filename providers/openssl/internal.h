@@ -1,0 +1,68 @@
+/*
+ * The parts of the OpenSSL provider: loading a private key, knowing what it is, signing with it.
+ *
+ * Everything here runs on a worker's thread. A private key is shared by the workers and only read;
+ * what changes while signing (hash and signature contexts) is prepared once for each worker and
+ * key, because initialising costs about a fifth of a P-256 signature and takes locks of OpenSSL's.
+ */
+#ifndef CM_PROVIDERS_OPENSSL_INTERNAL_H
+#define CM_PROVIDERS_OPENSSL_INTERNAL_H
+
+#include "providers/provider.h"
+
+#include <openssl/evp.h>
+
+/* Where keys and their passphrases come from; borrowed. */
+struct cm_ossl_source {
+    const char *folder;         /* relative paths start here; may be NULL */
+    const char *passphrase_ref; /* may be NULL */
+};
+
+/* load.c: finds the private key. Fails with: NO_KEY, DENIED, UNSUPPORTED, UNAVAILABLE, NO_MEMORY. */
+CM_MUST_USE cm_status cm_ossl_load(const struct cm_ossl_source *source, const char *reference,
+                                   EVP_PKEY **ret_pkey, struct cm_error *err);
+
+/* What a worker needs for one key. Zero-initialised; used by one thread at a time. */
+struct cm_ossl_signer {
+    EVP_MD *hash;       /* NULL for Ed25519 */
+    EVP_MD_CTX *digest; /* of the hash; for Ed25519 of the whole signature */
+    EVP_PKEY_CTX *sign; /* NULL for Ed25519 */
+};
+
+/* signer.c. Fails with: NO_MEMORY, UNSUPPORTED. Half-made signers are _done as well. */
+CM_MUST_USE cm_status cm_ossl_signer_init(struct cm_ossl_signer *signer, EVP_PKEY *pkey,
+                                          enum cm_sigalg alg, struct cm_error *err);
+void cm_ossl_signer_done(struct cm_ossl_signer *signer);
+
+/* False when OpenSSL refused; its error queue is left to the caller. */
+CM_MUST_USE bool cm_ossl_signer_sign(struct cm_ossl_signer *signer, EVP_PKEY *pkey,
+                                     struct cm_bytes message, uint8_t *signature, uint32_t space,
+                                     uint32_t *ret_size);
+
+/* True when the signature verifies with the public key; alg as in signing. */
+CM_MUST_USE bool cm_ossl_verify(struct cm_bytes spki, enum cm_sigalg alg, struct cm_bytes message,
+                                struct cm_bytes signature);
+
+/* key.c: an open key, with a signer for each worker. Behind cm_key.backend. */
+struct cm_ossl_key {
+    struct cm_key key;
+    EVP_PKEY *pkey;
+    uint8_t *spki;
+    bool remote;            /* lives behind a store: a failed signature may have been made */
+    uint32_t signers_count; /* workers */
+    struct cm_ossl_signer *signers[]; /* made by their workers when they first sign */
+};
+
+/*
+ * Loads, names and proves the key that the reference names.
+ * Fails with: as in cm_provider_open_key.
+ */
+CM_MUST_USE cm_status cm_ossl_key_open(const struct cm_ossl_source *source, const char *reference,
+                                       enum cm_sigalg alg, uint32_t workers_count,
+                                       struct cm_ossl_key **ret_key, struct cm_error *err);
+void cm_ossl_key_free(struct cm_ossl_key *key);
+
+/* True for "file:" references, whatever the case of the letters. */
+bool cm_ossl_is_file(const char *reference);
+
+#endif

@@ -1,0 +1,187 @@
+#include "providers/backends.h"
+#include "providers/blocking.h"
+#include "providers/openssl/internal.h"
+
+#include <stdlib.h>
+
+#include <openssl/err.h>
+
+#include "engine/base/secret.h"
+
+enum { BATCH_ITEMS_MAX = 1024 };
+
+struct ossl_provider {
+    struct cm_provider head;
+    struct cm_blocking *blocking;
+    uint32_t workers_count;
+    struct cm_ossl_source source; /* owned copies */
+};
+
+struct worker {
+    struct ossl_provider *self;
+    uint32_t index;
+};
+
+/* ------------------------------------------------------------------ on workers -- */
+
+static cm_status open_worker(void *state, uint32_t worker_index, void **ret_worker,
+                             struct cm_error *err)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a worker");
+    *worker = (struct worker){ .self = state, .index = worker_index };
+    *ret_worker = worker;
+    return CM_OK;
+}
+
+static cm_status open_key_here(void *arg, const char *reference, enum cm_sigalg alg,
+                               struct cm_key **ret_key, struct cm_error *err)
+{
+    struct worker *worker = arg;
+    struct cm_ossl_key *key;
+    cm_status status = cm_ossl_key_open(&worker->self->source, reference, alg,
+                                        worker->self->workers_count, &key, err);
+    if (status == CM_OK)
+        *ret_key = &key->key;
+    return status;
+}
+
+/* The worker's own signer of the key; NULL when it cannot be made. */
+static struct cm_ossl_signer *find_signer(struct worker *worker, struct cm_ossl_key *key)
+{
+    struct cm_ossl_signer *signer = key->signers[worker->index];
+    if (signer)
+        return signer;
+    signer = calloc(1, sizeof *signer);
+    if (!signer)
+        return NULL;
+    if (cm_ossl_signer_init(signer, key->pkey, key->key.alg, NULL) != CM_OK) {
+        cm_ossl_signer_done(signer);
+        free(signer);
+        return NULL;
+    }
+    key->signers[worker->index] = signer;
+    return signer;
+}
+
+static cm_status sign_one(void *arg, struct cm_key *key, struct cm_sign_item *item)
+{
+    struct cm_ossl_key *self = key->backend;
+    struct cm_ossl_signer *signer = find_signer(arg, self);
+    if (!signer)
+        return CM_UNAVAILABLE;
+    if (cm_ossl_signer_sign(signer, self->pkey, item->message, item->signature,
+                            item->signature_space, &item->signature_size))
+        return CM_OK;
+    ERR_clear_error();
+    return self->remote ? CM_UNCERTAIN : CM_UNAVAILABLE;
+}
+
+static const struct cm_blocking_ops blocking_ops = {
+    .name = "cm-sign",
+    .worker_open = open_worker,
+    .worker_close = free,
+    .key_open = open_key_here,
+    .sign_one = sign_one,
+};
+
+/* ------------------------------------------------------------------ on the loop -- */
+
+static void close_provider(struct cm_provider *provider)
+{
+    struct ossl_provider *self = (struct ossl_provider *)provider;
+    cm_blocking_free(self->blocking);
+    free((char *)(uintptr_t)self->source.folder);
+    free((char *)(uintptr_t)self->source.passphrase_ref);
+    free(self);
+}
+
+/* A passphrase that is missing is found out at the start, not when the first key is opened. */
+static cm_status check_passphrase(const struct cm_provider_settings *settings, struct cm_error *err)
+{
+    struct cm_secret secret;
+    if (!settings->passphrase_ref)
+        return CM_OK;
+    if (cm_secret_read(settings->passphrase_ref, settings->folder, &secret, err) == CM_OK) {
+        cm_secret_done(&secret);
+        return CM_OK;
+    }
+    if (err)
+        err->status = CM_DENIED;
+    return CM_DENIED;
+}
+
+static bool copy_settings(struct ossl_provider *self, const struct cm_provider_settings *settings)
+{
+    self->source.folder = settings->folder ? strdup(settings->folder) : NULL;
+    self->source.passphrase_ref =
+        settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
+    return !settings->folder == !self->source.folder
+           && !settings->passphrase_ref == !self->source.passphrase_ref;
+}
+
+static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,
+                               struct cm_provider **ret_provider, struct cm_error *err)
+{
+    if (settings->options && settings->options[0] != '\0')
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "the openssl provider takes no options");
+    cm_status status = check_passphrase(settings, err);
+    if (status != CM_OK)
+        return status;
+    struct ossl_provider *self = calloc(1, sizeof *self);
+    if (!self)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    self->workers_count =
+        settings->workers_count ? settings->workers_count : cm_blocking_default_workers();
+    /* One in work, one waiting for each worker, and room for the caller to fill the next two. */
+    self->head.caps = (struct cm_provider_caps){ .batch_items_max = BATCH_ITEMS_MAX,
+                                                 .batches_in_flight = 2 + 2 * self->workers_count,
+                                                 .blocks = true };
+    status = copy_settings(self, settings)
+                 ? cm_blocking_new(&self->head, loop, self->workers_count, &blocking_ops, self,
+                                   &self->blocking, err)
+                 : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    if (status != CM_OK) {
+        close_provider(&self->head);
+        return status;
+    }
+    *ret_provider = &self->head;
+    return CM_OK;
+}
+
+static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                     cm_key_opened_fn *opened, void *arg)
+{
+    struct ossl_provider *self = (struct ossl_provider *)provider;
+    cm_blocking_open_key(self->blocking, reference, alg, opened, arg);
+}
+
+static void close_key(struct cm_key *key)
+{
+    cm_ossl_key_free(key->backend);
+}
+
+static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                      struct cm_error *err)
+{
+    struct ossl_provider *self = (struct ossl_provider *)provider;
+    return cm_blocking_sign(self->blocking, batch, err);
+}
+
+static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    (void)provider;
+    cm_blocking_cancel(batch);
+}
+
+const struct cm_provider_ops cm_provider_openssl = {
+    .name = "openssl",
+    .open = open_provider,
+    .close = close_provider,
+    .open_key = open_key,
+    .close_key = close_key,
+    .sign = sign,
+    .cancel = cancel,
+};

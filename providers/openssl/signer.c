@@ -1,0 +1,92 @@
+#include "providers/openssl/internal.h"
+
+#include <openssl/err.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+static bool set_pss(EVP_PKEY_CTX *context)
+{
+    /* MGF1 takes the hash of the signature unless told otherwise. */
+    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0
+           && EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
+}
+
+static bool prepare_hashed(struct cm_ossl_signer *signer, EVP_PKEY *pkey, enum cm_sigalg alg)
+{
+    signer->hash = EVP_MD_fetch(NULL, cm_sigalg_hash(alg), NULL);
+    signer->sign = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+    return signer->hash && signer->sign && EVP_PKEY_sign_init(signer->sign) > 0
+           && EVP_DigestInit_ex2(signer->digest, signer->hash, NULL) > 0
+           && EVP_PKEY_CTX_set_signature_md(signer->sign, signer->hash) > 0
+           && (!cm_sigalg_is_pss(alg) || set_pss(signer->sign));
+}
+
+cm_status cm_ossl_signer_init(struct cm_ossl_signer *signer, EVP_PKEY *pkey, enum cm_sigalg alg,
+                              struct cm_error *err)
+{
+    *signer = (struct cm_ossl_signer){ .digest = EVP_MD_CTX_new() };
+    if (!signer->digest)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory to sign");
+    if (cm_sigalg_hash(alg)[0] != '\0' && !prepare_hashed(signer, pkey, alg))
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_OPENSSL, (int64_t)ERR_peek_error(),
+                       "prepare to sign with %s", cm_sigalg_name(alg));
+    return CM_OK;
+}
+
+void cm_ossl_signer_done(struct cm_ossl_signer *signer)
+{
+    EVP_PKEY_CTX_free(signer->sign);
+    EVP_MD_CTX_free(signer->digest);
+    EVP_MD_free(signer->hash);
+    *signer = (struct cm_ossl_signer){ 0 };
+}
+
+/* Ed25519 hashes the message by itself, twice, so its one call takes the whole message. */
+static bool sign_whole(struct cm_ossl_signer *signer, EVP_PKEY *pkey, struct cm_bytes message,
+                       uint8_t *signature, size_t *size)
+{
+    return EVP_DigestSignInit_ex(signer->digest, NULL, NULL, NULL, NULL, pkey, NULL) > 0
+           && EVP_DigestSign(signer->digest, signature, size, message.data, message.size) > 0;
+}
+
+static bool sign_hash(struct cm_ossl_signer *signer, struct cm_bytes message, uint8_t *signature,
+                      size_t *size)
+{
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    unsigned hash_size;
+    return EVP_DigestInit_ex2(signer->digest, NULL, NULL) > 0
+           && EVP_DigestUpdate(signer->digest, message.data, message.size) > 0
+           && EVP_DigestFinal_ex(signer->digest, hash, &hash_size) > 0
+           && EVP_PKEY_sign(signer->sign, signature, size, hash, hash_size) > 0;
+}
+
+bool cm_ossl_signer_sign(struct cm_ossl_signer *signer, EVP_PKEY *pkey, struct cm_bytes message,
+                         uint8_t *signature, uint32_t space, uint32_t *ret_size)
+{
+    size_t size = space;
+    bool signed_ = signer->hash ? sign_hash(signer, message, signature, &size)
+                                : sign_whole(signer, pkey, message, signature, &size);
+    if (signed_)
+        *ret_size = (uint32_t)size;
+    return signed_;
+}
+
+bool cm_ossl_verify(struct cm_bytes spki, enum cm_sigalg alg, struct cm_bytes message,
+                    struct cm_bytes signature)
+{
+    const unsigned char *at = spki.data;
+    const char *hash = cm_sigalg_hash(alg);
+    EVP_PKEY_CTX *details;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)spki.size);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool verified =
+        pkey && context
+        && EVP_DigestVerifyInit_ex(context, &details, hash[0] ? hash : NULL, NULL, NULL, pkey, NULL)
+               > 0
+        && (!cm_sigalg_is_pss(alg) || set_pss(details))
+        && EVP_DigestVerify(context, signature.data, signature.size, message.data, message.size)
+               == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(pkey);
+    return verified;
+}

@@ -1,0 +1,207 @@
+#include "providers/provider.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ life -- */
+
+cm_status cm_provider_open(const struct cm_provider_ops *ops, struct cm_loop *loop,
+                           const struct cm_provider_settings *settings,
+                           struct cm_provider **ret_provider, struct cm_error *err)
+{
+    struct cm_provider *provider;
+    assert(ops && loop && settings && ret_provider);
+    cm_loop_assert_here(loop);
+    char *name = strdup(settings->name ? settings->name : ops->name);
+    if (!name)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    cm_status status = ops->open(loop, settings, &provider, err);
+    if (status != CM_OK) {
+        free(name);
+        return status;
+    }
+    provider->ops = ops;
+    provider->loop = loop;
+    provider->name = name;
+    assert(provider->caps.batch_items_max > 0 && provider->caps.batches_in_flight > 0);
+    *ret_provider = provider;
+    return CM_OK;
+}
+
+struct cm_provider_caps cm_provider_caps(const struct cm_provider *provider)
+{
+    return provider->caps;
+}
+
+const char *cm_provider_name(const struct cm_provider *provider)
+{
+    return provider->name;
+}
+
+static void tell_drained(void *arg)
+{
+    struct cm_provider *provider = arg;
+    provider->drained(provider->drained_arg);
+}
+
+static void look_whether_drained(struct cm_provider *provider)
+{
+    bool told = provider->drained_task.run != NULL;
+    if (!provider->draining || told || provider->batches_in_flight > 0
+        || provider->openings_in_flight > 0)
+        return;
+    provider->drained_task = (struct cm_task){ .run = tell_drained, .arg = provider };
+    cm_loop_post(provider->loop, &provider->drained_task);
+}
+
+void cm_provider_drain(struct cm_provider *provider, void (*drained)(void *arg), void *arg)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(drained && !provider->draining);
+    provider->draining = true;
+    provider->drained = drained;
+    provider->drained_arg = arg;
+    look_whether_drained(provider);
+}
+
+void cm_provider_close(struct cm_provider *provider)
+{
+    if (!provider)
+        return;
+    char *name = (char *)(uintptr_t)provider->name;
+    cm_loop_assert_here(provider->loop);
+    assert(provider->batches_in_flight == 0 && provider->openings_in_flight == 0);
+    assert(provider->keys_open == 0);
+    provider->ops->close(provider);
+    free(name);
+}
+
+/* ------------------------------------------------------------------ keys -- */
+
+/* Stands between the backend's answer and the caller's, so that the front can count. */
+struct opening {
+    struct cm_provider *provider;
+    cm_key_opened_fn *opened;
+    void *arg;
+    struct cm_task refusal;
+    struct cm_error err;
+};
+
+static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
+{
+    struct opening opening = *(struct opening *)arg;
+    struct cm_provider *provider = opening.provider;
+    assert((status == CM_OK) == (key != NULL));
+    free(arg);
+    if (key)
+        provider->keys_open++;
+    provider->openings_in_flight--;
+    opening.opened(status, key, err, opening.arg);
+    look_whether_drained(provider);
+}
+
+static void refuse_opening(void *arg)
+{
+    struct opening *opening = arg;
+    struct cm_error err = opening->err;
+    on_opened(err.status, NULL, &err, opening);
+}
+
+void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(reference && opened && alg < CM_SIGALG_COUNT);
+    struct opening *opening = calloc(1, sizeof *opening);
+    if (!opening)
+        abort();
+    *opening = (struct opening){ .provider = provider, .opened = opened, .arg = arg };
+    provider->openings_in_flight++;
+    if (!provider->draining) {
+        provider->ops->open_key(provider, reference, alg, on_opened, opening);
+        return;
+    }
+    CM_FAIL(&opening->err, CM_CLOSING, CM_ORIGIN_SELF, 0, "provider %s is closing", provider->name);
+    opening->refusal = (struct cm_task){ .run = refuse_opening, .arg = opening };
+    cm_loop_post(provider->loop, &opening->refusal);
+}
+
+void cm_provider_close_key(struct cm_key *key)
+{
+    if (!key)
+        return;
+    struct cm_provider *provider = key->provider;
+    cm_loop_assert_here(provider->loop);
+    assert(provider->keys_open > 0);
+    provider->keys_open--;
+    provider->ops->close_key(key);
+}
+
+/* ------------------------------------------------------------------ signing -- */
+
+static cm_status check_batch(const struct cm_provider *provider, const struct cm_sign_batch *batch,
+                             struct cm_error *err)
+{
+    if (batch->key->provider != provider)
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "provider %s: the key is not its own",
+                       provider->name);
+    if (batch->items_count == 0 || batch->items_count > provider->caps.batch_items_max)
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
+                       "provider %s: batch of %u items, 1 to %u are taken", provider->name,
+                       batch->items_count, provider->caps.batch_items_max);
+    for (uint32_t i = 0; i < batch->items_count; i++)
+        if (batch->items[i].signature_space < batch->key->signature_size_max)
+            return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
+                           "provider %s: item %u has room for %u bytes, a signature needs %u",
+                           provider->name, i, batch->items[i].signature_space,
+                           batch->key->signature_size_max);
+    return CM_OK;
+}
+
+cm_status cm_provider_sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                           struct cm_error *err)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(batch->key && batch->items && batch->done);
+    if (provider->draining)
+        return CM_FAIL(err, CM_CLOSING, CM_ORIGIN_SELF, 0, "provider %s is closing",
+                       provider->name);
+    cm_status status = check_batch(provider, batch, err);
+    if (status != CM_OK)
+        return status;
+    if (provider->batches_in_flight >= provider->caps.batches_in_flight)
+        return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "provider %s has %u batches in flight",
+                       provider->name, provider->batches_in_flight);
+    batch->cancelled = false;
+    status = provider->ops->sign(provider, batch, err);
+    if (status == CM_OK)
+        provider->batches_in_flight++;
+    return status;
+}
+
+void cm_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(batch->key->provider == provider);
+    if (batch->cancelled)
+        return;
+    batch->cancelled = true;
+    provider->ops->cancel(provider, batch);
+}
+
+static void tell_done(void *arg)
+{
+    struct cm_sign_batch *batch = arg;
+    struct cm_provider *provider = batch->key->provider;
+    /* Counted down first: a caller who was told BUSY submits again from inside done. */
+    provider->batches_in_flight--;
+    batch->done(batch, batch->done_arg);
+    look_whether_drained(provider);
+}
+
+void cm_provider_batch_done(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    batch->task = (struct cm_task){ .run = tell_done, .arg = batch };
+    cm_loop_post(provider->loop, &batch->task);
+}
