@@ -1,6 +1,15 @@
 #include "providers/backends.h"
 
-static const struct cm_provider_ops *const backends[] = { &cm_provider_openssl };
+#ifdef CM_FAULT_POINTS
+#    include "providers/fake/fake.h"
+#endif
+
+static const struct cm_provider_ops *const backends[] = {
+    &cm_provider_openssl,
+#ifdef CM_FAULT_POINTS
+    &cm_provider_fake,
+#endif
+};
 
 const struct cm_provider_ops *cm_provider_find(const char *name)
 {

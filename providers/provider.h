@@ -139,7 +139,7 @@ void cm_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batc
  */
 void cm_provider_drain(struct cm_provider *provider, void (*drained)(void *arg), void *arg);
 
-/* After drained, with every key closed. Takes NULL. */
+/* With nothing in flight (after drained) and every key closed. Takes NULL. */
 void cm_provider_close(struct cm_provider *provider);
 
 /* ------------------------------------------------------------------ for backends -- */

@@ -1,0 +1,293 @@
+#include "tests/conformance/provider_rig.h"
+
+#include "providers/openssl/keyfile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+enum { GUARD_MS = 60000, MESSAGE_SIZE = 64 };
+
+/* ------------------------------------------------------------------ files -- */
+
+static const struct {
+    const char *name;
+    enum cm_key_type type;
+    uint32_t bits;
+    const char *passphrase;
+} key_files[] = {
+    { "p256", CM_KEY_P256, 0, NULL },       { "p384", CM_KEY_P384, 0, NULL },
+    { "p521", CM_KEY_P521, 0, NULL },       { "rsa2048", CM_KEY_RSA, 2048, NULL },
+    { "rsa3072", CM_KEY_RSA, 3072, NULL },  { "rsa4096", CM_KEY_RSA, 4096, NULL },
+    { "ed25519", CM_KEY_ED25519, 0, NULL }, { "locked", CM_KEY_P256, 0, RIG_PASSPHRASE },
+};
+
+const char *rig_key_reference(const char *name)
+{
+    static char reference[512];
+    struct cm_keyfile_spki spki;
+    struct cm_error err;
+    snprintf(reference, sizeof reference, "file:%s/%s.pem", cm_test_scratch(), name);
+    for (size_t i = 0; i < sizeof key_files / sizeof key_files[0]; i++) {
+        if (strcmp(key_files[i].name, name) != 0)
+            continue;
+        cm_status status = cm_keyfile_generate(key_files[i].type, key_files[i].bits, reference + 5,
+                                               key_files[i].passphrase, &spki, &err);
+        CU_ASSERT_TRUE_FATAL(status == CM_OK || status == CM_EXISTS);
+    }
+    return reference;
+}
+
+const char *rig_write_file(const char *name, const void *content, size_t size, unsigned mode)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", cm_test_scratch(), name);
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fwrite(content, 1, size, file), size);
+    fclose(file);
+    chmod(path, mode);
+    return path;
+}
+
+/* ------------------------------------------------------------------ the loop -- */
+
+static void notice(struct rig *rig)
+{
+    if (rig->inside_call || !pthread_equal(rig->thread, pthread_self()))
+        rig->wrong_calls++;
+    cm_loop_stop(rig->loop);
+}
+
+static void on_guard(void *arg)
+{
+    struct rig *rig = arg;
+    rig->timed_out = true;
+    cm_loop_stop(rig->loop);
+}
+
+void rig_wait(struct rig *rig, const unsigned *counter, unsigned target)
+{
+    cm_timer_start(&rig->guard, rig->loop, GUARD_MS, on_guard, rig);
+    while (*counter < target && !rig->timed_out)
+        cm_loop_run(rig->loop);
+    cm_timer_stop(&rig->guard);
+    CU_ASSERT_FALSE_FATAL(rig->timed_out);
+}
+
+static void on_pause(void *arg)
+{
+    struct rig *rig = arg;
+    rig->pauses++;
+    cm_loop_stop(rig->loop);
+}
+
+void rig_run_for(struct rig *rig, uint32_t duration_ms)
+{
+    unsigned pauses = rig->pauses;
+    cm_timer_start(&rig->pause, rig->loop, duration_ms, on_pause, rig);
+    rig_wait(rig, &rig->pauses, pauses + 1);
+}
+
+/* ------------------------------------------------------------------ life -- */
+
+cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
+                       const struct cm_provider_settings *settings, struct cm_error *err)
+{
+    *rig = (struct rig){ .thread = pthread_self() };
+    CU_ASSERT_EQUAL_FATAL(cm_loop_new(&rig->loop, err), CM_OK);
+    cm_status status = cm_provider_open(ops, rig->loop, settings, &rig->provider, err);
+    if (status != CM_OK)
+        cm_loop_free(rig->loop);
+    return status;
+}
+
+void rig_open(struct rig *rig, const struct cm_provider_ops *ops, const char *options,
+              uint32_t workers_count)
+{
+    const struct cm_provider_settings settings = { .name = "under test",
+                                                   .folder = cm_test_scratch(),
+                                                   .options = options,
+                                                   .workers_count = workers_count };
+    struct cm_error err = { .status = CM_OK };
+    cm_status status = rig_try_open(rig, ops, &settings, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+}
+
+static void on_drained(void *arg)
+{
+    struct rig *rig = arg;
+    rig->draineds++;
+    notice(rig);
+}
+
+void rig_drain(struct rig *rig)
+{
+    rig->drain_asked = true;
+    rig->inside_call = true;
+    cm_provider_drain(rig->provider, on_drained, rig);
+    rig->inside_call = false;
+}
+
+void rig_close(struct rig *rig)
+{
+    if (!rig->drain_asked)
+        rig_drain(rig);
+    rig_wait(rig, &rig->draineds, 1);
+    CU_ASSERT_EQUAL(rig->draineds, 1);
+    CU_ASSERT_EQUAL(rig->wrong_calls, 0);
+    cm_provider_close(rig->provider);
+    cm_timer_done(&rig->guard);
+    cm_timer_done(&rig->pause);
+    cm_loop_free(rig->loop);
+}
+
+/* ------------------------------------------------------------------ keys -- */
+
+struct answer {
+    struct rig *rig;
+    cm_status status;
+    struct cm_key *key;
+    struct cm_error err;
+};
+
+static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
+{
+    struct answer *answer = arg;
+    answer->status = status;
+    answer->key = key;
+    if (status != CM_OK)
+        answer->err = *err;
+    answer->rig->openeds++;
+    notice(answer->rig);
+}
+
+cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg alg,
+                       struct cm_key **ret_key, struct cm_error *err)
+{
+    struct answer answer = { .rig = rig };
+    unsigned openeds = rig->openeds;
+    rig->inside_call = true;
+    cm_provider_open_key(rig->provider, reference, alg, on_opened, &answer);
+    rig->inside_call = false;
+    rig_wait(rig, &rig->openeds, openeds + 1);
+    if (answer.status == CM_OK)
+        *ret_key = answer.key;
+    else if (err)
+        *err = answer.err;
+    return answer.status;
+}
+
+struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg)
+{
+    struct cm_key *key = NULL;
+    struct cm_error err;
+    cm_status status = rig_open_key(rig, rig_key_reference(name), alg, &key, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    return key;
+}
+
+/* ------------------------------------------------------------------ batches -- */
+
+static void on_done(struct cm_sign_batch *inner, void *arg)
+{
+    struct rig_batch *batch = arg;
+    if (inner != &batch->batch)
+        batch->rig->wrong_calls++;
+    batch->dones++;
+    batch->rig->dones++;
+    notice(batch->rig);
+}
+
+struct rig_batch *rig_batch_new(struct rig *rig, struct cm_key *key, uint32_t count)
+{
+    static uint32_t number;
+    uint32_t space = key->signature_size_max;
+    struct rig_batch *batch = calloc(1, sizeof *batch);
+    batch->rig = rig;
+    batch->items = calloc(count, sizeof *batch->items);
+    batch->memory = calloc(count, MESSAGE_SIZE + space);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *message = batch->memory + (size_t)i * (MESSAGE_SIZE + space);
+        snprintf((char *)message, MESSAGE_SIZE, "message %u of the test", number++);
+        batch->items[i] = (struct cm_sign_item){ .message = cm_bytes(message, MESSAGE_SIZE),
+                                                 .signature = message + MESSAGE_SIZE,
+                                                 .signature_space = space,
+                                                 .status = CM_STATUS_COUNT };
+    }
+    batch->batch = (struct cm_sign_batch){
+        .key = key, .items = batch->items, .items_count = count, .done = on_done, .done_arg = batch
+    };
+    return batch;
+}
+
+void rig_batch_free(struct rig_batch *batch)
+{
+    free(batch->memory);
+    free(batch->items);
+    free(batch);
+}
+
+cm_status rig_submit(struct rig_batch *batch)
+{
+    struct rig *rig = batch->rig;
+    rig->inside_call = true;
+    cm_status status = cm_provider_sign(rig->provider, &batch->batch, NULL);
+    rig->inside_call = false;
+    return status;
+}
+
+void rig_sign(struct rig_batch *batch)
+{
+    unsigned dones = batch->dones;
+    CU_ASSERT_EQUAL_FATAL(rig_submit(batch), CM_OK);
+    rig_wait(batch->rig, &batch->dones, dones + 1);
+}
+
+uint32_t rig_count_status(const struct rig_batch *batch, cm_status status)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < batch->batch.items_count; i++)
+        count += batch->items[i].status == status;
+    return count;
+}
+
+/* ------------------------------------------------------------------ verifying -- */
+
+bool rig_verifies(const struct cm_key *key, const struct cm_sign_item *item)
+{
+    const unsigned char *at = key->spki.data;
+    const char *hash = cm_sigalg_hash(key->alg);
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)key->spki.size);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *details;
+    const EVP_MD *md = hash[0] ? EVP_get_digestbyname(hash) : NULL;
+    bool good = pkey && EVP_DigestVerifyInit(context, &details, md, NULL, pkey) == 1;
+    if (good && cm_sigalg_is_pss(key->alg))
+        good = EVP_PKEY_CTX_set_rsa_padding(details, RSA_PKCS1_PSS_PADDING) > 0
+               && EVP_PKEY_CTX_set_rsa_pss_saltlen(details, EVP_MD_get_size(md)) > 0
+               && EVP_PKEY_CTX_set_rsa_mgf1_md(details, md) > 0;
+    good = good
+           && EVP_DigestVerify(context, item->signature, item->signature_size, item->message.data,
+                               item->message.size)
+                  == 1;
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(pkey);
+    return good;
+}
+
+bool rig_all_verify(const struct rig_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->batch.items_count; i++)
+        if (batch->items[i].status != CM_OK || !rig_verifies(batch->batch.key, &batch->items[i]))
+            return false;
+    return true;
+}
