@@ -56,6 +56,13 @@ enum cm_field cm_field_find(struct cm_bytes name);
 /* Entries larger than this are answered request.too-large without their content. Bytes. */
 #define CM_ENTRY_SIZE_MAX 65536
 
+/* Where the device id of an entry stands. */
+enum cm_device_from {
+    CM_DEVICE_FROM_FIELD,        /* in the field "device" */
+    CM_DEVICE_FROM_CN,           /* in the CSR's subject: commonName */
+    CM_DEVICE_FROM_SERIAL_NUMBER /* in the CSR's subject: serialNumber */
+};
+
 /*
  * One request as it came. Life: made by the queue, the engine's from on_entries on, back to the
  * queue with cm_queue_answer or cm_queue_give_back, each entry once. Never touch it afterwards.
@@ -67,7 +74,9 @@ struct cm_entry {
         refusal; /* the queue's own verdict: unknown or duplicate field, too large, undeliverable */
     const char
         *group; /* NULL, or the group that an unknown device is registered in (issue --enroll) */
-    uint32_t deliveries_count; /* 1: for the first time */
+    enum cm_device_from device_from; /* FIELD, but for spools that leave it to the CSR's subject */
+    size_t size;                     /* bytes of all names and values as they came, kept or not */
+    uint32_t deliveries_count;       /* 1: for the first time */
     uint64_t arrived_ns;       /* cm_clock_monotonic_ns() when it came */
     void *backend;             /* the queue's */
 };
@@ -119,8 +128,9 @@ struct cm_queue_settings {
     const char *consumer; /* name of this engine in the group; unique among engines */
     const char *password_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
     uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
-    uint32_t deliveries_max;  /* more are answered request.undeliverable and set aside */
+    uint32_t deliveries_max;  /* more: request.undeliverable and set aside; 0: no limit */
     uint32_t results_max;     /* XADD MAXLEN ~ of each result stream; 0: never trimmed */
+    uint32_t timeout_ms;      /* a command unanswered for longer ends the connection; 0: 5000 */
     /* spool */
     const char *folder;       /* holds incoming/, answered/, refused/ */
     const char *input;        /* one-shot instead: a folder, a file, or "-" */
@@ -130,6 +140,10 @@ struct cm_queue_settings {
     const char *enroll_group; /* NULL: unknown devices are refused */
 };
 
+struct cm_queue_ops;
+extern const struct cm_queue_ops cm_queue_redis;
+extern const struct cm_queue_ops cm_queue_spool;
+
 /*
  * Does:       makes the instance and starts connecting or scanning; entries come after want.
  * Owns:       *ret_queue is the caller's, until cm_queue_close.
@@ -137,7 +151,6 @@ struct cm_queue_settings {
  *             UNSUPPORTED (not built in), DENIED (password reference unreadable), NO_MEMORY.
  *             An unreachable server is no failure: see CM_QUEUE_DOWN.
  */
-struct cm_queue_ops;
 CM_MUST_USE cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_loop *loop,
                                     const struct cm_queue_settings *settings,
                                     cm_entries_fn *on_entries, cm_queue_event_fn *on_event,
@@ -169,7 +182,8 @@ void cm_queue_publish_chain(struct cm_queue *queue, const char *issuer, struct c
 
 /*
  * Stops: unanswered entries come again elsewhere. Answers that were not answered yet are called back
- * with UNAVAILABLE before this returns. Takes NULL.
+ * with UNAVAILABLE before this returns. Entries are gone with it. Not from inside one of the queue's
+ * callbacks. Takes NULL.
  */
 void cm_queue_close(struct cm_queue *queue);
 

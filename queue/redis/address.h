@@ -1,0 +1,37 @@
+/*
+ * Address: where a Redis server is and how to log in, read from a URL.
+ *
+ *     unix:///run/redis/redis.sock            unix:///run/redis/redis.sock?db=2
+ *     redis://[user:password@]host[:port][/db]
+ *
+ * User and password may be percent-encoded. A password_ref keeps the password out of the URL:
+ * "file:PATH" (its first line), "env:NAME", "credential:NAME" (systemd, $CREDENTIALS_DIRECTORY).
+ */
+#ifndef CM_QUEUE_REDIS_ADDRESS_H
+#define CM_QUEUE_REDIS_ADDRESS_H
+
+#include <stdint.h>
+
+#include "engine/base/status.h"
+
+struct cm_redis_address {
+    char socket[108]; /* path of a Unix socket; empty: TCP */
+    char host[256];
+    uint16_t port;
+    uint32_t db;
+    char user[128]; /* empty: the default user */
+    char password[256];
+};
+
+/*
+ * password_ref may be NULL.
+ * Fails with: INVALID (not such a URL), UNSUPPORTED (rediss://), DENIED (password unreadable).
+ */
+CM_MUST_USE cm_status cm_redis_address_read(const char *url, const char *password_ref,
+                                            struct cm_redis_address *ret_address,
+                                            struct cm_error *err);
+
+/* Wipes the password. */
+void cm_redis_address_done(struct cm_redis_address *address);
+
+#endif
