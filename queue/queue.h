@@ -77,8 +77,8 @@ struct cm_entry {
     enum cm_device_from device_from; /* FIELD, but for spools that leave it to the CSR's subject */
     size_t size;                     /* bytes of all names and values as they came, kept or not */
     uint32_t deliveries_count;       /* 1: for the first time */
-    uint64_t arrived_ns;       /* cm_clock_monotonic_ns() when it came */
-    void *backend;             /* the queue's */
+    uint64_t arrived_ns;             /* cm_clock_monotonic_ns() when it came */
+    void *backend;                   /* the queue's */
 };
 
 enum cm_answer_status {

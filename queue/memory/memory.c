@@ -84,8 +84,8 @@ static struct cm_memory_broker *find_broker(const char *name)
 {
     struct cm_memory_broker *broker;
     SLIST_FOREACH(broker, &brokers, link)
-        if (name && strcmp(broker->name, name) == 0)
-            return broker;
+    if (name && strcmp(broker->name, name) == 0)
+        return broker;
     return NULL;
 }
 
@@ -197,8 +197,8 @@ struct cm_bytes cm_memory_chain(const struct cm_memory_broker *broker, const cha
 {
     struct chain *chain;
     SLIST_FOREACH(chain, &broker->chains, link)
-        if (strcmp(chain->issuer, issuer) == 0)
-            return cm_bytes(chain->pem, chain->pem_size);
+    if (strcmp(chain->issuer, issuer) == 0)
+        return cm_bytes(chain->pem, chain->pem_size);
     return cm_bytes(NULL, 0);
 }
 
@@ -296,8 +296,8 @@ static void keep_answer(struct cm_memory_broker *broker, const struct cm_answer 
                   + text_size(answer->message) + text_size(answer->issuer) + 1;
     if (broker->answers_count == broker->answers_space) {
         broker->answers_space = broker->answers_space ? 2 * broker->answers_space : 256;
-        broker->answers
-            = must(realloc(broker->answers, broker->answers_space * sizeof *broker->answers));
+        broker->answers =
+            must(realloc(broker->answers, broker->answers_space * sizeof *broker->answers));
     }
     struct kept_answer *kept = &broker->answers[broker->answers_count];
     char *at = kept->texts = must(malloc(size));
@@ -348,8 +348,8 @@ static void memory_publish_chain(struct cm_queue *head, const char *issuer, stru
     struct cm_memory_broker *broker = ((struct memory_queue *)head)->broker;
     struct chain *chain;
     SLIST_FOREACH(chain, &broker->chains, link)
-        if (strcmp(chain->issuer, issuer) == 0)
-            break;
+    if (strcmp(chain->issuer, issuer) == 0)
+        break;
     if (!chain) {
         chain = must(calloc(1, sizeof *chain));
         chain->issuer = must(strdup(issuer));

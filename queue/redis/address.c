@@ -94,8 +94,7 @@ static bool read_host(const char *text, size_t size, struct cm_redis_address *ad
     address->host[host_size] = '\0';
     const char *rest = bracket ? bracket + 1 : host_end;
     address->port = 6379;
-    return rest == end
-           || (*rest == ':' && read_port(rest + 1, (size_t)(end - rest - 1), address));
+    return rest == end || (*rest == ':' && read_port(rest + 1, (size_t)(end - rest - 1), address));
 }
 
 static bool read_tcp(const char *rest, struct cm_redis_address *address)

@@ -83,7 +83,7 @@ static void grow_slots(struct cm_held *held)
         abort();
     held->slots_count = slots_count;
     TAILQ_FOREACH(entry, &held->entries, link)
-        put_in_slot(held, entry);
+    put_in_slot(held, entry);
 }
 
 void cm_held_add(struct cm_held *held, struct cm_redis_entry *entry, uint64_t now_ns)
@@ -150,7 +150,8 @@ void cm_held_extend(struct cm_redis_queue *queue)
     uint64_t now_ns = cm_clock_monotonic_ns();
     uint64_t age_ns = (uint64_t)queue->lease_ms * CM_NS_PER_MS / 4;
     uint32_t count = 0;
-    TAILQ_FOREACH(entry, &queue->held.entries, link) {
+    TAILQ_FOREACH(entry, &queue->held.entries, link)
+    {
         if (now_ns - entry->extended_ns < age_ns)
             continue;
         due[count++] = entry;

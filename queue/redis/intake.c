@@ -94,7 +94,8 @@ static bool send_counts(struct cm_redis_queue *queue)
     cm_command_text(command, queue->prefix);
     cm_command_text(command,
                     cm_stream_id_format(intake->staged[intake->staged_known_count]->id, text));
-    cm_command_text(command, cm_stream_id_format(intake->staged[intake->staged_count - 1]->id, text));
+    cm_command_text(command,
+                    cm_stream_id_format(intake->staged[intake->staged_count - 1]->id, text));
     cm_command_number(command, COUNTS_PAGE);
     cm_command_text(command, queue->consumer);
     return cm_link_send(&intake->link, &intake->call);
@@ -129,8 +130,7 @@ static bool send_next(struct cm_redis_queue *queue, enum cm_intake_step *ret_ste
 void cm_intake_go_on(struct cm_redis_queue *queue)
 {
     enum cm_intake_step step;
-    if (queue->intake.step == CM_INTAKE_IDLE && queue->intake.link.is_up
-        && send_next(queue, &step))
+    if (queue->intake.step == CM_INTAKE_IDLE && queue->intake.link.is_up && send_next(queue, &step))
         queue->intake.step = step;
 }
 
@@ -144,9 +144,9 @@ static void add_fields(struct cm_entry *entry, const struct cm_reply *fields)
 }
 
 /* Held from here on; its memory is the reply's. */
-static struct cm_redis_entry *make_entry(struct cm_redis_queue *queue,
-                                         struct cm_reply_block *block, struct cm_stream_id id,
-                                         const struct cm_reply *fields, uint64_t now_ns)
+static struct cm_redis_entry *make_entry(struct cm_redis_queue *queue, struct cm_reply_block *block,
+                                         struct cm_stream_id id, const struct cm_reply *fields,
+                                         uint64_t now_ns)
 {
     struct cm_redis_entry *made = cm_arena_alloc(&block->arena, sizeof *made);
     cm_entry_start(&made->entry);
@@ -165,8 +165,7 @@ static void finish_entry(struct cm_redis_queue *queue, struct cm_redis_entry *ma
                          uint32_t deliveries_count)
 {
     cm_entry_finish(&made->entry, deliveries_count, queue->deliveries_max);
-    made->undeliverable
-        = made->entry.refusal.code == CM_REFUSAL_REQUEST_UNDELIVERABLE;
+    made->undeliverable = made->entry.refusal.code == CM_REFUSAL_REQUEST_UNDELIVERABLE;
 }
 
 /* Takes a deleted entry off the list of pending ones, where it would stay for ever. */
@@ -365,8 +364,8 @@ static void take_reply(struct cm_redis_queue *queue, enum cm_intake_step step,
 
 static void on_intake_reply(struct cm_call *call, const struct cm_reply *reply)
 {
-    struct cm_redis_queue *queue
-        = (struct cm_redis_queue *)((char *)call - offsetof(struct cm_redis_queue, intake.call));
+    struct cm_redis_queue *queue =
+        (struct cm_redis_queue *)((char *)call - offsetof(struct cm_redis_queue, intake.call));
     enum cm_intake_step step = queue->intake.step;
     /* A reply behind a connection that was given up tells nothing any more. */
     if (!reply || !queue->intake.link.is_up) {

@@ -33,12 +33,12 @@ struct cm_stream_id {
 struct cm_redis_entry {
     struct cm_entry entry;
     struct cm_stream_id id;
-    struct cm_reply_block *block;    /* one hold */
-    const struct cm_reply *fields;   /* raw: names and values in turn */
-    uint64_t extended_ns;            /* when its idle time was last set back to 0 */
+    struct cm_reply_block *block;     /* one hold */
+    const struct cm_reply *fields;    /* raw: names and values in turn */
+    uint64_t extended_ns;             /* when its idle time was last set back to 0 */
     struct cm_redis_entry *same_slot; /* in the table of held entries */
     TAILQ_ENTRY(cm_redis_entry) link; /* of the held entries, oldest first */
-    bool undeliverable;              /* a copy goes to the dead stream */
+    bool undeliverable;               /* a copy goes to the dead stream */
 };
 TAILQ_HEAD(cm_redis_entry_list, cm_redis_entry);
 

@@ -91,8 +91,8 @@ static void watch(void *arg)
     if (silent_ms >= link->settings.timeout_ms)
         cm_link_fail(link, 0, "Redis has not answered for %llu ms", (unsigned long long)silent_ms);
     else
-        cm_timer_start(&link->watchdog, link->loop,
-                       link->settings.timeout_ms - (uint32_t)silent_ms, watch, link);
+        cm_timer_start(&link->watchdog, link->loop, link->settings.timeout_ms - (uint32_t)silent_ms,
+                       watch, link);
 }
 
 static void start_watching(struct cm_link *link)
@@ -142,8 +142,7 @@ static void go_up(struct cm_link *link)
 
 static void on_handshake(struct cm_call *call, const struct cm_reply *reply)
 {
-    struct cm_link *link
-        = (struct cm_link *)((char *)call - offsetof(struct cm_link, handshake));
+    struct cm_link *link = (struct cm_link *)((char *)call - offsetof(struct cm_link, handshake));
     char text[160];
     if (!reply || !link->context)
         return;
@@ -225,7 +224,8 @@ static void try_to_connect(void *arg)
     struct redisAsyncContext *context = connect_to(link->settings.address);
     char text[CM_ERROR_TEXT_SIZE];
     if (!context || context->err || !context->c.reader) {
-        snprintf(text, sizeof text, "connect to Redis: %s", context ? context->errstr : "no memory");
+        snprintf(text, sizeof text, "connect to Redis: %s",
+                 context ? context->errstr : "no memory");
         if (context)
             redisAsyncFree(context);
         lose_connection(link, 0, text);

@@ -42,8 +42,8 @@ static cm_status redis_open(struct cm_loop *loop, const struct cm_queue_settings
     (void)loop;
     if (!queue)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a queue");
-    cm_status status
-        = cm_redis_address_read(settings->url, settings->password_ref, &queue->address, err);
+    cm_status status =
+        cm_redis_address_read(settings->url, settings->password_ref, &queue->address, err);
     if (status != CM_OK) {
         free(queue);
         return status;
@@ -143,15 +143,15 @@ void cm_redis_publish_chains(struct cm_redis_queue *queue)
 {
     const struct cm_chain *chain;
     SLIST_FOREACH(chain, &queue->chains, link)
-        send_chain(queue, chain);
+    send_chain(queue, chain);
 }
 
 static struct cm_chain *find_chain(struct cm_redis_queue *queue, const char *key)
 {
     struct cm_chain *chain;
     SLIST_FOREACH(chain, &queue->chains, link)
-        if (strcmp(chain->key, key) == 0)
-            return chain;
+    if (strcmp(chain->key, key) == 0)
+        return chain;
     return NULL;
 }
 

@@ -72,7 +72,7 @@ static void add_id_pair(struct cm_command *command, const char *name, struct cm_
 static void begin_add(struct cm_command *command, struct cm_bytes key, uint32_t length_max,
                       uint32_t pairs_count)
 {
-    cm_command_begin(command, 3 + (length_max > 0 ? 3 : 0) + 2 * pairs_count);
+    cm_command_begin(command, (length_max > 0 ? 6u : 3u) + 2 * pairs_count);
     cm_command_text(command, "XADD");
     cm_command_bytes(command, key);
     if (length_max > 0) {
@@ -232,8 +232,8 @@ static const struct cm_reply *error_in(const struct cm_reply *reply)
 /* Written it is; were it not acknowledged, the entries come again and are answered the same. */
 static void on_acknowledged(struct cm_call *call, const struct cm_reply *reply)
 {
-    struct cm_reply_batch *batch
-        = (struct cm_reply_batch *)((char *)call - offsetof(struct cm_reply_batch, acknowledgement));
+    struct cm_reply_batch *batch =
+        (struct cm_reply_batch *)((char *)call - offsetof(struct cm_reply_batch, acknowledgement));
     struct cm_link *link = &batch->queue->replies.link;
     const struct cm_reply *error = reply ? error_in(reply) : NULL;
     char text[160];

@@ -6,9 +6,9 @@
 
 enum {
     BLOCK_ARENA_SIZE = 64 * 1024,
-    IDLE_BLOCKS_MAX = 64,         /* beyond, blocks go back to the heap, */
+    IDLE_BLOCKS_MAX = 64,          /* beyond, blocks go back to the heap, */
     IDLE_BLOCK_SIZE_MAX = 1 << 20, /* and so do those that one large reply has grown */
-    DEPTH_MAX = 9         /* the deepest reply of ours, XREADGROUP's, has 5 */
+    DEPTH_MAX = 9                  /* the deepest reply of ours, XREADGROUP's, has 5 */
 };
 
 static struct cm_reply nil_reply = { .type = CM_REPLY_NIL };
@@ -148,13 +148,13 @@ static void *create_array(const redisReadTask *task, size_t children_count)
     struct cm_reply *node = depth_of(task) <= DEPTH_MAX ? add_node(task) : NULL;
     if (!node)
         return &nil_reply;
-    size_t kept_count
-        = children_count < CM_REPLY_CHILDREN_MAX ? children_count : CM_REPLY_CHILDREN_MAX;
+    size_t kept_count =
+        children_count < CM_REPLY_CHILDREN_MAX ? children_count : CM_REPLY_CHILDREN_MAX;
     node->type = CM_REPLY_ARRAY;
     node->number = (int64_t)children_count;
     node->children_count = (uint32_t)kept_count;
-    node->children
-        = take_memory(block_of_node(task, node), kept_count * sizeof(struct cm_reply *) + 1);
+    node->children =
+        take_memory(block_of_node(task, node), kept_count * sizeof(struct cm_reply *) + 1);
     for (size_t i = 0; i < kept_count; i++)
         node->children[i] = &nil_reply;
     return node;
@@ -216,7 +216,7 @@ void cm_reply_blocks_attach(struct cm_reply_blocks *blocks, struct redisReader *
 const struct cm_reply *cm_reply_child(const struct cm_reply *reply, uint32_t index)
 {
     return reply->type == CM_REPLY_ARRAY && index < reply->children_count ? reply->children[index]
-                                                                         : &nil_reply;
+                                                                          : &nil_reply;
 }
 
 bool cm_reply_is_error(const struct cm_reply *reply, const char *word)

@@ -1,0 +1,334 @@
+/* One suite for every queue; CM_TEST_QUEUE names the backend. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/conformance/queue_backend.h"
+#include "tests/support/queue_rig.h"
+#include "tests/support/test_main.h"
+
+static const struct queue_backend *backend;
+static struct cm_queue_settings settings;
+static struct cm_queue_rig rig;
+static const char csr_text[] = "\x30\x03\x00\r\n\xff binary, with a NUL";
+
+static const struct queue_backend *const backends[] = {
+    &queue_backend_memory,
+    &queue_backend_redis,
+};
+
+static int choose_backend(void)
+{
+    const char *name = getenv("CM_TEST_QUEUE");
+    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++)
+        if (strcmp(backends[i]->name, name ? name : "memory") == 0)
+            backend = backends[i];
+    return backend ? 0 : 1;
+}
+
+static bool begin(void)
+{
+    if (!backend->set_up(&settings))
+        return false;
+    cm_queue_rig_init(&rig);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_open(&rig, backend->ops, &settings));
+    return true;
+}
+
+static void end(void)
+{
+    cm_queue_rig_done(&rig);
+    backend->tear_down();
+}
+
+static void push_many(uint32_t count)
+{
+    char name[32];
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "device-%05u", i);
+        backend->push(name, cm_bytes(csr_text, sizeof csr_text));
+    }
+}
+
+/* Closed without an answer, and opened again: what a crash and a restart of the engine look like. */
+static void reopen(void)
+{
+    cm_queue_rig_close(&rig);
+    cm_queue_rig_run(&rig, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_open(&rig, backend->ops, &settings));
+}
+
+static void test_nothing_comes_without_credit(void)
+{
+    if (!begin())
+        return;
+    push_many(3);
+    cm_queue_rig_run(&rig, 100);
+    CU_ASSERT_EQUAL(rig.delivered_count, 0);
+    end();
+}
+
+static void test_no_more_comes_than_the_credit(void)
+{
+    if (!begin())
+        return;
+    push_many(20);
+    cm_queue_want(rig.queue, 7);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_entries(&rig, 7));
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(rig.delivered_count, 7);
+    cm_queue_want(rig.queue, 2);
+    cm_queue_want(rig.queue, 3);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_entries(&rig, 12));
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(rig.delivered_count, 12);
+    end();
+}
+
+static void test_an_entry_comes_as_it_was_pushed(void)
+{
+    if (!begin())
+        return;
+    backend->push("gateway-7", cm_bytes(csr_text, sizeof csr_text));
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    const struct cm_entry *entry = rig.entries[0];
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_DEVICE), "gateway-7");
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_REQUESTER), "tests");
+    CU_ASSERT_TRUE(
+        cm_bytes_equal(entry->fields[CM_FIELD_CSR], cm_bytes(csr_text, sizeof csr_text)));
+    CU_ASSERT_TRUE(entry->fields[CM_FIELD_ID].size > 0);
+    CU_ASSERT_PTR_NULL(entry->fields[CM_FIELD_PROFILE].data);
+    CU_ASSERT_EQUAL(entry->refusal.code, CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(entry->deliveries_count, 1);
+    CU_ASSERT_TRUE(entry->arrived_ns > 0);
+    CU_ASSERT_TRUE(entry->size > sizeof csr_text);
+    end();
+}
+
+static void test_what_was_answered_is_answered_once_and_gone(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    push_many(3);
+    cm_queue_want(rig.queue, 10);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 3));
+    cm_queue_rig_answer(&rig, 3);
+    CU_ASSERT_EQUAL(rig.answered_count, 0);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_EQUAL(rig.unavailable_count, 0);
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("device-00001", &answer));
+    CU_ASSERT_STRING_EQUAL(answer.status, "issued");
+    CU_ASSERT_STRING_EQUAL(answer.certificate, "cert:device-00001");
+    CU_ASSERT_EQUAL(answer.copies_count, 1);
+    reopen();
+    cm_queue_want(rig.queue, 10);
+    cm_queue_rig_run(&rig, 100);
+    CU_ASSERT_EQUAL(rig.delivered_count, 3);
+    end();
+}
+
+static void test_a_refusal_reaches_its_requester(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    push_many(1);
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    cm_queue_rig_refuse(&rig, 1);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("device-00000", &answer));
+    CU_ASSERT_STRING_EQUAL(answer.status, "refused");
+    CU_ASSERT_STRING_EQUAL(answer.code, "request.field-missing");
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
+    end();
+}
+
+static void test_what_was_given_back_comes_again_without_delay(void)
+{
+    if (!begin())
+        return;
+    push_many(4);
+    cm_queue_want(rig.queue, 4);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 4));
+    cm_queue_rig_give_back(&rig, 3);
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(rig.delivered_count, 4);
+    cm_queue_want(rig.queue, 10);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 4));
+    CU_ASSERT_EQUAL(rig.entries[0]->deliveries_count, 1);
+    CU_ASSERT_EQUAL(rig.entries[1]->deliveries_count, 2);
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(rig.delivered_count, 7);
+    cm_queue_rig_answer(&rig, 4);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
+    end();
+}
+
+static void test_what_a_dead_engine_had_in_hand_comes_again(void)
+{
+    if (!begin())
+        return;
+    push_many(5);
+    cm_queue_want(rig.queue, 5);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 5));
+    cm_queue_rig_answer(&rig, 2);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_answered(&rig, 1));
+    reopen();
+    cm_queue_want(rig.queue, 10);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 3));
+    CU_ASSERT_EQUAL(rig.entries[0]->deliveries_count, 2);
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(rig.entries_count, 3);
+    end();
+}
+
+static void test_answers_in_flight_at_close_are_called_back(void)
+{
+    if (!begin())
+        return;
+    push_many(2);
+    cm_queue_want(rig.queue, 2);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 2));
+    cm_queue_rig_answer(&rig, 1);
+    cm_queue_rig_answer(&rig, 1);
+    cm_queue_rig_close(&rig);
+    CU_ASSERT_EQUAL(rig.answered_count, 2);
+    end();
+}
+
+static void test_poison_is_refused_after_too_many_deliveries(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    push_many(1);
+    for (unsigned i = 0; i < 3; i++) {
+        cm_queue_want(rig.queue, 1);
+        CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+        CU_ASSERT_EQUAL(rig.entries[0]->refusal.code, CM_REFUSAL_NONE);
+        reopen();
+    }
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    CU_ASSERT_EQUAL(rig.entries[0]->refusal.code, CM_REFUSAL_REQUEST_UNDELIVERABLE);
+    cm_queue_rig_refuse(&rig, 1);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("device-00000", &answer));
+    CU_ASSERT_STRING_EQUAL(answer.code, "request.undeliverable");
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
+    end();
+}
+
+static void test_an_entry_that_is_too_large_is_refused_without_its_content(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    char *large = calloc(1, CM_ENTRY_SIZE_MAX + 1);
+    backend->push("large", cm_bytes(large, CM_ENTRY_SIZE_MAX + 1));
+    backend->push("small", cm_bytes_str("csr"));
+    free(large);
+    cm_queue_want(rig.queue, 2);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 2));
+    unsigned at = strcmp(cm_queue_rig_text(&rig, 0, CM_FIELD_DEVICE), "large") == 0 ? 0 : 1;
+    CU_ASSERT_EQUAL(rig.entries[at]->refusal.code, CM_REFUSAL_REQUEST_TOO_LARGE);
+    CU_ASSERT_EQUAL(rig.entries[1 - at]->refusal.code, CM_REFUSAL_NONE);
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, at, CM_FIELD_DEVICE), "large");
+    cm_queue_rig_refuse(&rig, 2);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("large", &answer));
+    CU_ASSERT_STRING_EQUAL(answer.code, "request.too-large");
+    end();
+}
+
+static void test_an_unknown_field_is_refused(void)
+{
+    const struct cm_memory_pair pairs[] = { { cm_bytes_str("id"), cm_bytes_str("1") },
+                                            { cm_bytes_str("requester"), cm_bytes_str("tests") },
+                                            { cm_bytes_str("Device"), cm_bytes_str("x") },
+                                            { cm_bytes_str("csr"), cm_bytes_str("c") } };
+    if (!backend->push_pairs || !begin())
+        return;
+    backend->push_pairs(pairs, 4);
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    CU_ASSERT_EQUAL(rig.entries[0]->refusal.code, CM_REFUSAL_REQUEST_FIELD_UNKNOWN);
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig.entries[0]->refusal.message, "\"Device\""));
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_CSR), "c");
+    end();
+}
+
+static void test_a_field_that_stands_twice_is_refused(void)
+{
+    const struct cm_memory_pair pairs[] = { { cm_bytes_str("id"), cm_bytes_str("1") },
+                                            { cm_bytes_str("id"), cm_bytes_str("2") },
+                                            { cm_bytes_str("requester"), cm_bytes_str("tests") } };
+    if (!backend->push_pairs || !begin())
+        return;
+    backend->push_pairs(pairs, 3);
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    CU_ASSERT_EQUAL(rig.entries[0]->refusal.code, CM_REFUSAL_REQUEST_FIELD_DUPLICATE);
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_ID), "1");
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_REQUESTER), "tests");
+    end();
+}
+
+static void test_an_empty_field_is_there_and_an_absent_one_is_not(void)
+{
+    const struct cm_memory_pair pairs[] = { { cm_bytes_str("id"), cm_bytes_str("1") },
+                                            { cm_bytes_str("csr"), cm_bytes_str("") } };
+    if (!backend->push_pairs || !begin())
+        return;
+    backend->push_pairs(pairs, 2);
+    cm_queue_want(rig.queue, 1);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    CU_ASSERT_PTR_NOT_NULL(rig.entries[0]->fields[CM_FIELD_CSR].data);
+    CU_ASSERT_EQUAL(rig.entries[0]->fields[CM_FIELD_CSR].size, 0);
+    CU_ASSERT_PTR_NULL(rig.entries[0]->fields[CM_FIELD_DEVICE].data);
+    CU_ASSERT_EQUAL(rig.entries[0]->refusal.code, CM_REFUSAL_NONE);
+    end();
+}
+
+static bool all_are_gone(void *arg)
+{
+    (void)arg;
+    return rig.delivered_count >= 10000 && backend->count_pending() == 0;
+}
+
+static void test_ten_thousand_entries_are_each_answered_once(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    push_many(10000);
+    rig.answers_at_once = true;
+    rig.wants_more = true;
+    cm_queue_want(rig.queue, 500);
+    CU_ASSERT_TRUE(cm_queue_rig_wait(&rig, all_are_gone, NULL, 60000));
+    CU_ASSERT_EQUAL(rig.delivered_count, 10000);
+    CU_ASSERT_EQUAL(rig.unavailable_count, 0);
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("device-09999", &answer));
+    CU_ASSERT_EQUAL(answer.copies_count, 1);
+    CU_ASSERT_STRING_EQUAL(answer.status, "done");
+    end();
+}
+
+CM_TEST_SUITE_WITH(queue, choose_backend, NULL, CM_TEST(test_nothing_comes_without_credit),
+                   CM_TEST(test_no_more_comes_than_the_credit),
+                   CM_TEST(test_an_entry_comes_as_it_was_pushed),
+                   CM_TEST(test_what_was_answered_is_answered_once_and_gone),
+                   CM_TEST(test_a_refusal_reaches_its_requester),
+                   CM_TEST(test_what_was_given_back_comes_again_without_delay),
+                   CM_TEST(test_what_a_dead_engine_had_in_hand_comes_again),
+                   CM_TEST(test_answers_in_flight_at_close_are_called_back),
+                   CM_TEST(test_poison_is_refused_after_too_many_deliveries),
+                   CM_TEST(test_an_entry_that_is_too_large_is_refused_without_its_content),
+                   CM_TEST(test_an_unknown_field_is_refused),
+                   CM_TEST(test_a_field_that_stands_twice_is_refused),
+                   CM_TEST(test_an_empty_field_is_there_and_an_absent_one_is_not),
+                   CM_TEST(test_ten_thousand_entries_are_each_answered_once));
