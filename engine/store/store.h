@@ -86,15 +86,23 @@ struct cm_bytes cm_device_attribute(struct cm_bytes attributes, struct cm_bytes 
 
 /* ---------------------------------------------------------------- authorities -- */
 
+/* X(SYMBOL, name) */
+#define CM_GENERATION_STATE_MAP(X)                                                                 \
+    X(PENDING, "pending")                                                                          \
+    X(ACTIVE, "active")                                                                            \
+    X(RETIRING, "retiring")                                                                        \
+    X(RETIRED, "retired")                                                                          \
+    X(COMPROMISED, "compromised")
+
 enum cm_generation_state {
-    CM_GENERATION_PENDING,
-    CM_GENERATION_ACTIVE,
-    CM_GENERATION_RETIRING,
-    CM_GENERATION_RETIRED,
-    CM_GENERATION_COMPROMISED
+#define X(symbol, name) CM_GENERATION_##symbol,
+    CM_GENERATION_STATE_MAP(X)
+#undef X
+        CM_GENERATION_STATE_COUNT
 };
 
 const char *cm_generation_state_name(enum cm_generation_state state);
+bool cm_generation_state_find(const char *name, enum cm_generation_state *ret_state);
 
 /* One key of an authority, with its certificate. */
 struct cm_generation {
@@ -215,7 +223,9 @@ struct cm_store_op {
     uint32_t devices_count;
     uint32_t devices_changed; /* written by the store: new or replaced */
 
-    struct cm_generation *generation; /* number is written by the store */
+    /* number 0: a new one, and the store writes its number; else the record of that number is
+     * replaced (a change of state). */
+    struct cm_generation *generation;
 
     const struct cm_audit_event *audit; /* NULL only for CM_STORE_INTENT */
 };

@@ -1,0 +1,256 @@
+/*
+ * The SQLite store from inside: what its files share.
+ *
+ *     open.c        life: files, lock, versions, the order in which things come up and go down
+ *     lock.c        the lock file: one writing process
+ *     schema.c      the tables, and whether a file is a store of this version
+ *     connection.c  a connection with its settings, errors, bindings
+ *     change.c      what one operation does, statement by statement
+ *     tally.c       what the writer knows by heart, read at the start
+ *     writer.c      the writer's thread: group commit, checkpoints
+ *     reader.c      snapshots and lookups;  walk.c  everything that lists
+ *
+ * Threads: the writer's connection belongs to the writer's thread from its start to its join; a
+ * reader's connection to the thread that holds the reader. SQLite is used without its mutexes.
+ */
+#ifndef CM_STORE_SQLITE_INTERNAL_H
+#define CM_STORE_SQLITE_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "engine/store/store.h"
+
+/* -------------------------------------------------------------- connections -- */
+
+enum { CM_SQLITE_BUSY_TIMEOUT_MS = 10000 };
+
+/* Opens without creating; sets what both faces need. Fails with: NOT_FOUND, CORRUPT, IO. */
+CM_MUST_USE cm_status cm_sqlite_connect(const char *path, bool read_only, sqlite3 **ret_db,
+                                        struct cm_error *err);
+
+/* Maps the connection's last error to a status, with what was being done and SQLite's words. */
+cm_status cm_sqlite_fail(sqlite3 *db, int code, const char *what, struct cm_error *err);
+
+/* Errors after which nothing may be believed: the state of the disk is unknown, or damaged. */
+bool cm_sqlite_is_fatal(int64_t code);
+
+CM_MUST_USE cm_status cm_sqlite_run(sqlite3 *db, const char *sql, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_prepare(sqlite3 *db, const char *const *sql, unsigned count,
+                                        sqlite3_stmt **ret_statements, struct cm_error *err);
+void cm_sqlite_finalize(sqlite3_stmt **statements, unsigned count);
+
+/* The first column of the first row. */
+CM_MUST_USE cm_status cm_sqlite_get_integer(sqlite3 *db, const char *sql, int64_t *ret_value,
+                                            struct cm_error *err);
+
+/* Bindings refer to the caller's memory, which outlives the step. An empty span is no NULL. */
+void cm_sqlite_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t size);
+void cm_sqlite_bind_bytes(sqlite3_stmt *statement, int index, struct cm_bytes bytes);
+void cm_sqlite_bind_text(sqlite3_stmt *statement, int index, struct cm_bytes text);
+
+/* Spans over the statement's row: valid until its next step or reset. */
+struct cm_bytes cm_sqlite_column_bytes(sqlite3_stmt *statement, int index);
+struct cm_bytes cm_sqlite_column_text(sqlite3_stmt *statement, int index);
+
+/* Copies a column of exactly size octets; false when it has another size. */
+bool cm_sqlite_column_exactly(sqlite3_stmt *statement, int index, void *ret_octets, size_t size);
+
+/* ------------------------------------------------------------------- schema -- */
+
+CM_MUST_USE cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err);
+
+/* Fails with: MISMATCH (another version, or no store at all), CORRUPT, IO. */
+CM_MUST_USE cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err);
+
+/* --------------------------------------------------------------------- lock -- */
+
+struct cm_sqlite_lock {
+    int fd;           /* -1: none */
+    bool was_unclean; /* the writer before us did not close the store */
+};
+
+/* Fails with: BUSY (text names the pid), IO. */
+CM_MUST_USE cm_status cm_sqlite_lock_take(const char *path, struct cm_sqlite_lock *ret_lock,
+                                          struct cm_error *err);
+/* A clean stop leaves an empty lock file behind. */
+void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
+
+/* ------------------------------------------------------------------- writer -- */
+
+/* X(SYMBOL, sql) */
+#define CM_SQLITE_CHANGE_MAP(X)                                                                     \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                     \
+    X(COMMIT, "COMMIT")                                                                             \
+    X(CERTIFICATE, "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                   \
+    X(DER, "INSERT INTO certificate_der VALUES (?1, ?2)")                                           \
+    X(REQUEST, "INSERT INTO request VALUES (?1, ?2, ?3)")                                           \
+    X(REFUSAL, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)")                                       \
+    X(ABANDONED, "INSERT INTO abandoned VALUES (?1, ?2, ?3)")                                       \
+    X(FIND_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                              \
+    X(FIND_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                  \
+    X(USAGE, "INSERT INTO usage VALUES (?1, ?2, ?3)"                                                \
+             " ON CONFLICT DO UPDATE SET count = count + excluded.count")                           \
+    X(INTENT, "INSERT INTO intent VALUES (?1, ?2, ?3, ?4)")                                         \
+    X(INTENT_CLOSE, "DELETE FROM intent WHERE number = ?1")                                         \
+    X(GROUP, "INSERT INTO device_group(name) VALUES (?1) ON CONFLICT DO NOTHING")                   \
+    X(FIND_GROUP, "SELECT number FROM device_group WHERE name = ?1")                                \
+    X(DEVICE, "INSERT INTO device(id, device_group, state, attributes)"                             \
+              " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")                                    \
+    X(DEVICE_REPLACE, "UPDATE device SET device_group = ?2, state = ?3, attributes = ?4"            \
+                      " WHERE id = ?1")                                                             \
+    X(FIND_DEVICE, "SELECT number, state = 'allowed' FROM device WHERE id = ?1")                    \
+    X(GENERATION, "INSERT INTO generation(authority, generation, state, provider, key, sigalg,"     \
+                  " certificate, chain, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")   \
+    X(GENERATION_REPLACE,                                                                           \
+      "UPDATE generation SET authority = ?1, generation = ?2, state = ?3, provider = ?4, key = ?5," \
+      " sigalg = ?6, certificate = ?7, chain = ?8, created_ms = ?9 WHERE number = ?10")             \
+    X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
+    X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
+             " audit_rows = ?5, last_number = ?6, last_time_ms = ?7 WHERE number = 1")
+
+enum cm_sqlite_change {
+#define X(symbol, sql) CM_SQLITE_##symbol,
+    CM_SQLITE_CHANGE_MAP(X)
+#undef X
+        CM_SQLITE_CHANGE_COUNT
+};
+
+/* What the writer knows by heart. Plain data: a rollback puts the copy from before back. */
+struct cm_sqlite_tally {
+    int64_t devices, certificates, refusals, abandoned, audit_rows;
+    int64_t last_number, last_time_ms;
+    int64_t last_certificate; /* highest number among certificates and abandoned serials */
+    int64_t last_abandoned;   /* highest number among abandoned serials */
+    int64_t last_intent;
+    uint8_t audit_hash[CM_HASH_SIZE];
+};
+
+/* Finished operations on their way to the loop. Outlives the store while its task is posted. */
+struct cm_sqlite_outbox {
+    struct cm_task task;
+    struct {
+        pthread_mutex_t mutex;
+        struct cm_store_op *first;
+        struct cm_store_op **last;
+        bool posted;   /* the task is in the loop's mailbox */
+        bool orphaned; /* the store is gone: the task frees the outbox */
+    } shared;
+};
+
+struct cm_sqlite_store {
+    struct cm_store base;
+    struct cm_loop *loop; /* borrowed; NULL: only cm_store_apply */
+    char *path;
+    struct cm_sqlite_lock lock;
+    uint32_t group_rows_max;
+    bool read_only;
+    bool is_writing; /* the thread was started */
+    pthread_t thread;
+    struct cm_sqlite_outbox *outbox;
+
+    /* the writer's thread's */
+    sqlite3 *db;
+    sqlite3_stmt *statements[CM_SQLITE_CHANGE_COUNT];
+    struct cm_sqlite_tally tally;
+    uint8_t *scratch; /* an intent's items while they are encoded */
+    size_t scratch_size;
+    int wal_pages;       /* in the write-ahead log, told by SQLite after each commit */
+    int wal_pages_moved; /* of them in the database since the last checkpoint */
+
+    struct {
+        pthread_mutex_t mutex;
+        pthread_cond_t wake;    /* for the writer: work, or closing */
+        pthread_cond_t applied; /* for cm_store_apply */
+        struct cm_store_op *first;
+        struct cm_store_op **last;
+        bool closing;
+    } shared; /* under the mutex */
+};
+
+/* Reads what the tally knows from the tables. Fails with: CORRUPT where they disagree, IO. */
+CM_MUST_USE cm_status cm_sqlite_tally_read(sqlite3 *db, struct cm_sqlite_tally *ret_tally,
+                                           struct cm_error *err);
+
+/* Inside a transaction: everything that the operation asks for; and what ends the transaction. */
+CM_MUST_USE cm_status cm_sqlite_change(struct cm_sqlite_store *store, struct cm_store_op *op,
+                                       struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
+
+CM_MUST_USE cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err);
+void cm_sqlite_writer_stop(struct cm_sqlite_store *store);
+void cm_sqlite_submit(struct cm_store *base, struct cm_store_op *op);
+cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct cm_error *err);
+
+/* ------------------------------------------------------------------ readers -- */
+
+#define CM_SQLITE_DEVICE_COLUMNS                                                                   \
+    "device.number, device.id, device_group.name, device.state, device.attributes"                 \
+    " FROM device JOIN device_group ON device_group.number = device.device_group"
+
+/* X(SYMBOL, sql) */
+#define CM_SQLITE_LOOKUP_MAP(X)                                                                    \
+    X(SNAPSHOT_BEGIN, "BEGIN")                                                                     \
+    X(SNAPSHOT_END, "COMMIT")                                                                      \
+    X(PIN, "SELECT last_number FROM total WHERE number = 1")                                       \
+    X(GET_TOTAL, "SELECT devices, certificates, refusals, abandoned, audit_rows, last_number,"     \
+                 " last_time_ms, (SELECT count(*) FROM intent) FROM total WHERE number = 1")       \
+    X(GET_REQUEST, "SELECT certificate, refusal FROM request WHERE key = ?1")                      \
+    X(GET_REFUSAL, "SELECT digest, code, message FROM refusal WHERE number = ?1")                  \
+    X(GET_CERTIFICATE, "SELECT digest, device, generation, not_after, der FROM certificate"        \
+                       " JOIN certificate_der USING (number) WHERE number = ?1")                   \
+    X(GET_DEVICE, "SELECT " CM_SQLITE_DEVICE_COLUMNS " WHERE device.id = ?1")                      \
+    X(IS_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                               \
+    X(IS_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")
+
+enum cm_sqlite_lookup {
+#define X(symbol, sql) CM_SQLITE_##symbol,
+    CM_SQLITE_LOOKUP_MAP(X)
+#undef X
+        CM_SQLITE_LOOKUP_COUNT
+};
+
+struct cm_sqlite_reader {
+    struct cm_store_reader base;
+    sqlite3 *db;
+    sqlite3_stmt *statements[CM_SQLITE_LOOKUP_COUNT];
+    bool in_snapshot;
+};
+
+cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **ret_reader,
+                                struct cm_error *err);
+void cm_sqlite_reader_close(struct cm_store_reader *base);
+cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *err);
+void cm_sqlite_reader_end(struct cm_store_reader *base);
+cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
+                           struct cm_arena *arena, struct cm_recall *ret_recall,
+                           struct cm_error *err);
+cm_status cm_sqlite_find_device(struct cm_store_reader *base, struct cm_bytes id,
+                                struct cm_arena *arena, struct cm_device *ret_device,
+                                struct cm_error *err);
+cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificate_number number,
+                                     struct cm_arena *arena, struct cm_certificate_found *ret_found,
+                                     struct cm_error *err);
+cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *ret_counts,
+                          struct cm_error *err);
+
+/* Reads a row of CM_SQLITE_DEVICE_COLUMNS; false when the row is not well-formed. */
+bool cm_sqlite_read_device(sqlite3_stmt *row, struct cm_device *ret_device);
+
+cm_status cm_sqlite_walk_devices(struct cm_store_reader *base, struct cm_bytes group,
+                                 cm_device_walk_fn *walk, void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_keys(struct cm_store_reader *base, cm_key_walk_fn *walk, void *arg,
+                              struct cm_error *err);
+cm_status cm_sqlite_walk_open_intents(struct cm_store_reader *base, cm_intent_walk_fn *walk,
+                                      void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation_walk_fn *walk,
+                                     void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period, cm_usage_walk_fn *walk,
+                               void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_audit(struct cm_store_reader *base, int64_t from_number,
+                               cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
+
+/* An intent's items as octets: key, serial, hash, one after another. */
+enum { CM_SQLITE_ITEM_SIZE = 16 + CM_SERIAL_SIZE + CM_HASH_SIZE };
+
+#endif

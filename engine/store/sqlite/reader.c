@@ -1,0 +1,263 @@
+#include "engine/store/sqlite/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const char *const lookup_sql[CM_SQLITE_LOOKUP_COUNT] = {
+#define X(symbol, sql) [CM_SQLITE_##symbol] = sql,
+    CM_SQLITE_LOOKUP_MAP(X)
+#undef X
+};
+
+static struct cm_sqlite_reader *reader_of(struct cm_store_reader *base)
+{
+    return (struct cm_sqlite_reader *)base;
+}
+
+/* --------------------------------------------------------------------- life -- */
+
+cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **ret_reader,
+                                struct cm_error *err)
+{
+    const struct cm_sqlite_store *store = (struct cm_sqlite_store *)base;
+    struct cm_sqlite_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a reader");
+    reader->base.ops = &cm_store_sqlite;
+    cm_status status = cm_sqlite_connect(store->path, true, &reader->db, err);
+    if (status == CM_OK)
+        status =
+            cm_sqlite_run(reader->db, "PRAGMA cache_size = -4096; PRAGMA query_only = ON", err);
+    if (status == CM_OK)
+        status = cm_sqlite_prepare(reader->db, lookup_sql, CM_SQLITE_LOOKUP_COUNT,
+                                   reader->statements, err);
+    if (status != CM_OK) {
+        cm_sqlite_reader_close(&reader->base);
+        return status;
+    }
+    *ret_reader = &reader->base;
+    return CM_OK;
+}
+
+void cm_sqlite_reader_close(struct cm_store_reader *base)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    cm_sqlite_finalize(reader->statements, CM_SQLITE_LOOKUP_COUNT);
+    sqlite3_close(reader->db);
+    free(reader);
+}
+
+/* ---------------------------------------------------------------- snapshots -- */
+
+/*
+ * Steps a lookup that has been bound. NULL with *ret_status OK: no row. Whoever got a row resets
+ * it with let_go when everything has been copied.
+ */
+static sqlite3_stmt *look_up(struct cm_sqlite_reader *reader, enum cm_sqlite_lookup lookup,
+                             cm_status *ret_status, struct cm_error *err)
+{
+    sqlite3_stmt *statement = reader->statements[lookup];
+    int code = sqlite3_step(statement);
+    *ret_status = CM_OK;
+    if (code == SQLITE_ROW)
+        return statement;
+    if (code != SQLITE_DONE)
+        *ret_status = cm_sqlite_fail(reader->db, code, lookup_sql[lookup], err);
+    sqlite3_reset(statement);
+    return NULL;
+}
+
+static void let_go(sqlite3_stmt *row)
+{
+    sqlite3_reset(row);
+}
+
+cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *err)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    cm_status status;
+    assert(!reader->in_snapshot);
+    look_up(reader, CM_SQLITE_SNAPSHOT_BEGIN, &status, err);
+    if (status != CM_OK)
+        return status;
+    reader->in_snapshot = true;
+    /* SQLite takes the snapshot at the first read: this one. */
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_PIN, &status, err);
+    if (row)
+        let_go(row);
+    if (status != CM_OK)
+        cm_sqlite_reader_end(base);
+    return status;
+}
+
+void cm_sqlite_reader_end(struct cm_store_reader *base)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    struct cm_error ignored;
+    cm_status status;
+    if (!reader->in_snapshot)
+        return;
+    look_up(reader, CM_SQLITE_SNAPSHOT_END, &status, &ignored);
+    reader->in_snapshot = false;
+}
+
+static cm_status fail_row(const char *what, struct cm_error *err)
+{
+    return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "the store is damaged: %s", what);
+}
+
+/* ------------------------------------------------------------------ lookups -- */
+
+static cm_status recall_certificate(struct cm_sqlite_reader *reader, struct cm_arena *arena,
+                                    struct cm_recall *recall, struct cm_error *err)
+{
+    cm_status status;
+    sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_CERTIFICATE], 1, recall->number);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_CERTIFICATE, &status, err);
+    if (status != CM_OK)
+        return status;
+    if (!row
+        || !cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
+        status = fail_row("an answered request has no certificate", err);
+    else {
+        recall->generation_number = sqlite3_column_int64(row, 2);
+        recall->certificate = cm_arena_copy(arena, cm_sqlite_column_bytes(row, 4));
+    }
+    if (row)
+        let_go(row);
+    return status;
+}
+
+static bool read_refusal(sqlite3_stmt *row, struct cm_arena *arena, struct cm_recall *recall)
+{
+    const char *code = (const char *)sqlite3_column_text(row, 1);
+    const char *message = (const char *)sqlite3_column_text(row, 2);
+    if (!code || !message
+        || !cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
+        return false;
+    recall->code = cm_refusal_find(code);
+    recall->message = cm_arena_printf(arena, "%s", message);
+    return recall->code != CM_REFUSAL_NONE;
+}
+
+static cm_status recall_refusal(struct cm_sqlite_reader *reader, int64_t number,
+                                struct cm_arena *arena, struct cm_recall *recall,
+                                struct cm_error *err)
+{
+    cm_status status;
+    sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_REFUSAL], 1, number);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_REFUSAL, &status, err);
+    if (status != CM_OK)
+        return status;
+    if (!row || !read_refusal(row, arena, recall))
+        status =
+            fail_row("a refusal is missing or has a code that this program does not know", err);
+    if (row)
+        let_go(row);
+    return status;
+}
+
+cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
+                           struct cm_arena *arena, struct cm_recall *ret_recall,
+                           struct cm_error *err)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    struct cm_recall recall = { .known = false };
+    cm_status status;
+    assert(reader->in_snapshot);
+    cm_sqlite_bind_blob(reader->statements[CM_SQLITE_GET_REQUEST], 1, key->octets,
+                        sizeof key->octets);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_REQUEST, &status, err);
+    if (row) {
+        int64_t refusal = sqlite3_column_int64(row, 1);
+        recall.known = true;
+        recall.number = sqlite3_column_int64(row, 0);
+        let_go(row);
+        status = recall.number > 0 ? recall_certificate(reader, arena, &recall, err)
+                                   : recall_refusal(reader, refusal, arena, &recall, err);
+    }
+    if (status == CM_OK)
+        *ret_recall = recall;
+    return status;
+}
+
+bool cm_sqlite_read_device(sqlite3_stmt *row, struct cm_device *ret_device)
+{
+    const char *state = (const char *)sqlite3_column_text(row, 3);
+    ret_device->number = sqlite3_column_int64(row, 0);
+    ret_device->id = cm_sqlite_column_text(row, 1);
+    ret_device->group = cm_sqlite_column_text(row, 2);
+    ret_device->attributes = cm_sqlite_column_bytes(row, 4);
+    return state && cm_device_state_find(state, &ret_device->state);
+}
+
+cm_status cm_sqlite_find_device(struct cm_store_reader *base, struct cm_bytes id,
+                                struct cm_arena *arena, struct cm_device *ret_device,
+                                struct cm_error *err)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    struct cm_device device = { .number = 0 };
+    cm_status status;
+    assert(reader->in_snapshot);
+    cm_sqlite_bind_text(reader->statements[CM_SQLITE_GET_DEVICE], 1, id);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_DEVICE, &status, err);
+    if (row) {
+        if (!cm_sqlite_read_device(row, &device))
+            status = fail_row("a device has an unknown state", err);
+        device.id = cm_arena_copy(arena, device.id);
+        device.group = cm_arena_copy(arena, device.group);
+        device.attributes = cm_arena_copy(arena, device.attributes);
+        let_go(row);
+    }
+    if (status == CM_OK)
+        *ret_device = device;
+    return status;
+}
+
+cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificate_number number,
+                                     struct cm_arena *arena, struct cm_certificate_found *ret_found,
+                                     struct cm_error *err)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    struct cm_certificate_found found = { .number = 0 };
+    cm_status status;
+    assert(reader->in_snapshot);
+    sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_CERTIFICATE], 1, number);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_CERTIFICATE, &status, err);
+    if (row) {
+        found = (struct cm_certificate_found){
+            .number = number,
+            .device_number = sqlite3_column_int64(row, 1),
+            .generation_number = sqlite3_column_int64(row, 2),
+            .not_after = sqlite3_column_int64(row, 3),
+            .der = cm_arena_copy(arena, cm_sqlite_column_bytes(row, 4)),
+        };
+        let_go(row);
+    }
+    if (status == CM_OK)
+        *ret_found = found;
+    return status;
+}
+
+cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *ret_counts,
+                          struct cm_error *err)
+{
+    cm_status status;
+    sqlite3_stmt *row = look_up(reader_of(base), CM_SQLITE_GET_TOTAL, &status, err);
+    if (status != CM_OK)
+        return status;
+    if (!row)
+        return fail_row("there are no totals", err);
+    *ret_counts = (struct cm_store_counts){
+        .devices = sqlite3_column_int64(row, 0),
+        .certificates = sqlite3_column_int64(row, 1),
+        .refusals = sqlite3_column_int64(row, 2),
+        .abandoned = sqlite3_column_int64(row, 3),
+        .audit_rows = sqlite3_column_int64(row, 4),
+        .last_number = sqlite3_column_int64(row, 5),
+        .last_time_ms = sqlite3_column_int64(row, 6),
+        .open_intents = sqlite3_column_int64(row, 7),
+    };
+    let_go(row);
+    return CM_OK;
+}

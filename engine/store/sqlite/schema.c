@@ -1,0 +1,145 @@
+#include "engine/store/sqlite/internal.h"
+
+/*
+ * Every key but one grows with time, so that rows are appended; the one random index is request.
+ * What the hot path reads and writes stands in narrow tables; the certificates themselves, which
+ * nobody walks, in a table of their own. Constraints say what a column may hold; foreign keys are
+ * written down for the reader, not enforced: the writer looks up what it refers to.
+ *
+ * number of a certificate: the first 8 octets of its serial; serial_tail: the other 12.
+ * key_fingerprint: 64 unsigned bits, stored in a signed integer.
+ * A request has been answered with a certificate or with a refusal, never with both.
+ * The row of total is kept in step with the tables by every transaction.
+ */
+static const char schema[] =
+    "CREATE TABLE device_group ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " name TEXT NOT NULL UNIQUE CHECK (length(CAST(name AS BLOB)) BETWEEN 1 AND 255)"
+    ") STRICT;"
+    "CREATE TABLE device ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " id TEXT NOT NULL UNIQUE CHECK (length(CAST(id AS BLOB)) BETWEEN 1 AND 255),"
+    " device_group INTEGER NOT NULL REFERENCES device_group,"
+    " state TEXT NOT NULL CHECK (state IN ('allowed', 'quarantined', 'retired')),"
+    " attributes BLOB NOT NULL"
+    ") STRICT;"
+    "CREATE INDEX device_by_group ON device(device_group);"
+    "CREATE TABLE generation ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " authority TEXT NOT NULL CHECK (length(authority) > 0),"
+    " generation INTEGER NOT NULL CHECK (generation > 0),"
+    " state TEXT NOT NULL"
+    "  CHECK (state IN ('pending', 'active', 'retiring', 'retired', 'compromised')),"
+    " provider TEXT NOT NULL,"
+    " key TEXT NOT NULL,"
+    " sigalg TEXT NOT NULL,"
+    " certificate BLOB NOT NULL,"
+    " chain TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL CHECK (created_ms > 0),"
+    " UNIQUE (authority, generation)"
+    ") STRICT;"
+    "CREATE TABLE certificate ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " serial_tail BLOB NOT NULL CHECK (length(serial_tail) = 12),"
+    " digest BLOB NOT NULL CHECK (length(digest) = 16),"
+    " device INTEGER NOT NULL CHECK (device > 0) REFERENCES device,"
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation,"
+    " key_fingerprint INTEGER NOT NULL,"
+    " not_after INTEGER NOT NULL CHECK (not_after > 0)"
+    ") STRICT;"
+    "CREATE TABLE certificate_der ("
+    " number INTEGER PRIMARY KEY REFERENCES certificate,"
+    " der BLOB NOT NULL CHECK (length(der) > 0)"
+    ") STRICT;"
+    "CREATE TABLE refusal ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " digest BLOB NOT NULL CHECK (length(digest) = 16),"
+    " code TEXT NOT NULL CHECK (length(code) > 0),"
+    " message TEXT NOT NULL"
+    ") STRICT;"
+    "CREATE TABLE request ("
+    " key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 16),"
+    " certificate INTEGER REFERENCES certificate,"
+    " refusal INTEGER REFERENCES refusal,"
+    " CHECK ((certificate IS NULL) <> (refusal IS NULL))"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE intent ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " created_ms INTEGER NOT NULL CHECK (created_ms > 0),"
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation,"
+    " items BLOB NOT NULL CHECK (length(items) > 0 AND length(items) % 68 = 0)"
+    ") STRICT;"
+    "CREATE TABLE abandoned ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " serial_tail BLOB NOT NULL CHECK (length(serial_tail) = 12),"
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation"
+    ") STRICT;"
+    "CREATE TABLE usage ("
+    " period INTEGER NOT NULL CHECK (period >= 0),"
+    " name TEXT NOT NULL CHECK (length(name) > 0),"
+    " count INTEGER NOT NULL CHECK (count >= 0),"
+    " PRIMARY KEY (period, name)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE audit ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " time_ms INTEGER NOT NULL,"
+    " kind TEXT NOT NULL CHECK (length(kind) > 0),"
+    " actor TEXT NOT NULL,"
+    " detail TEXT NOT NULL,"
+    " digest BLOB NOT NULL CHECK (length(digest) = 32),"
+    " previous BLOB NOT NULL CHECK (length(previous) = 32),"
+    " hash BLOB NOT NULL CHECK (length(hash) = 32)"
+    ") STRICT;"
+    "CREATE TABLE total ("
+    " number INTEGER PRIMARY KEY CHECK (number = 1),"
+    " devices INTEGER NOT NULL CHECK (devices >= 0),"
+    " certificates INTEGER NOT NULL CHECK (certificates >= 0),"
+    " refusals INTEGER NOT NULL CHECK (refusals >= 0),"
+    " abandoned INTEGER NOT NULL CHECK (abandoned >= 0),"
+    " audit_rows INTEGER NOT NULL CHECK (audit_rows >= 0),"
+    " last_number INTEGER NOT NULL CHECK (last_number >= 0),"
+    " last_time_ms INTEGER NOT NULL CHECK (last_time_ms >= 0)"
+    ") STRICT;"
+    "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 0, 0);";
+
+/* "CMst"; file(1) and sqlite3 show it. */
+#define APPLICATION_ID 1129149300
+#define FORMAT_VERSION 1
+
+#define TEXT_OF(number)  TEXT_OF_(number)
+#define TEXT_OF_(number) #number
+
+cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err)
+{
+    cm_status status = cm_sqlite_run(db, "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL", err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, "BEGIN IMMEDIATE", err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, schema, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(
+            db,
+            "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
+                                                               "PRAGMA user_version = " TEXT_OF(
+                                                                   FORMAT_VERSION) "; COMMIT",
+            err);
+    return status;
+}
+
+cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err)
+{
+    int64_t application = 0, version = 0;
+    cm_status status = cm_sqlite_get_integer(db, "PRAGMA application_id", &application, err);
+    if (status == CM_OK)
+        status = cm_sqlite_get_integer(db, "PRAGMA user_version", &version, err);
+    if (status != CM_OK)
+        return status;
+    if (application != APPLICATION_ID)
+        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                       "%s is not a store of certmill, or its making was interrupted", path);
+    if (version != FORMAT_VERSION)
+        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, version,
+                       "%s has format version %lld, this program reads version %d", path,
+                       (long long)version, FORMAT_VERSION);
+    return CM_OK;
+}

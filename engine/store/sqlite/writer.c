@@ -1,0 +1,399 @@
+#include "engine/store/sqlite/internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/base/clock.h"
+
+enum {
+    GROUP_ROWS_DEFAULT = 2048,
+    CHECKPOINT_PAGES = 20000,   /* 160 MB: a page written often is moved once */
+    CHECKPOINT_IDLE_PAGES = 64, /* worth moving when there is nothing else to do */
+    CHECKPOINT_IDLE_MS = 500,
+    CHECKPOINT_RESTART_MS = 100 /* how long commits may wait for readers to leave the log */
+};
+
+/* The next start reads what is on the disk; this process no longer knows. */
+static void __attribute__((noreturn)) die(const struct cm_error *err)
+{
+    fprintf(stderr,
+            "certmill: the store ends the process, since the state of the disk is unknown: "
+            "%s (%lld)\n",
+            err->text, (long long)err->native);
+    abort();
+}
+
+static void die_if_fatal(const struct cm_error *err)
+{
+    if (err->origin == CM_ORIGIN_SQLITE && cm_sqlite_is_fatal(err->native))
+        die(err);
+}
+
+/* -------------------------------------------------------------- checkpoints -- */
+
+static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+    struct cm_sqlite_store *store = arg;
+    (void)db;
+    (void)name;
+    if (pages < store->wal_pages)
+        store->wal_pages_moved = 0; /* the log was begun again from its start */
+    store->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static void move_pages(struct cm_sqlite_store *store, int mode)
+{
+    struct cm_error err;
+    int pages = 0, moved = 0;
+    int code = sqlite3_wal_checkpoint_v2(store->db, NULL, mode, &pages, &moved);
+    if (code != SQLITE_OK) {
+        cm_sqlite_fail(store->db, code, "move the log into the database", &err);
+        die_if_fatal(&err);
+    }
+    /* A disk that is full or a reader in the way: the pages stay in the log until the next time.
+     * Counted as moved all the same, so that the next time comes after another stretch of log. */
+    store->wal_pages_moved = code == SQLITE_OK && pages >= 0 ? moved : store->wal_pages;
+}
+
+/*
+ * Late, since a page that is written ten times is then moved once. A passive checkpoint waits for
+ * nobody, but the log begins again only in a moment without readers; when such a moment does not
+ * come by itself, one checkpoint waits for it.
+ */
+static void checkpoint_when_due(struct cm_sqlite_store *store)
+{
+    if (store->wal_pages - store->wal_pages_moved < CHECKPOINT_PAGES)
+        return;
+    if (store->wal_pages < 2 * CHECKPOINT_PAGES) {
+        move_pages(store, SQLITE_CHECKPOINT_PASSIVE);
+        return;
+    }
+    sqlite3_busy_timeout(store->db, CHECKPOINT_RESTART_MS);
+    move_pages(store, SQLITE_CHECKPOINT_RESTART);
+    sqlite3_busy_timeout(store->db, CM_SQLITE_BUSY_TIMEOUT_MS);
+}
+
+static bool has_idle_work(const struct cm_sqlite_store *store)
+{
+    return store->wal_pages - store->wal_pages_moved >= CHECKPOINT_IDLE_PAGES;
+}
+
+/* ------------------------------------------------------------- transactions -- */
+
+static cm_status run(struct cm_sqlite_store *store, enum cm_sqlite_change change, const char *what,
+                     struct cm_error *err)
+{
+    int code = sqlite3_step(store->statements[change]);
+    cm_status status = code == SQLITE_DONE ? CM_OK : cm_sqlite_fail(store->db, code, what, err);
+    sqlite3_reset(store->statements[change]);
+    return status;
+}
+
+static cm_status begin(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    return run(store, CM_SQLITE_BEGIN, "begin", err);
+}
+
+static cm_status commit(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    return run(store, CM_SQLITE_COMMIT, "commit", err);
+}
+
+static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tally *before)
+{
+    struct cm_error err;
+    /* Some errors have rolled back by themselves. */
+    if (!sqlite3_get_autocommit(store->db) && cm_sqlite_run(store->db, "ROLLBACK", &err) != CM_OK)
+        die(&err);
+    int64_t last_intent = store->tally.last_intent;
+    store->tally = *before;
+    store->tally.last_intent = last_intent; /* a number is given once */
+}
+
+/* All operations from first up to end, or none. */
+static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_op *first,
+                                 struct cm_store_op *end, struct cm_error *err)
+{
+    const struct cm_sqlite_tally before = store->tally;
+    cm_status status = begin(store, err);
+    for (struct cm_store_op *op = first; status == CM_OK && op != end; op = op->next)
+        status = cm_sqlite_change(store, op, err);
+    if (status == CM_OK)
+        status = cm_sqlite_change_total(store, err);
+    if (status == CM_OK)
+        status = commit(store, err);
+    if (status != CM_OK) {
+        die_if_fatal(err);
+        roll_back(store, &before);
+    }
+    return status;
+}
+
+static uint64_t rows_of(const struct cm_store_op *op)
+{
+    return (uint64_t)op->certificates_count + op->refusals_count + op->abandoned_count
+           + op->devices_count + 1;
+}
+
+/* Where the group that begins with first ends: the first operation that is not of it, or NULL. */
+static struct cm_store_op *group_end(const struct cm_sqlite_store *store, struct cm_store_op *first)
+{
+    uint64_t rows = rows_of(first);
+    struct cm_store_op *op = first->next;
+    while (op && rows + rows_of(op) <= store->group_rows_max) {
+        rows += rows_of(op);
+        op = op->next;
+    }
+    return op;
+}
+
+/* An operation that cannot be carried out must not spoil its neighbours: then each goes alone. */
+static void commit_group(struct cm_sqlite_store *store, struct cm_store_op *first,
+                         struct cm_store_op *end)
+{
+    struct cm_error err;
+    cm_status status = commit_together(store, first, end, &err);
+    bool alone = first->next == end;
+    for (struct cm_store_op *op = first; op != end; op = op->next) {
+        op->status =
+            status == CM_OK || alone ? status : commit_together(store, op, op->next, &op->err);
+        if (alone && status != CM_OK)
+            op->err = err;
+    }
+}
+
+/* ---------------------------------------------------------------- completion -- */
+
+static void run_outbox(struct cm_sqlite_outbox *outbox)
+{
+    pthread_mutex_lock(&outbox->shared.mutex); /* { */
+    struct cm_store_op *op = outbox->shared.first;
+    outbox->shared.first = NULL;
+    outbox->shared.last = &outbox->shared.first;
+    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
+    while (op) {
+        struct cm_store_op *next = op->next; /* done may submit or free it */
+        op->done(op);
+        op = next;
+    }
+}
+
+static void free_outbox(struct cm_sqlite_outbox *outbox)
+{
+    pthread_mutex_destroy(&outbox->shared.mutex);
+    free(outbox);
+}
+
+static void on_outbox(void *arg)
+{
+    struct cm_sqlite_outbox *outbox = arg;
+    pthread_mutex_lock(&outbox->shared.mutex); /* { */
+    outbox->shared.posted = false;
+    bool orphaned = outbox->shared.orphaned;
+    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
+    if (orphaned)
+        free_outbox(outbox);
+    else
+        run_outbox(outbox);
+}
+
+static void put_in_outbox(struct cm_sqlite_store *store, struct cm_store_op *op)
+{
+    struct cm_sqlite_outbox *outbox = store->outbox;
+    op->next = NULL;
+    pthread_mutex_lock(&outbox->shared.mutex); /* { */
+    *outbox->shared.last = op;
+    outbox->shared.last = &op->next;
+    bool post = !outbox->shared.posted;
+    outbox->shared.posted = true;
+    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
+    if (post)
+        cm_loop_post(store->loop, &outbox->task);
+}
+
+/* Somebody in cm_store_apply waits for a flag. */
+static void wake_applier(struct cm_sqlite_store *store, bool *finished)
+{
+    pthread_mutex_lock(&store->shared.mutex); /* { */
+    *finished = true;
+    pthread_cond_broadcast(&store->shared.applied);
+    pthread_mutex_unlock(&store->shared.mutex); /* } */
+}
+
+static void finish_group(struct cm_sqlite_store *store, struct cm_store_op *first,
+                         struct cm_store_op *end)
+{
+    struct cm_store_op *next;
+    for (struct cm_store_op *op = first; op != end; op = next) {
+        next = op->next;
+        if (op->done)
+            put_in_outbox(store, op);
+        else
+            wake_applier(store, op->task.arg);
+    }
+}
+
+/* ------------------------------------------------------------------- thread -- */
+
+/* When the log may be moved, if nothing comes before. */
+static struct timespec idle_deadline(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_nsec += CHECKPOINT_IDLE_MS * (long)CM_NS_PER_MS;
+    at.tv_sec += at.tv_nsec / (long)CM_NS_PER_S;
+    at.tv_nsec %= (long)CM_NS_PER_S;
+    return at;
+}
+
+static bool is_idle_locked(const struct cm_sqlite_store *store)
+{
+    return !store->shared.first && !store->shared.closing;
+}
+
+/* All that was submitted. NULL with *ret_closing false: a moment of idleness. */
+static struct cm_store_op *take_submitted(struct cm_sqlite_store *store, bool *ret_closing)
+{
+    struct timespec deadline = idle_deadline();
+    bool may_rest = !has_idle_work(store);
+    int code = 0;
+    pthread_mutex_lock(&store->shared.mutex); /* { */
+    while (is_idle_locked(store) && code == 0)
+        code = may_rest
+                   ? pthread_cond_wait(&store->shared.wake, &store->shared.mutex)
+                   : pthread_cond_timedwait(&store->shared.wake, &store->shared.mutex, &deadline);
+    struct cm_store_op *first = store->shared.first;
+    store->shared.first = NULL;
+    store->shared.last = &store->shared.first;
+    *ret_closing = store->shared.closing;
+    pthread_mutex_unlock(&store->shared.mutex); /* } */
+    return first;
+}
+
+static void carry_out(struct cm_sqlite_store *store, struct cm_store_op *op)
+{
+    while (op) {
+        struct cm_store_op *end = group_end(store, op);
+        commit_group(store, op, end);
+        finish_group(store, op, end);
+        checkpoint_when_due(store);
+        op = end;
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    struct cm_sqlite_store *store = arg;
+    bool closing = false;
+    pthread_setname_np(pthread_self(), "store");
+    for (;;) {
+        struct cm_store_op *op = take_submitted(store, &closing);
+        if (op)
+            carry_out(store, op);
+        else if (closing)
+            return NULL;
+        else
+            move_pages(store, SQLITE_CHECKPOINT_PASSIVE);
+    }
+}
+
+static cm_status make_outbox(struct cm_sqlite_outbox **ret_outbox, struct cm_error *err)
+{
+    struct cm_sqlite_outbox *outbox = calloc(1, sizeof *outbox);
+    if (!outbox)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a store");
+    outbox->task = (struct cm_task){ .run = on_outbox, .arg = outbox };
+    outbox->shared.last = &outbox->shared.first;
+    pthread_mutex_init(&outbox->shared.mutex, NULL);
+    *ret_outbox = outbox;
+    return CM_OK;
+}
+
+cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    pthread_condattr_t monotonic;
+    cm_status status = make_outbox(&store->outbox, err);
+    if (status != CM_OK)
+        return status;
+    if (store->group_rows_max == 0)
+        store->group_rows_max = GROUP_ROWS_DEFAULT;
+    sqlite3_wal_hook(store->db, on_commit, store);
+    store->shared.last = &store->shared.first;
+    pthread_mutex_init(&store->shared.mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&store->shared.wake, &monotonic);
+    pthread_cond_init(&store->shared.applied, NULL);
+    pthread_condattr_destroy(&monotonic);
+    int code = pthread_create(&store->thread, NULL, writer_main, store);
+    if (code != 0) {
+        free_outbox(store->outbox);
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "start the store's thread");
+    }
+    store->is_writing = true;
+    return CM_OK;
+}
+
+void cm_sqlite_writer_stop(struct cm_sqlite_store *store)
+{
+    struct cm_sqlite_outbox *outbox = store->outbox;
+    if (!store->is_writing)
+        return;
+    pthread_mutex_lock(&store->shared.mutex); /* { */
+    store->shared.closing = true;
+    pthread_cond_signal(&store->shared.wake);
+    pthread_mutex_unlock(&store->shared.mutex); /* } */
+    pthread_join(store->thread, NULL);
+    run_outbox(outbox);
+    pthread_mutex_lock(&outbox->shared.mutex); /* { */
+    outbox->shared.orphaned = true;
+    bool posted = outbox->shared.posted;
+    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
+    if (!posted)
+        free_outbox(outbox);
+    pthread_cond_destroy(&store->shared.applied);
+    pthread_cond_destroy(&store->shared.wake);
+    pthread_mutex_destroy(&store->shared.mutex);
+    store->is_writing = false;
+}
+
+static void push_locked(struct cm_sqlite_store *store, struct cm_store_op *op)
+{
+    assert(!store->shared.closing);
+    op->next = NULL;
+    *store->shared.last = op;
+    store->shared.last = &op->next;
+    pthread_cond_signal(&store->shared.wake);
+}
+
+void cm_sqlite_submit(struct cm_store *base, struct cm_store_op *op)
+{
+    struct cm_sqlite_store *store = (struct cm_sqlite_store *)base;
+    assert(store->is_writing && store->loop);
+    cm_loop_assert_here(store->loop);
+    pthread_mutex_lock(&store->shared.mutex); /* { */
+    push_locked(store, op);
+    pthread_mutex_unlock(&store->shared.mutex); /* } */
+}
+
+cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct cm_error *err)
+{
+    struct cm_sqlite_store *store = (struct cm_sqlite_store *)base;
+    cm_store_done_fn *done = op->done;
+    bool finished = false;
+    assert(store->is_writing);
+    op->done = NULL;
+    op->task.arg = &finished;
+    pthread_mutex_lock(&store->shared.mutex); /* { */
+    push_locked(store, op);
+    while (!finished)
+        pthread_cond_wait(&store->shared.applied, &store->shared.mutex);
+    pthread_mutex_unlock(&store->shared.mutex); /* } */
+    op->done = done;
+    if (op->status != CM_OK && err)
+        *err = op->err;
+    return op->status;
+}
