@@ -1,0 +1,382 @@
+#include "engine/settings_build.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/nearest.h"
+#include "engine/settings_value.h"
+
+#define NAMES_MAX 1100 /* entries of any list, and the built-in profiles */
+
+/* ------------------------------------------------------------------------------ helpers -- */
+
+const char *settings_keep(struct settings_build *build, const char *text)
+{
+    return text ? cm_arena_printf(build->arena, "%s", text) : NULL;
+}
+
+void *settings_keep_array(struct settings_build *build, size_t count, size_t size)
+{
+    return cm_arena_zalloc(build->arena, count > 0 ? count * size : size);
+}
+
+/* "a, b, c", cut where it gets long. */
+static const char *list_words(const char *const *words, size_t count, char *text, size_t size)
+{
+    size_t used = 0;
+    snprintf(text, size, "nothing");
+    for (size_t i = 0; i < count; i++) {
+        size_t needed = strlen(words[i]) + 2;
+        if (used + needed + 4 >= size) {
+            snprintf(text + used, size - used, ", ...");
+            break;
+        }
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", words[i]);
+    }
+    return text;
+}
+
+cm_status settings_fail_choice(struct settings_build *build, const char *place, const char *found,
+                               const char *what, const char *const *words, size_t words_count)
+{
+    char shown[64], list[160];
+    const char *meant = cm_nearest(found, words, words_count);
+    cm_bytes_printable(cm_bytes_str(found), shown, sizeof shown);
+    if (meant)
+        return settings_file_fail(build->file, build->err, place,
+                                  "\"%s\" is not %s (did you mean %s?)", shown, what, meant);
+    return settings_file_fail(build->file, build->err, place, "\"%s\" is not %s (there is: %s)",
+                              shown, what, list_words(words, words_count, list, sizeof list));
+}
+
+static cm_status fail_twice(struct settings_build *build, const char *list, uint32_t index,
+                            const char *name)
+{
+    return settings_file_fail(build->file, build->err, PLACE(build, "%s[%u].name", list, index),
+                              "the name \"%s\" stands twice", name);
+}
+
+/* ---------------------------------------------------------------------------------- paths -- */
+
+static void keep_folder(struct settings_build *build)
+{
+    const char *slash = strrchr(build->file->path, '/');
+    struct cm_settings *settings = build->settings;
+    settings->path = settings_keep(build, build->file->path);
+    if (!slash)
+        settings->folder = ".";
+    else if (slash == build->file->path)
+        settings->folder = "/";
+    else
+        settings->folder = cm_arena_printf(build->arena, "%.*s", (int)(slash - build->file->path),
+                                           build->file->path);
+}
+
+static const char *keep_path(struct settings_build *build, const char *path)
+{
+    if (path[0] == '/' || strcmp(build->settings->folder, ".") == 0)
+        return settings_keep(build, path);
+    return cm_arena_printf(build->arena, "%s/%s", build->settings->folder, path);
+}
+
+static const char *keep_secret(struct settings_build *build, const char *reference)
+{
+    if (!reference || strncmp(reference, "file:", 5) != 0)
+        return settings_keep(build, reference);
+    return cm_arena_printf(build->arena, "file:%s", keep_path(build, reference + 5));
+}
+
+/* ---------------------------------------------------------------------------------- queue -- */
+
+static cm_status check_redis_url(struct settings_build *build, const char *url)
+{
+    const char *place = "queue.redis.url";
+    if (!url)
+        return settings_file_fail(build->file, build->err, "queue.redis",
+                                  "the key \"url\" is missing");
+    if (strncmp(url, "unix:///", 8) == 0 && url[8])
+        return CM_OK;
+    if (strncmp(url, "redis://", 8) != 0 || !url[8])
+        return settings_file_fail(build->file, build->err, place,
+                                  "expected unix:///PATH or redis://[USER@]HOST[:PORT][/DB]");
+    const char *at = strrchr(url, '@');
+    const char *colon = strchr(url + 8, ':');
+    if (at && colon && colon < at)
+        return settings_file_fail(build->file, build->err, place,
+                                  "expected no password here; secrets never stand in this file: "
+                                  "queue.redis.password refers to it");
+    return CM_OK;
+}
+
+static const char *default_consumer(struct settings_build *build)
+{
+    char host[128] = "host";
+    gethostname(host, sizeof host - 1);
+    return cm_arena_printf(build->arena, "%s-%ld", host, (long)getpid());
+}
+
+static cm_status build_queue(struct settings_build *build)
+{
+    const struct raw_queue *raw = &build->raw->queue;
+    struct cm_settings *settings = build->settings;
+    settings->queue_kind =
+        strcmp(raw->kind, "redis") == 0 ? CM_QUEUE_KIND_REDIS : CM_QUEUE_KIND_SPOOL;
+    settings->spool = (struct cm_settings_spool){
+        .folder = keep_path(build, raw->spool.folder),
+        .requester = settings_keep(build, raw->spool.requester),
+        .device_from = settings_keep(build, raw->spool.device_from),
+    };
+    settings->redis = (struct cm_settings_redis){
+        .url = settings_keep(build, raw->redis.url),
+        .prefix = settings_keep(build, raw->redis.prefix),
+        .consumer = raw->redis.consumer ? settings_keep(build, raw->redis.consumer)
+                                        : default_consumer(build),
+        .password = keep_secret(build, raw->redis.password),
+        .lease_ms = (uint32_t)settings_duration_ms(raw->redis.lease),
+        .deliveries_max = (uint32_t)*raw->redis.deliveries_max,
+        .results_max = (uint32_t)*raw->redis.results_max,
+    };
+    if (settings->queue_kind == CM_QUEUE_KIND_REDIS || raw->redis.url)
+        return check_redis_url(build, raw->redis.url);
+    return CM_OK;
+}
+
+/* ---------------------------------------------------------------------- providers, authorities -- */
+
+static cm_status build_providers(struct settings_build *build)
+{
+    uint32_t count = build->raw->providers_count;
+    struct cm_settings_provider *all = settings_keep_array(build, count, sizeof *all);
+    build->settings->providers = all;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct raw_provider *raw = &build->raw->providers[i];
+        if (cm_settings_provider(build->settings, raw->name))
+            return fail_twice(build, "providers", i, raw->name);
+        all[i] = (struct cm_settings_provider){
+            .name = settings_keep(build, raw->name),
+            .kind = settings_keep(build, raw->kind),
+            .keys = keep_path(build, raw->keys),
+            .passphrase = keep_secret(build, raw->passphrase),
+            .workers = (uint32_t)*raw->workers,
+        };
+        build->settings->providers_count++;
+    }
+    return CM_OK;
+}
+
+/* Every ${...} of an URL is one of the allowed names. */
+static cm_status check_placeholders(struct settings_build *build, const char *place,
+                                    const char *url, const char *allowed)
+{
+    for (const char *at = url ? strchr(url, '$') : NULL; at; at = strchr(at + 1, '$')) {
+        size_t size = strcspn(at, "}") + 1;
+        const char *hit = at[1] == '{' ? memmem(allowed, strlen(allowed), at, size) : NULL;
+        if (!hit)
+            return settings_file_fail(build->file, build->err, place,
+                                      "expected no placeholder but %s",
+                                      allowed[0] ? allowed : "none at all");
+    }
+    return CM_OK;
+}
+
+static cm_status check_urls(struct settings_build *build, const struct raw_authority *raw,
+                            uint32_t i)
+{
+    const struct {
+        const char *key, *url, *allowed;
+    } urls[] = {
+        { "crl-url", raw->crl_url, "${issuer} ${shard}" },
+        { "ocsp-url", raw->ocsp_url, "" },
+        { "ca-issuers-url", raw->ca_issuers_url, "${issuer}" },
+    };
+    for (size_t u = 0; u < sizeof urls / sizeof urls[0]; u++) {
+        cm_status status =
+            check_placeholders(build, PLACE(build, "authorities[%u].%s", i, urls[u].key),
+                               urls[u].url, urls[u].allowed);
+        if (status != CM_OK)
+            return status;
+    }
+    if (*raw->crl_shards > 1 && (!raw->crl_url || !strstr(raw->crl_url, "${shard}")))
+        return settings_file_fail(build->file, build->err,
+                                  PLACE(build, "authorities[%u].crl-shards", i),
+                                  "more than one shard needs ${shard} in crl-url");
+    return CM_OK;
+}
+
+static cm_status build_authorities(struct settings_build *build)
+{
+    uint32_t count = build->raw->authorities_count;
+    struct cm_settings_authority *all = settings_keep_array(build, count, sizeof *all);
+    build->settings->authorities = all;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct raw_authority *raw = &build->raw->authorities[i];
+        if (cm_settings_authority(build->settings, raw->name))
+            return fail_twice(build, "authorities", i, raw->name);
+        cm_status status = check_urls(build, raw, i);
+        if (status != CM_OK)
+            return status;
+        all[i] = (struct cm_settings_authority){
+            .name = settings_keep(build, raw->name),
+            .crl_url = settings_keep(build, raw->crl_url),
+            .ocsp_url = settings_keep(build, raw->ocsp_url),
+            .ca_issuers_url = settings_keep(build, raw->ca_issuers_url),
+            .crl_shards = (uint32_t)*raw->crl_shards,
+        };
+        build->settings->authorities_count++;
+    }
+    return CM_OK;
+}
+
+/* ------------------------------------------------------------------------- groups, requesters -- */
+
+static cm_status find_profiles(struct settings_build *build, const struct raw_group *raw,
+                               uint32_t i, struct cm_settings_group *group)
+{
+    const struct cm_settings *settings = build->settings;
+    const struct cm_profile **found =
+        settings_keep_array(build, raw->profiles_count, sizeof *found);
+    for (uint32_t p = 0; p < raw->profiles_count; p++) {
+        found[p] = cm_settings_profile(settings, cm_bytes_str(raw->profiles[p]));
+        if (found[p])
+            continue;
+        const char *names[NAMES_MAX];
+        for (uint32_t n = 0; n < settings->profiles_count; n++)
+            names[n] = settings->profiles[n]->name;
+        return settings_fail_choice(build, PLACE(build, "groups[%u].profiles[%u]", i, p),
+                                    raw->profiles[p], "a profile", names, settings->profiles_count);
+    }
+    group->profiles = found;
+    group->profiles_count = raw->profiles_count;
+    return CM_OK;
+}
+
+static cm_status find_authority(struct settings_build *build, const struct raw_group *raw,
+                                uint32_t i, struct cm_settings_group *group)
+{
+    const struct cm_settings *settings = build->settings;
+    const char *names[NAMES_MAX];
+    group->authority = cm_settings_authority(settings, raw->authority);
+    if (group->authority)
+        return CM_OK;
+    for (uint32_t n = 0; n < settings->authorities_count; n++)
+        names[n] = settings->authorities[n].name;
+    return settings_fail_choice(build, PLACE(build, "groups[%u].authority", i), raw->authority,
+                                "an authority", names, settings->authorities_count);
+}
+
+static cm_status build_groups(struct settings_build *build)
+{
+    uint32_t count = build->raw->groups_count;
+    struct cm_settings_group *all = settings_keep_array(build, count, sizeof *all);
+    build->settings->groups = all;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct raw_group *raw = &build->raw->groups[i];
+        if (cm_settings_group(build->settings, cm_bytes_str(raw->name)))
+            return fail_twice(build, "groups", i, raw->name);
+        all[i] = (struct cm_settings_group){
+            .name = settings_keep(build, raw->name),
+            .rate_per_s = (uint32_t)*raw->rate,
+            .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
+            .quota_per_day = *raw->quota,
+            .reuse_key = *raw->reuse_key,
+        };
+        cm_status status = find_authority(build, raw, i, &all[i]);
+        if (status == CM_OK)
+            status = find_profiles(build, raw, i, &all[i]);
+        if (status != CM_OK)
+            return status;
+        build->settings->groups_count++;
+    }
+    return CM_OK;
+}
+
+static cm_status find_groups(struct settings_build *build, const struct raw_requester *raw,
+                             uint32_t i, struct cm_settings_requester *requester)
+{
+    const struct cm_settings *settings = build->settings;
+    const struct cm_settings_group **found =
+        settings_keep_array(build, raw->groups_count, sizeof *found);
+    for (uint32_t g = 0; g < raw->groups_count; g++) {
+        found[g] = cm_settings_group(settings, cm_bytes_str(raw->groups[g]));
+        if (found[g])
+            continue;
+        const char *names[NAMES_MAX];
+        for (uint32_t n = 0; n < settings->groups_count; n++)
+            names[n] = settings->groups[n].name;
+        return settings_fail_choice(build, PLACE(build, "requesters[%u].groups[%u]", i, g),
+                                    raw->groups[g], "a group", names, settings->groups_count);
+    }
+    requester->groups = found;
+    requester->groups_count = raw->groups_count;
+    return CM_OK;
+}
+
+static cm_status build_requesters(struct settings_build *build)
+{
+    uint32_t count = build->raw->requesters_count;
+    struct cm_settings_requester *all = settings_keep_array(build, count, sizeof *all);
+    build->settings->requesters = all;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct raw_requester *raw = &build->raw->requesters[i];
+        if (cm_settings_requester(build->settings, cm_bytes_str(raw->name)))
+            return fail_twice(build, "requesters", i, raw->name);
+        all[i] = (struct cm_settings_requester){
+            .name = settings_keep(build, raw->name),
+            .rate_per_s = (uint32_t)*raw->rate,
+            .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
+            .quota_per_day = *raw->quota,
+            .remember_refusals = *raw->remember_refusals,
+        };
+        cm_status status = find_groups(build, raw, i, &all[i]);
+        if (status != CM_OK)
+            return status;
+        build->settings->requesters_count++;
+    }
+    return CM_OK;
+}
+
+/* ------------------------------------------------------------------------------------ engine -- */
+
+static cm_status build_engine(struct settings_build *build)
+{
+    const struct raw_engine *raw = &build->raw->engine;
+    build->settings->engine = (struct cm_settings_engine){
+        .workers = (uint32_t)*raw->workers,
+        .batch_items_max = (uint32_t)*raw->batch_items,
+        .batch_age_ms_max = (uint32_t)settings_duration_ms(raw->batch_age),
+        .batches_in_flight = (uint32_t)*raw->batches_in_flight,
+        .intent_hold_s = (uint32_t)(settings_duration_ms(raw->intent_hold) / SETTINGS_MS_PER_S),
+        .clock_step_s_max = (uint32_t)(settings_duration_ms(raw->clock_step) / SETTINGS_MS_PER_S),
+        .check_signatures = (uint32_t)*raw->check_signatures,
+    };
+    return CM_OK;
+}
+
+/* A spool whose requester is nobody would refuse every file. */
+static cm_status check_spool_requester(struct settings_build *build)
+{
+    const struct cm_settings *settings = build->settings;
+    const char *names[NAMES_MAX];
+    if (settings->queue_kind != CM_QUEUE_KIND_SPOOL
+        || cm_settings_requester(settings, cm_bytes_str(settings->spool.requester)))
+        return CM_OK;
+    for (uint32_t n = 0; n < settings->requesters_count; n++)
+        names[n] = settings->requesters[n].name;
+    return settings_fail_choice(build, "queue.spool.requester", settings->spool.requester,
+                                "a requester", names, settings->requesters_count);
+}
+
+cm_status settings_build_rest(struct settings_build *build)
+{
+    static cm_status (*const steps[])(struct settings_build *) = {
+        build_queue,      build_providers, build_authorities,     build_groups,
+        build_requesters, build_engine,    check_spool_requester,
+    };
+    cm_status status = CM_OK;
+    keep_folder(build);
+    build->settings->store_path = keep_path(build, build->raw->store.path);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == CM_OK; i++)
+        status = steps[i](build);
+    return status;
+}

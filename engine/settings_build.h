@@ -1,0 +1,40 @@
+/*
+ * From the raw struct to struct cm_settings: names become pointers, texts become numbers, and what
+ * refers to nothing is found. Private to engine/settings*.c.
+ */
+#ifndef CM_ENGINE_SETTINGS_BUILD_H
+#define CM_ENGINE_SETTINGS_BUILD_H
+
+#include "engine/base/arena.h"
+#include "engine/settings.h"
+#include "engine/settings_file.h"
+
+/* What is under way while a file becomes settings. */
+struct settings_build {
+    const struct settings_file *file;
+    struct raw_settings *raw;
+    struct cm_settings *settings;
+    struct cm_arena *arena; /* the settings' own: everything they point at is in it */
+    struct cm_error *err;
+};
+
+/* "groups[2].authority", in the arena. */
+#define PLACE(build, ...) cm_arena_printf((build)->arena, __VA_ARGS__)
+
+/* A copy in the settings' arena; NULL of NULL. */
+const char *settings_keep(struct settings_build *build, const char *text);
+
+/* An array in the settings' arena, filled with zero bytes. */
+void *settings_keep_array(struct settings_build *build, size_t count, size_t size);
+
+/* MALFORMED: "found" is not WHAT (did you mean ...? / there is: ...). */
+cm_status settings_fail_choice(struct settings_build *build, const char *place, const char *found,
+                               const char *what, const char *const *words, size_t words_count);
+
+/* Profiles of the file, after the built-in ones, into settings->profiles. */
+CM_MUST_USE cm_status settings_build_profiles(struct settings_build *build);
+
+/* Everything else. Profiles first. */
+CM_MUST_USE cm_status settings_build_rest(struct settings_build *build);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * The keys of the settings file, once. Private to engine/settings*.c.
+ *
+ * Each mapping of the file is one list below. From a list come the struct that libcyaml fills
+ * (struct raw_NAME), libcyaml's schema, the table that the walker checks a file against with line
+ * numbers, the defaults, and docs/reference/settings.md.
+ *
+ * X(S, KIND, member, key, need, extra, min, max, default, help)
+ *
+ * S        the list's own name
+ * KIND     what stands there: see enum settings_kind
+ * extra    MAP, MAPS: name of the nested list; CHOICE: the words, separated by a blank; else 0
+ * min, max of a number; of a duration in milliseconds; of a text in bytes; of a list in entries
+ * default  as it would stand in the file; "" for none
+ */
+#ifndef CM_ENGINE_SETTINGS_KEYS_H
+#define CM_ENGINE_SETTINGS_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cyaml/cyaml.h>
+
+enum settings_kind {
+    SETTINGS_TEXT,     /* any text */
+    SETTINGS_NAME,     /* letters, digits, '.', '_' and '-'; begins with a letter or digit */
+    SETTINGS_PATH,     /* of a file or folder, relative to the settings file's folder */
+    SETTINGS_SECRET,   /* file:PATH, env:NAME or credential:NAME */
+    SETTINGS_URL,      /* http://..., for what stands in certificates */
+    SETTINGS_DURATION, /* 4ms, 5s, 15m, 24h, 365d */
+    SETTINGS_VALIDITY, /* a duration of whole seconds, or no-expiry */
+    SETTINGS_CHOICE,   /* one of a few words */
+    SETTINGS_COUNT,    /* a whole number */
+    SETTINGS_FLAG,     /* yes or no */
+    SETTINGS_LIST,     /* of texts */
+    SETTINGS_MAP,      /* nested keys */
+    SETTINGS_MAPS      /* a list of entries with nested keys */
+};
+
+#define SETTINGS_MS_PER_S 1000ull
+#define SETTINGS_MS_PER_D (24ull * 3600 * SETTINGS_MS_PER_S)
+#define SETTINGS_QUOTA    1000000000000ull
+
+/* clang-format off */
+#define SETTINGS_store(X, S)                                                                                           \
+    X(S, PATH, path, "path", OPTIONAL, 0, 1, 4096, "store/certmill.db", "The SQLite database file.")
+
+#define SETTINGS_spool(X, S)                                                                                           \
+    X(S, PATH, folder, "folder", OPTIONAL, 0, 1, 4096, "spool", "Holds `incoming/`, `answered/` and `refused/`.")      \
+    X(S, NAME, requester, "requester", OPTIONAL, 0, 1, 64, "local", "Under whose name files are submitted.")           \
+    X(S, CHOICE, device_from, "device-from", OPTIONAL, "file-name cn serial-number", 0, 0, "file-name",                \
+      "Where the device id of a file comes from: its name, or the common name or serial number in its subject.")
+
+#define SETTINGS_redis(X, S)                                                                                           \
+    X(S, TEXT, url, "url", OPTIONAL, 0, 1, 1024, "",                                                                   \
+      "`unix:///PATH` or `redis://[USER@]HOST[:PORT][/DB]`. Needed when `queue.kind` is `redis`.")                     \
+    X(S, NAME, prefix, "prefix", OPTIONAL, 0, 1, 64, "certmill", "Of every key in Redis.")                             \
+    X(S, NAME, consumer, "consumer", OPTIONAL, 0, 1, 128, "",                                                          \
+      "Name of this engine in the consumer group, unique among engines. Without it: host name and process id.")        \
+    X(S, SECRET, password, "password", OPTIONAL, 0, 1, 4096, "", "The password of the Redis user.")                    \
+    X(S, DURATION, lease, "lease", OPTIONAL, 0, SETTINGS_MS_PER_S, SETTINGS_MS_PER_D, "60s",                           \
+      "Entries that another engine has held for longer are taken over.")                                               \
+    X(S, COUNT, deliveries_max, "deliveries-max", OPTIONAL, 0, 1, 1000, "5",                                           \
+      "An entry delivered more often is answered `request.undeliverable` and set aside.")                              \
+    X(S, COUNT, results_max, "results-max", OPTIONAL, 0, 0, UINT32_MAX, "0",                                           \
+      "Result streams are trimmed to about so many entries; 0: never.")
+
+#define SETTINGS_queue(X, S)                                                                                           \
+    X(S, CHOICE, kind, "kind", OPTIONAL, "spool redis", 0, 0, "spool", "Where requests come from.")                    \
+    X(S, MAP, spool, "spool", OPTIONAL, spool, 0, 0, "", "The spool queue: a folder of CSR files.")                    \
+    X(S, MAP, redis, "redis", OPTIONAL, redis, 0, 0, "", "The Redis queue: streams with a consumer group.")
+
+#define SETTINGS_provider(X, S)                                                                                        \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Of this instance. The store says which instance has which key.") \
+    X(S, CHOICE, kind, "kind", REQUIRED, "openssl", 0, 0, "", "`openssl`: key files and any OpenSSL 3 provider.")      \
+    X(S, PATH, keys, "keys", OPTIONAL, 0, 1, 4096, "keys", "The folder that relative key references start in.")        \
+    X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "", "Opens encrypted key files.")                     \
+    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")
+
+#define SETTINGS_authority(X, S)                                                                                       \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Its keys are called `NAME/1`, `NAME/2`, ...")                    \
+    X(S, URL, crl_url, "crl-url", OPTIONAL, 0, 1, 1024, "",                                                            \
+      "CRL distribution point in certificates; may hold `${shard}` and `${issuer}`. Without it: none.")                \
+    X(S, URL, ocsp_url, "ocsp-url", OPTIONAL, 0, 1, 1024, "", "OCSP responder in certificates. Without it: none.")     \
+    X(S, URL, ca_issuers_url, "ca-issuers-url", OPTIONAL, 0, 1, 1024, "",                                              \
+      "Where the authority's certificate is; may hold `${issuer}`. Without it: none.")                                 \
+    X(S, COUNT, crl_shards, "crl-shards", OPTIONAL, 0, 1, 65536, "1",                                                  \
+      "The CRL is split into so many; then `crl-url` holds `${shard}`.")
+
+#define SETTINGS_subject(X, S)                                                                                         \
+    X(S, TEXT, field, "field", REQUIRED, 0, 1, 32, "",                                                                 \
+      "`cn`, `serial-number`, `c`, `st`, `l`, `o`, `ou`, `title`, `dc` or `uid`.")                                     \
+    X(S, TEXT, text, "text", REQUIRED, 0, 1, 1024, "", "A template, see [Templates](#templates).")                     \
+    X(S, FLAG, optional, "optional", OPTIONAL, 0, 0, 0, "no",                                                          \
+      "Left out where a placeholder has no value, instead of refused.")
+
+#define SETTINGS_altname(X, S)                                                                                         \
+    X(S, TEXT, kind, "kind", REQUIRED, 0, 1, 32, "",                                                                   \
+      "`dns`, `uri`, `ip`, `email`, `hardware-module` or `permanent-id`.")                                             \
+    X(S, TEXT, text, "text", REQUIRED, 0, 1, 1024, "", "A template, see [Templates](#templates).")                     \
+    X(S, TEXT, oid, "oid", OPTIONAL, 0, 1, 256, "",                                                                    \
+      "A dotted OID: the hardware type (needed) of `hardware-module`, the assigner of `permanent-id`.")                \
+    X(S, FLAG, optional, "optional", OPTIONAL, 0, 0, 0, "no",                                                          \
+      "Left out where a placeholder has no value, instead of refused.")
+
+#define SETTINGS_profile(X, S)                                                                                         \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Not that of a built-in profile.")                                \
+    X(S, NAME, base, "base", REQUIRED, 0, 1, 64, "",                                                                   \
+      "A built-in profile, or one that stands earlier in the file. Keys that are absent here are taken from it.")      \
+    X(S, MAPS, subject, "subject", OPTIONAL, subject, 0, 16, "", "The subject, in this order.")                        \
+    X(S, MAPS, altnames, "altnames", OPTIONAL, altname, 0, 64, "", "Subject alternative names.")                       \
+    X(S, LIST, csr_altnames, "csr-altnames", OPTIONAL, 0, 0, 4, "",                                                    \
+      "Kinds of names that may be taken from the CSR: of `dns`, `uri`, `ip`, `email`.")                                \
+    X(S, FLAG, csr_names_must_match, "csr-names-must-match", OPTIONAL, 0, 0, 0, "",                                    \
+      "A name from the CSR must equal the device id or one of its attributes.")                                        \
+    X(S, FLAG, csr_names_strict, "csr-names-strict", OPTIONAL, 0, 0, 0, "",                                            \
+      "Names of other kinds in the CSR are refused, not left out.")                                                    \
+    X(S, FLAG, ca, "ca", OPTIONAL, 0, 0, 0, "", "A certificate authority.")                                            \
+    X(S, COUNT, path_length, "path-length", OPTIONAL, 0, 0, 100, "", "Authorities that may follow below; with `ca`.")  \
+    X(S, FLAG, basic_constraints, "basic-constraints", OPTIONAL, 0, 0, 0, "",                                          \
+      "Write the basic constraints of a certificate that is no authority, too.")                                       \
+    X(S, VALIDITY, validity, "validity", OPTIONAL, 0, 60 * SETTINGS_MS_PER_S, 36500 * SETTINGS_MS_PER_D, "",                \
+      "How long a certificate lives, or `no-expiry` (99991231235959Z). Never beyond its issuer's.")                    \
+    X(S, DURATION, backdate, "backdate", OPTIONAL, 0, 0, 7 * SETTINGS_MS_PER_D, "",                                   \
+      "notBefore lies so far before the moment of issue.")                                                             \
+    X(S, LIST, key_types, "key-types", OPTIONAL, 0, 1, 16, "", "Of `p256`, `p384`, `p521`, `rsa`, `ed25519`.")         \
+    X(S, LIST, key_usage, "key-usage", OPTIONAL, 0, 0, 16, "",                                                         \
+      "For EC and Ed25519 keys: of `digital-signature`, `non-repudiation`, `key-encipherment`, "                       \
+      "`data-encipherment`, `key-agreement`, `key-cert-sign`, `crl-sign`.")                                            \
+    X(S, LIST, key_usage_rsa, "key-usage-rsa", OPTIONAL, 0, 0, 16, "", "The same for RSA keys.")                       \
+    X(S, LIST, purposes, "purposes", OPTIONAL, 0, 0, 16, "",                                                           \
+      "Extended key usage: `server-auth`, `client-auth`, `code-signing`, `email-protection`, `time-stamping`, "        \
+      "`ocsp-signing`, `ipsec-ike` or a dotted OID.")                                                                  \
+    X(S, FLAG, purposes_critical, "purposes-critical", OPTIONAL, 0, 0, 0, "", "Mark them critical.")                   \
+    X(S, LIST, policies, "policies", OPTIONAL, 0, 0, 16, "", "Certificate policies, as dotted OIDs.")                  \
+    X(S, CHOICE, ski_method, "ski-method", OPTIONAL, "rfc7093-1 rfc5280-1", 0, 0, "",                                  \
+      "How the subject key identifier is made: SHA-256 cut to 160 bits, or SHA-1.")                                    \
+    X(S, FLAG, revocation_info, "revocation-info", OPTIONAL, 0, 0, 0, "",                                              \
+      "Write the CRL distribution point and the authority information access.")
+
+#define SETTINGS_group(X, S)                                                                                           \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "The device record says which group a device is in.")             \
+    X(S, NAME, authority, "authority", REQUIRED, 0, 1, 64, "", "Which authority signs.")                               \
+    X(S, LIST, profiles, "profiles", REQUIRED, 0, 1, 64, "", "Allowed profiles; the first is the default.")            \
+    X(S, COUNT, rate, "rate", OPTIONAL, 0, 0, 1000000, "0", "Requests a second; 0: no limit.")                         \
+    X(S, COUNT, burst, "burst", OPTIONAL, 0, 1, 10000000, "",                                                          \
+      "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
+    X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
+    X(S, FLAG, reuse_key, "reuse-key", OPTIONAL, 0, 0, 0, "yes",                                                       \
+      "A device may be certified again for a key of its own.")
+
+#define SETTINGS_requester(X, S)                                                                                       \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "As it stands in the `requester` field of requests.")             \
+    X(S, LIST, groups, "groups", REQUIRED, 0, 0, 1000, "", "Groups it may ask for; an empty list is none.")            \
+    X(S, COUNT, rate, "rate", OPTIONAL, 0, 0, 1000000, "0", "Requests a second; 0: no limit.")                         \
+    X(S, COUNT, burst, "burst", OPTIONAL, 0, 1, 10000000, "",                                                          \
+      "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
+    X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
+    X(S, FLAG, remember_refusals, "remember-refusals", OPTIONAL, 0, 0, 0, "yes",                                       \
+      "The same request id gets the same refusal again.")
+
+#define SETTINGS_engine(X, S)                                                                                          \
+    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "CPU threads; 0: as many as processors.")               \
+    X(S, COUNT, batch_items, "batch-items", OPTIONAL, 0, 1, 4096, "256", "A batch goes on when it has so many requests.") \
+    X(S, DURATION, batch_age, "batch-age", OPTIONAL, 0, 0, 10 * SETTINGS_MS_PER_S, "4ms",                              \
+      "A batch goes on when its oldest request is so old.")                                                            \
+    X(S, COUNT, batches_in_flight, "batches-in-flight", OPTIONAL, 0, 1, 1024, "8", "Batches under way at once.")       \
+    X(S, DURATION, intent_hold, "intent-hold", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "1h",           \
+      "After a crash an open intent waits so long for its request to come again.")                                     \
+    X(S, DURATION, clock_step, "clock-step", OPTIONAL, 0, 0, SETTINGS_MS_PER_D, "5s",                                  \
+      "The wall clock may lie so far before the store's last row.")                                                    \
+    X(S, COUNT, check_signatures, "check-signatures", OPTIONAL, 0, 1, 1000000, "1",                                    \
+      "Of ECDSA and Ed25519 signatures every n-th is verified before it leaves. RSA signatures: all, always.")
+
+#define SETTINGS_settings(X, S)                                                                                        \
+    X(S, COUNT, version, "version", REQUIRED, 0, 1, 1, "", "Of this format: 1.")                                       \
+    X(S, MAP, store, "store", OPTIONAL, store, 0, 0, "", "Where everything is recorded.")                              \
+    X(S, MAP, queue, "queue", OPTIONAL, queue, 0, 0, "", "Where requests come from and answers go.")                   \
+    X(S, MAPS, providers, "providers", REQUIRED, provider, 1, 64, "", "Where keys live.")                              \
+    X(S, MAPS, authorities, "authorities", REQUIRED, authority, 1, 1000, "", "Who signs.")                             \
+    X(S, MAPS, profiles, "profiles", OPTIONAL, profile, 0, 1000, "", "Kinds of certificates beside the built-in ones.")\
+    X(S, MAPS, groups, "groups", OPTIONAL, group, 0, 1000, "", "What the devices of a group may have.")                \
+    X(S, MAPS, requesters, "requesters", OPTIONAL, requester, 0, 1000, "", "Who may ask. Whoever is not here is refused.") \
+    X(S, MAP, engine, "engine", OPTIONAL, engine, 0, 0, "", "How the engine works.")
+/* clang-format on */
+
+/* Every list, each after those that it nests. */
+#define SETTINGS_MAPPINGS(X)                                                                       \
+    X(store)                                                                                       \
+    X(spool)                                                                                       \
+    X(redis)                                                                                       \
+    X(queue)                                                                                       \
+    X(provider)                                                                                    \
+    X(authority)                                                                                   \
+    X(subject)                                                                                     \
+    X(altname)                                                                                     \
+    X(profile)                                                                                     \
+    X(group)                                                                                       \
+    X(requester)                                                                                   \
+    X(engine)                                                                                      \
+    X(settings)
+
+#define RAW_TEXT(member, extra)  char *member;
+#define RAW_NAME                 RAW_TEXT
+#define RAW_PATH                 RAW_TEXT
+#define RAW_SECRET               RAW_TEXT
+#define RAW_URL                  RAW_TEXT
+#define RAW_DURATION             RAW_TEXT
+#define RAW_VALIDITY             RAW_TEXT
+#define RAW_CHOICE               RAW_TEXT
+#define RAW_COUNT(member, extra) uint64_t *member;
+#define RAW_FLAG(member, extra)  bool *member;
+#define RAW_LIST(member, extra)                                                                    \
+    char **member;                                                                                 \
+    uint32_t member##_count;
+#define RAW_MAP(member, extra) struct raw_##extra member;
+#define RAW_MAPS(member, extra)                                                                    \
+    struct raw_##extra *member;                                                                    \
+    uint32_t member##_count;
+
+/* What libcyaml fills: absent is NULL, until defaults are put in. */
+#define RAW(list, kind, member, key, need, extra, min, max, standard, help)                        \
+    RAW_##kind(member, extra)
+#define X(name)                                                                                    \
+    struct raw_##name {                                                                            \
+        SETTINGS_##name(RAW, name)                                                                 \
+    };
+SETTINGS_MAPPINGS(X)
+#undef X
+
+struct settings_mapping;
+
+struct settings_key {
+    const char *name;
+    enum settings_kind kind;
+    bool required;
+    uint64_t min, max;
+    const char *choices;                    /* CHOICE: words separated by a blank */
+    const struct settings_mapping *mapping; /* MAP, MAPS */
+    size_t offset;                          /* of the value in the raw struct */
+    size_t count_offset;                    /* LIST, MAPS */
+    const char *standard;                   /* default, as in the file; "" for none */
+    const char *help;
+};
+
+struct settings_mapping {
+    const struct settings_key *keys;
+    size_t keys_count;
+    size_t raw_size; /* bytes of the raw struct */
+};
+
+#define X(name) extern const struct settings_mapping settings_mapping_##name;
+SETTINGS_MAPPINGS(X) /* settings_mapping_settings is the whole file */
+#undef X
+extern const cyaml_schema_value_t settings_schema; /* the same for libcyaml */
+
+/* Puts the default of every absent key into a raw struct, from the heap as libcyaml does. */
+void settings_fill_defaults(const struct settings_mapping *mapping, void *raw);
+
+#endif
