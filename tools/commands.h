@@ -1,0 +1,17 @@
+/*
+ * The subcommands, one file each; main.c lists them.
+ */
+#ifndef CM_TOOLS_COMMANDS_H
+#define CM_TOOLS_COMMANDS_H
+
+#include "tools/command.h"
+
+extern const struct cm_command cm_command_init;
+extern const struct cm_command cm_command_device_import;
+extern const struct cm_command cm_command_device_list;
+extern const struct cm_command cm_command_device_show;
+extern const struct cm_command cm_command_ca_list;
+extern const struct cm_command cm_command_ca_show;
+extern const struct cm_command cm_command_doctor;
+
+#endif

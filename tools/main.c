@@ -1,0 +1,69 @@
+/*
+ * certmill: the command. A subcommand is a description and a run function in a file of its own;
+ * here is the list.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/settings_reference.h"
+#include "tools/command.h"
+#include "tools/commands.h"
+
+static const struct cm_command *const all[] = {
+    &cm_command_init,        &cm_command_device_import, &cm_command_device_list,
+    &cm_command_device_show, &cm_command_ca_list,       &cm_command_ca_show,
+    &cm_command_doctor,
+};
+
+static const struct cm_commands commands = { all, sizeof all / sizeof all[0] };
+
+/* What the build asks for: pages made from the descriptions. "ca-list" is the command "ca list". */
+static int write_manual(const char *page)
+{
+    char name[64];
+    if (strcmp(page, "certmill") == 0) {
+        cm_manual_write_all(&commands, stdout);
+        return CM_EXIT_DONE;
+    }
+    for (size_t i = 0; i < commands.count; i++) {
+        snprintf(name, sizeof name, "certmill-%s", all[i]->name);
+        for (char *blank = strchr(name, ' '); blank; blank = strchr(blank, ' '))
+            *blank = '-';
+        if (strcmp(name, page) != 0)
+            continue;
+        cm_manual_write(all[i], stdout);
+        return CM_EXIT_DONE;
+    }
+    return cm_usage_fail("no man page \"%s\"", page);
+}
+
+static int write_markdown(const char *page)
+{
+    if (strcmp(page, "commands") == 0)
+        cm_markdown_write_commands(&commands, stdout);
+    else if (strcmp(page, "codes") == 0)
+        cm_markdown_write_codes(stdout);
+    else if (strcmp(page, "settings") == 0)
+        cm_settings_write_reference(stdout);
+    else
+        return cm_usage_fail("--markdown makes commands, codes and settings, not \"%s\"", page);
+    return CM_EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    int exit_code;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        exit_code = puts("certmill " CERTMILL_VERSION) < 0;
+    else if (argc == 3 && strcmp(argv[1], "--man") == 0)
+        exit_code = write_manual(argv[2]);
+    else if (argc == 3 && strcmp(argv[1], "--markdown") == 0)
+        exit_code = write_markdown(argv[2]);
+    else
+        exit_code = cm_commands_run(&commands, argc, argv);
+    if (fflush(stdout) != 0 && exit_code == CM_EXIT_DONE) {
+        perror("certmill: standard output");
+        return CM_EXIT_FAILED;
+    }
+    return exit_code;
+}
