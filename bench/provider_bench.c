@@ -6,7 +6,7 @@
  */
 #include "engine/base/clock.h"
 #include "providers/backends.h"
-#include "providers/openssl/keyfile.h"
+#include "providers/keyfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "providers/openssl/keyfile.h"
+#include "providers/keyfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

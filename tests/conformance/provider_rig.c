@@ -1,6 +1,6 @@
 #include "tests/conformance/provider_rig.h"
 
-#include "providers/openssl/keyfile.h"
+#include "providers/keyfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

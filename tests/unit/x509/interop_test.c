@@ -80,8 +80,9 @@ static void check_zlint(const struct pki_issued *issued)
     static char output[200000];
     const char *leaf = write_pem(name_file(issued), issued->der);
     const char *command = cm_arena_printf(
-        &pki.arena, "%s -excludeSources=Apple,CABF_BR,CABF_EV,CABF_SMIME_BR,ETSI_ESI,Mozilla %s 2>&1",
-        zlint, leaf);
+        &pki.arena,
+        "%s -excludeSources=Apple,CABF_BR,CABF_EV,CABF_SMIME_BR,ETSI_ESI,Mozilla %s 2>&1", zlint,
+        leaf);
     CU_ASSERT_EQUAL(pki_run(command, output, sizeof output), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(output, "\"pass\""));
     for (char *at = output; (at = strstr(at, "\"result\":\"")) != NULL; at += 10) {

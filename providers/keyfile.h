@@ -6,8 +6,8 @@
  * never written over, and is on the disk, name and all, when the call returns. The folder, which
  * should be 0700, is the caller's.
  */
-#ifndef CM_PROVIDERS_OPENSSL_KEYFILE_H
-#define CM_PROVIDERS_OPENSSL_KEYFILE_H
+#ifndef CM_PROVIDERS_KEYFILE_H
+#define CM_PROVIDERS_KEYFILE_H
 
 #include "engine/base/bytes.h"
 #include "engine/base/status.h"

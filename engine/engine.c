@@ -1,0 +1,451 @@
+/*
+ * The engine's life: what is opened in which order, and let go in the reverse.
+ *
+ *   open    store, providers, workers          (may fail with one clear line)
+ *   start   keys and templates, memory of the past (clones, promises, quotas), then the queue
+ *   stop    no more credit for the queue; what is in flight is finished
+ *   close   everything, in the reverse order
+ */
+#include "engine/internal.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "providers/backends.h"
+
+enum { ARENA_BLOCK_SIZE = 256 * 1024 };
+
+/* --- telling ------------------------------------------------------------------------------------- */
+
+void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
+{
+    char text[CM_ERROR_TEXT_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    engine->options.on_event(CM_ENGINE_NOTICE, text, engine->options.arg);
+}
+
+static void deliver_event(void *arg)
+{
+    struct cm_engine *engine = arg;
+    engine->options.on_event(engine->event, engine->event_text, engine->options.arg);
+}
+
+/* Posted: whoever called us is not called back from inside. At most one is on its way at a time. */
+static void post_event(struct cm_engine *engine, enum cm_engine_event event, const char *text)
+{
+    engine->event = event;
+    snprintf(engine->event_text, sizeof engine->event_text, "%s", text);
+    engine->event_task = (struct cm_task){ .run = deliver_event, .arg = engine };
+    cm_loop_post(engine->loop, &engine->event_task);
+}
+
+void cm_engine_look_around(struct cm_engine *engine)
+{
+    if (engine->counters.in_flight > 0)
+        return;
+    if (engine->state == CM_ENGINE_IS_STOPPING) {
+        engine->state = CM_ENGINE_IS_STOPPED;
+        post_event(engine, CM_ENGINE_STOPPED, "everything is answered or given back");
+    } else if (engine->state == CM_ENGINE_IS_RUNNING && engine->queue_exhausted) {
+        engine->queue_exhausted = false;
+        post_event(engine, CM_ENGINE_EXHAUSTED, "the queue is at its end");
+    }
+}
+
+/* --- workers ------------------------------------------------------------------------------------- */
+
+static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_context,
+                             struct cm_error *err)
+{
+    struct cm_engine *engine = arg;
+    struct cm_worker *worker = calloc(1, sizeof *worker);
+    (void)worker_index;
+    if (!worker)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a worker");
+    worker->engine = engine;
+    cm_status status = cm_store_reader_open(engine->store, &worker->reader, err);
+    if (status == CM_OK)
+        status = cm_composer_new(&worker->composer, err);
+    if (status == CM_OK)
+        status = cm_proof_new(&worker->proof, err);
+    *ret_context = worker;
+    return status;
+}
+
+static void worker_close(void *context)
+{
+    struct cm_worker *worker = context;
+    for (uint32_t i = 0; worker->verifiers && i < worker->engine->issuers.keys_count; i++)
+        cm_verifier_free(worker->verifiers[i]);
+    free(worker->verifiers);
+    cm_proof_free(worker->proof);
+    cm_composer_free(worker->composer);
+    cm_store_reader_close(worker->reader);
+    free(worker);
+}
+
+static const struct cm_worker_ops worker_ops = { .name = "engine",
+                                                 .open = worker_open,
+                                                 .close = worker_close };
+
+/* --- open ---------------------------------------------------------------------------------------- */
+
+/* Backends by the kind that settings name. */
+static const struct cm_provider_ops *provider_ops_of(const char *kind)
+{
+    return strcmp(kind, "openssl") == 0 ? &cm_provider_openssl : NULL;
+}
+
+static cm_status open_providers(struct cm_engine *engine, struct cm_error *err)
+{
+    const struct cm_settings *settings = engine->settings;
+    engine->providers = calloc(settings->providers_count, sizeof(struct cm_provider *));
+    if (!engine->providers)
+        abort();
+    for (uint32_t i = 0; i < settings->providers_count; i++) {
+        const struct cm_settings_provider *from = &settings->providers[i];
+        const struct cm_provider_ops *ops = provider_ops_of(from->kind);
+        const struct cm_provider_settings to = { .name = from->name,
+                                                 .folder = from->keys,
+                                                 .passphrase_ref = from->passphrase,
+                                                 .workers_count = from->workers };
+        if (!ops)
+            return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                           "provider %s: this build has no kind %s", from->name, from->kind);
+        cm_status status = cm_provider_open(ops, engine->loop, &to, &engine->providers[i], err);
+        if (status != CM_OK)
+            return status;
+    }
+    return CM_OK;
+}
+
+static void init_limits(struct cm_engine *engine)
+{
+    const struct cm_settings *settings = engine->settings;
+    engine->requester_limits =
+        calloc(settings->requesters_count + 1, sizeof *engine->requester_limits);
+    engine->group_limits = calloc(settings->groups_count + 1, sizeof *engine->group_limits);
+    if (!engine->requester_limits || !engine->group_limits)
+        abort();
+    for (uint32_t i = 0; i < settings->requesters_count; i++) {
+        const struct cm_settings_requester *from = &settings->requesters[i];
+        cm_limit_init(&engine->requester_limits[i], "requester", from->name, from->rate_per_s,
+                      from->burst, from->quota_per_day);
+    }
+    for (uint32_t i = 0; i < settings->groups_count; i++) {
+        const struct cm_settings_group *from = &settings->groups[i];
+        cm_limit_init(&engine->group_limits[i], "group", from->name, from->rate_per_s, from->burst,
+                      from->quota_per_day);
+    }
+}
+
+/* All memory of the hot path is taken here: a batch for each in flight, and the one that fills. */
+static void init_batches(struct cm_engine *engine)
+{
+    const struct cm_settings_engine *settings = &engine->settings->engine;
+    engine->batches_count = settings->batches_in_flight + 1;
+    engine->backlog_space = engine->batches_count * settings->batch_items_max;
+    engine->batches = calloc(engine->batches_count, sizeof *engine->batches);
+    engine->backlog = calloc(engine->backlog_space, sizeof(struct cm_entry *));
+    if (!engine->batches || !engine->backlog)
+        abort();
+    for (uint32_t i = 0; i < engine->batches_count; i++) {
+        struct cm_batch *batch = &engine->batches[i];
+        batch->engine = engine;
+        cm_arena_init(&batch->arena, ARENA_BLOCK_SIZE);
+        batch->requests = calloc(settings->batch_items_max, sizeof *batch->requests);
+        if (!batch->requests)
+            abort();
+        batch->next = engine->free_batches;
+        engine->free_batches = batch;
+    }
+    /* Waiting entries are in no batch, but their firsts are: twice the credit is enough. */
+    cm_inflight_init(&engine->inflight, engine->backlog_space);
+}
+
+static uint32_t processors_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+static cm_status open_parts(struct cm_engine *engine, struct cm_error *err)
+{
+    const struct cm_settings *settings = engine->settings;
+    const struct cm_store_settings store_settings = { .path = settings->store_path };
+    cm_status status =
+        cm_store_open(&cm_store_sqlite, engine->loop, &store_settings, &engine->store, err);
+    if (status == CM_OK)
+        status = open_providers(engine, err);
+    engine->workers_count =
+        settings->engine.workers ? settings->engine.workers : processors_count();
+    if (status == CM_OK)
+        status = cm_workers_new(engine->loop, engine->workers_count, &worker_ops, engine,
+                                &engine->workers, err);
+    return status;
+}
+
+cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engine **ret_engine,
+                         struct cm_error *err)
+{
+    struct cm_engine *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for an engine");
+    engine->loop = options->loop;
+    engine->settings = options->settings;
+    engine->options = *options;
+    cm_clones_init(&engine->clones);
+    init_limits(engine);
+    init_batches(engine);
+    cm_status status = open_parts(engine, err);
+    if (status != CM_OK) {
+        cm_engine_close(engine);
+        return status;
+    }
+    *ret_engine = engine;
+    return CM_OK;
+}
+
+/* --- start --------------------------------------------------------------------------------------- */
+
+static bool remember_key(uint64_t key_fingerprint, cm_certificate_number number, void *arg)
+{
+    cm_clones_add(arg, key_fingerprint, number);
+    return true;
+}
+
+static bool remember_usage(const struct cm_usage_row *usage, void *arg)
+{
+    struct cm_engine *engine = arg;
+    for (uint32_t i = 0; i < engine->settings->requesters_count; i++)
+        if (cm_bytes_is(usage->name, engine->requester_limits[i].name))
+            cm_limit_restore(&engine->requester_limits[i], usage->period, usage->count);
+    for (uint32_t i = 0; i < engine->settings->groups_count; i++)
+        if (cm_bytes_is(usage->name, engine->group_limits[i].name))
+            cm_limit_restore(&engine->group_limits[i], usage->period, usage->count);
+    return true;
+}
+
+/* A store that was written later than now means that the clock is wrong, or the store restored. */
+static cm_status check_clock(struct cm_engine *engine, const struct cm_store_counts *counts,
+                             struct cm_error *err)
+{
+    int64_t now_ms = cm_clock_wall_ms();
+    int64_t allowed_ms = (int64_t)engine->settings->engine.clock_step_s_max * 1000;
+    if (now_ms < counts->last_time_ms - allowed_ms)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "the clock is %lld s behind the store's last row: set the clock right",
+                       (long long)(counts->last_time_ms - now_ms) / 1000);
+    atomic_store(&engine->last_time_ms, counts->last_time_ms);
+    return CM_OK;
+}
+
+static cm_status remember(struct cm_engine *engine, struct cm_store_reader *reader,
+                          struct cm_error *err)
+{
+    struct cm_store_counts counts;
+    cm_status status = cm_store_reader_begin(reader, err);
+    if (status != CM_OK)
+        return status;
+    status = cm_store_count(reader, &counts, err);
+    if (status == CM_OK)
+        status = check_clock(engine, &counts, err);
+    if (status == CM_OK)
+        status = cm_store_walk_keys(reader, remember_key, &engine->clones, err);
+    if (status == CM_OK)
+        status = cm_promises_load(&engine->promises, reader, err);
+    if (status == CM_OK)
+        status = cm_store_walk_usage(reader, cm_limit_day(cm_clock_wall_ms()), remember_usage,
+                                     engine, err);
+    cm_store_reader_end(reader);
+    if (status == CM_OK)
+        cm_serials_init(&engine->serials, counts.last_number);
+    return status;
+}
+
+static void on_queue_event(enum cm_queue_event event, const char *text, void *arg)
+{
+    struct cm_engine *engine = arg;
+    if (event == CM_QUEUE_EXHAUSTED) {
+        engine->queue_exhausted = true;
+        cm_engine_look_around(engine);
+        return;
+    }
+    cm_engine_notice(engine, "queue: %s", text);
+}
+
+static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
+{
+    cm_intake(arg, entries, count);
+}
+
+static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
+{
+    cm_status status = cm_queue_open(engine->options.queue_ops, engine->loop, engine->options.queue,
+                                     on_entries, on_queue_event, engine, &engine->queue, err);
+    if (status != CM_OK)
+        return status;
+    for (uint32_t i = 0; i < engine->issuers.keys_count; i++)
+        cm_queue_publish_chain(engine->queue, engine->issuers.keys[i].name,
+                               engine->issuers.keys[i].chain);
+    cm_queue_want(engine->queue, engine->backlog_space);
+    return CM_OK;
+}
+
+static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
+{
+    struct cm_engine *engine = arg;
+    struct cm_error err = issuers->err;
+    struct cm_store_reader *reader = NULL;
+    cm_status status = issuers->status;
+    if (status == CM_OK)
+        status = cm_store_reader_open(engine->store, &reader, &err);
+    if (status == CM_OK)
+        status = remember(engine, reader, &err);
+    cm_store_reader_close(reader);
+    if (status == CM_OK)
+        status = open_queue(engine, &err);
+    if (status != CM_OK) {
+        engine->state = CM_ENGINE_IS_STOPPED;
+        post_event(engine, CM_ENGINE_FAILED, err.text);
+        return;
+    }
+    cm_abandon_watch(engine);
+    bool is_stopping = engine->state == CM_ENGINE_IS_STOPPING;
+    if (is_stopping) {
+        cm_engine_look_around(engine);
+    } else {
+        engine->state = CM_ENGINE_IS_RUNNING;
+        post_event(engine, CM_ENGINE_RUNNING, "requests are taken");
+    }
+}
+
+void cm_engine_start(struct cm_engine *engine)
+{
+    const struct cm_issuers_env env = { .loop = engine->loop,
+                                        .settings = engine->settings,
+                                        .providers = engine->providers };
+    struct cm_store_reader *reader;
+    struct cm_error err;
+    assert(engine->state == CM_ENGINE_IS_OPEN);
+    engine->state = CM_ENGINE_IS_STARTING;
+    if (cm_store_reader_open(engine->store, &reader, &err) != CM_OK) {
+        engine->state = CM_ENGINE_IS_STOPPED;
+        post_event(engine, CM_ENGINE_FAILED, err.text);
+        return;
+    }
+    cm_issuers_open(&engine->issuers, &env, reader, on_issuers_opened, engine);
+    cm_store_reader_close(reader);
+}
+
+/* --- stop and close ------------------------------------------------------------------------------ */
+
+/* Entries that no station has seen yet go back at once. */
+static void give_back_backlog(struct cm_engine *engine)
+{
+    while (engine->backlog_count > 0) {
+        struct cm_entry *entry = engine->backlog[engine->backlog_first];
+        engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
+        engine->backlog_count--;
+        engine->counters.in_flight--;
+        engine->counters.given_back++;
+        cm_queue_give_back(engine->queue, &entry, 1);
+    }
+}
+
+void cm_engine_stop(struct cm_engine *engine)
+{
+    if (engine->state == CM_ENGINE_IS_STOPPING || engine->state == CM_ENGINE_IS_STOPPED)
+        return;
+    bool is_running = engine->state == CM_ENGINE_IS_RUNNING;
+    engine->state = CM_ENGINE_IS_STOPPING;
+    if (is_running) {
+        give_back_backlog(engine);
+        cm_engine_look_around(engine);
+    }
+}
+
+static void close_batches(struct cm_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->batches_count; i++) {
+        cm_timer_done(&engine->batches[i].retry);
+        cm_arena_done(&engine->batches[i].arena);
+        free(engine->batches[i].requests);
+    }
+    free(engine->batches);
+    free(engine->backlog);
+}
+
+static void close_limits(struct cm_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->settings->requesters_count; i++)
+        cm_limit_done(&engine->requester_limits[i]);
+    for (uint32_t i = 0; i < engine->settings->groups_count; i++)
+        cm_limit_done(&engine->group_limits[i]);
+    free(engine->requester_limits);
+    free(engine->group_limits);
+}
+
+void cm_engine_close(struct cm_engine *engine)
+{
+    if (!engine)
+        return;
+    cm_timer_done(&engine->gathering_timer);
+    cm_timer_done(&engine->promises_timer);
+    cm_queue_close(engine->queue);
+    cm_workers_free(engine->workers);
+    cm_issuers_close(&engine->issuers);
+    for (uint32_t i = 0; engine->providers && i < engine->settings->providers_count; i++)
+        cm_provider_close(engine->providers[i]);
+    free(engine->providers);
+    cm_store_close(engine->store);
+    cm_promises_done(&engine->promises);
+    cm_inflight_done(&engine->inflight);
+    cm_clones_done(&engine->clones);
+    close_limits(engine);
+    close_batches(engine);
+    free(engine);
+}
+
+/* --- looking ------------------------------------------------------------------------------------- */
+
+struct cm_batch *cm_engine_take_batch(struct cm_engine *engine)
+{
+    struct cm_batch *batch = engine->free_batches;
+    if (!batch)
+        return NULL;
+    engine->free_batches = batch->next;
+    batch->requests_count = 0;
+    batch->clock_suspect = false;
+    batch->lots_count = 0;
+    return batch;
+}
+
+struct cm_limit *cm_engine_requester_limit(struct cm_engine *engine,
+                                           const struct cm_settings_requester *requester)
+{
+    return &engine->requester_limits[requester - engine->settings->requesters];
+}
+
+struct cm_limit *cm_engine_group_limit(struct cm_engine *engine,
+                                       const struct cm_settings_group *group)
+{
+    return &engine->group_limits[group - engine->settings->groups];
+}
+
+const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engine)
+{
+    return &engine->counters;
+}
+
+struct cm_queue *cm_engine_queue(struct cm_engine *engine)
+{
+    return engine->queue;
+}

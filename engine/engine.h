@@ -1,0 +1,74 @@
+/*
+ * Engine: requests in, certificates out.
+ *
+ * An engine joins one queue, one store and the providers of one settings file. It runs on one loop;
+ * docs/main-path.md walks a request through it.
+ *
+ *     cm_engine_open(&options, &engine, &err);      store and providers are open
+ *     cm_engine_start(engine);                      keys are opened, then requests are taken
+ *     cm_loop_run(loop);                            ... options.on_event tells what happens
+ *     cm_engine_close(engine);                      after CM_ENGINE_STOPPED
+ *
+ * It holds no keys: it sees public keys and hands bytes to providers.
+ * Thread: the loop's, all of it.
+ */
+#ifndef CM_ENGINE_ENGINE_H
+#define CM_ENGINE_ENGINE_H
+
+#include "engine/base/loop.h"
+#include "engine/settings.h"
+#include "engine/store/store.h"
+#include "queue/queue.h"
+
+struct cm_engine;
+
+enum cm_engine_event {
+    CM_ENGINE_RUNNING,   /* keys are open, requests are taken */
+    CM_ENGINE_EXHAUSTED, /* a finite queue is at its end and everything is answered */
+    CM_ENGINE_STOPPED,   /* after cm_engine_stop: everything is answered or given back */
+    CM_ENGINE_FAILED,    /* it could not start; text says why; close it */
+    CM_ENGINE_NOTICE     /* something an operator should see; it goes on */
+};
+
+typedef void cm_engine_event_fn(enum cm_engine_event event, const char *text, void *arg);
+
+struct cm_engine_options {
+    struct cm_loop *loop;
+    const struct cm_settings *settings; /* outlives the engine */
+    const struct cm_queue_ops *queue_ops;
+    const struct cm_queue_settings *queue; /* copied by the queue */
+    cm_engine_event_fn *on_event;
+    void *arg;
+};
+
+/* What has happened since the start. Read on the loop. */
+struct cm_engine_counters {
+    uint64_t issued, refused, failed, repeated, given_back;
+    uint64_t batches;
+    uint64_t in_flight;        /* entries that are not answered yet */
+    uint64_t latency_count;    /* answers that the histogram is about */
+    uint64_t latency_log2[40]; /* answers by floor(log2(microseconds from arrival to answer)) */
+};
+
+/*
+ * Owns:       *ret_engine is the caller's, until cm_engine_close.
+ * Fails with: what store, providers and queue fail with at opening.
+ */
+CM_MUST_USE cm_status cm_engine_open(const struct cm_engine_options *options,
+                                     struct cm_engine **ret_engine, struct cm_error *err);
+
+/* Calls back: RUNNING or FAILED. */
+void cm_engine_start(struct cm_engine *engine);
+
+/* Takes nothing new, finishes what is on its way. Calls back: STOPPED. Idempotent. */
+void cm_engine_stop(struct cm_engine *engine);
+
+/* After STOPPED, FAILED, or without cm_engine_start. Takes NULL. */
+void cm_engine_close(struct cm_engine *engine);
+
+const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engine);
+
+/* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
+struct cm_queue *cm_engine_queue(struct cm_engine *engine);
+
+#endif

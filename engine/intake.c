@@ -1,0 +1,157 @@
+/*
+ * Intake: entries from the queue become requests in a batch.
+ *
+ * A batch goes on when it is full. When its oldest request has waited long enough it goes on too,
+ * but only if a worker is free for it: while all are busy, waiting costs nothing and the batch
+ * keeps filling. So batches are small when there is little to do and large when there is much.
+ */
+#include "engine/internal.h"
+
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
+#include "engine/base/hash.h"
+
+static void flush(struct cm_engine *engine)
+{
+    struct cm_batch *batch = engine->gathering;
+    engine->gathering = NULL;
+    cm_timer_stop(&engine->gathering_timer);
+    engine->considering_count++;
+    cm_pipeline_begin(batch);
+}
+
+static bool worker_is_free(const struct cm_engine *engine)
+{
+    return engine->considering_count < engine->workers_count;
+}
+
+static bool is_aged(const struct cm_engine *engine, const struct cm_batch *batch)
+{
+    uint64_t age_ns = cm_clock_monotonic_ns() - batch->oldest_ns;
+    return age_ns >= engine->settings->engine.batch_age_ms_max * CM_NS_PER_MS;
+}
+
+static void on_age(void *arg)
+{
+    struct cm_engine *engine = arg;
+    if (engine->gathering && worker_is_free(engine))
+        flush(engine);
+}
+
+static bool is_visible_ascii(struct cm_bytes text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < 0x21 || text.data[i] > 0x7e)
+            return false;
+    return true;
+}
+
+/* A request that has a readable id can be remembered, and repeated. */
+static void identify(struct cm_engine *engine, struct cm_request *request)
+{
+    struct cm_bytes id = request->entry->fields[CM_FIELD_ID];
+    struct cm_bytes requester = request->entry->fields[CM_FIELD_REQUESTER];
+    uint8_t hash[CM_SHA256_SIZE];
+    const struct cm_bytes parts[] = { requester, cm_bytes("", 1), id };
+    if (id.size < 1 || id.size > 128 || !is_visible_ascii(id))
+        return;
+    request->requester = cm_settings_requester(engine->settings, requester);
+    if (!request->requester)
+        return;
+    cm_sha256(parts, 3, hash);
+    memcpy(request->key.octets, hash, sizeof request->key.octets);
+    request->has_key = true;
+}
+
+static void limit_rate(struct cm_engine *engine, struct cm_request *request)
+{
+    uint32_t wait_ms = 0;
+    if (!request->requester)
+        return;
+    if (!cm_limit_take(cm_engine_requester_limit(engine, request->requester),
+                       request->entry->arrived_ns, &wait_ms)) {
+        cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_RATE_LIMITED, CM_REFUSAL_NO_OFFSET,
+                  "requester %s is limited to %u requests a second; try again in %u ms",
+                  request->requester->name, request->requester->rate_per_s, wait_ms);
+        cm_request_refuse(request);
+    }
+}
+
+/* False: an entry of the same key is in flight, and this one waits behind it. */
+static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct cm_entry *entry)
+{
+    struct cm_request *request = &batch->requests[batch->requests_count];
+    *request = (struct cm_request){ .entry = entry };
+    identify(engine, request);
+    if (request->has_key) {
+        struct cm_request *first = cm_inflight_enter(&engine->inflight, request);
+        if (first) {
+            cm_inflight_wait(first, entry);
+            return false;
+        }
+        request->promise = cm_promises_find(&engine->promises, &request->key);
+        if (request->promise)
+            request->promise->in_work = true;
+    }
+    limit_rate(engine, request);
+    if (batch->requests_count++ == 0 || entry->arrived_ns < batch->oldest_ns)
+        batch->oldest_ns = entry->arrived_ns;
+    return true;
+}
+
+/* False when no batch is free. */
+static bool gather(struct cm_engine *engine, struct cm_entry *entry)
+{
+    if (!engine->gathering) {
+        engine->gathering = cm_engine_take_batch(engine);
+        if (!engine->gathering)
+            return false;
+        cm_timer_start(&engine->gathering_timer, engine->loop,
+                       engine->settings->engine.batch_age_ms_max, on_age, engine);
+    }
+    struct cm_batch *batch = engine->gathering;
+    add_request(engine, batch, entry);
+    if (batch->requests_count == engine->settings->engine.batch_items_max)
+        flush(engine);
+    return true;
+}
+
+static void backlog_push(struct cm_engine *engine, struct cm_entry *entry)
+{
+    if (engine->backlog_count == engine->backlog_space)
+        abort(); /* the credit given to the queue is the ring's size */
+    uint32_t last = (engine->backlog_first + engine->backlog_count++) % engine->backlog_space;
+    engine->backlog[last] = entry;
+}
+
+static struct cm_entry *backlog_peek(const struct cm_engine *engine)
+{
+    return engine->backlog_count ? engine->backlog[engine->backlog_first] : NULL;
+}
+
+static void backlog_pop(struct cm_engine *engine)
+{
+    engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
+    engine->backlog_count--;
+}
+
+void cm_intake_continue(struct cm_engine *engine)
+{
+    struct cm_entry *entry;
+    while ((entry = backlog_peek(engine)) && gather(engine, entry))
+        backlog_pop(engine);
+    struct cm_batch *batch = engine->gathering;
+    if (batch && batch->requests_count > 0 && worker_is_free(engine) && is_aged(engine, batch))
+        flush(engine);
+}
+
+void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)
+{
+    CM_FAULT_POINT("entries-arrived");
+    engine->counters.in_flight += count;
+    for (uint32_t i = 0; i < count; i++)
+        backlog_push(engine, entries[i]);
+    cm_intake_continue(engine);
+}

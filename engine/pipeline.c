@@ -1,0 +1,101 @@
+/*
+ * Pipeline: the order of the stations, and on which thread each takes place.
+ *
+ *   loop     intake
+ *   worker   decode  admit  prove  compose
+ *   loop     dispatch:  store (intents durable), then provider (signatures)
+ *   worker   seal
+ *   loop     record:    store (certificates durable)
+ *   loop     reply:     queue (answers written, entries acknowledged)
+ */
+#include "engine/internal.h"
+
+#include "engine/base/clock.h"
+
+static struct cm_batch *batch_of(struct cm_work *work)
+{
+    return (struct cm_batch *)((char *)work - offsetof(struct cm_batch, work));
+}
+
+/* A snapshot of the store for each batch: what was answered before now is known here. */
+static void consider(struct cm_work *work, void *context)
+{
+    struct cm_batch *batch = batch_of(work);
+    struct cm_worker *worker = context;
+    struct cm_error err;
+    cm_decode_envelopes(batch);
+    if (cm_store_reader_begin(worker->reader, &err) != CM_OK) {
+        for (uint32_t i = 0; i < batch->requests_count; i++)
+            batch->requests[i].outcome = CM_OUTCOME_GIVEN_BACK;
+        return;
+    }
+    cm_admit_recall(batch, worker);
+    cm_decode_requests(batch);
+    cm_admit(batch, worker);
+    cm_prove(batch, worker);
+    cm_store_reader_end(worker->reader);
+    cm_compose(batch, worker);
+}
+
+static void on_considered(struct cm_work *work)
+{
+    struct cm_batch *batch = batch_of(work);
+    struct cm_engine *engine = batch->engine;
+    engine->considering_count--;
+    if (batch->clock_suspect)
+        cm_engine_notice(engine, "the clock has gone back: nothing is signed until it is right");
+    cm_dispatch(batch);
+    cm_intake_continue(engine);
+}
+
+void cm_pipeline_begin(struct cm_batch *batch)
+{
+    batch->time_ms = cm_clock_wall_ms();
+    batch->engine->counters.batches++;
+    batch->work.run = consider;
+    batch->work.done = on_considered;
+    cm_workers_submit(batch->engine->workers, &batch->work);
+}
+
+static void seal(struct cm_work *work, void *context)
+{
+    cm_seal(batch_of(work), context);
+}
+
+static void on_sealed(struct cm_work *work)
+{
+    cm_record(batch_of(work));
+}
+
+void cm_pipeline_signed(struct cm_batch *batch)
+{
+    if (batch->lots_count == 0) {
+        cm_record(batch);
+        return;
+    }
+    batch->work.run = seal;
+    batch->work.done = on_sealed;
+    cm_workers_submit(batch->engine->workers, &batch->work);
+}
+
+void cm_pipeline_recorded(struct cm_batch *batch)
+{
+    cm_reply(batch);
+}
+
+void cm_pipeline_answered(struct cm_batch *batch)
+{
+    struct cm_engine *engine = batch->engine;
+    uint32_t count = batch->requests_count;
+    cm_reply_let_go(batch);
+    for (uint32_t i = 0; i < batch->lots_count; i++)
+        cm_timer_done(&batch->lots[i].retry);
+    cm_arena_reset(&batch->arena);
+    batch->next = engine->free_batches;
+    engine->free_batches = batch;
+    engine->counters.in_flight -= count;
+    if (engine->state == CM_ENGINE_IS_RUNNING)
+        cm_queue_want(engine->queue, count);
+    cm_intake_continue(engine);
+    cm_engine_look_around(engine);
+}

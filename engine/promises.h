@@ -1,0 +1,53 @@
+/*
+ * Promises: intents from before a crash that have neither a certificate nor been abandoned.
+ *
+ * When the engine starts, the store may hold intents whose signature nobody can account for. Each is
+ * kept here under its request's key. When the request comes again and composing it gives the very
+ * same bytes (same serial and time, hash equal), the promise is kept: those bytes are signed. When
+ * it gives others, or the request does not come within the hold time, the serial is abandoned: never
+ * used again, and revoked as unaccounted by the status services. The loop's alone.
+ */
+#ifndef CM_ENGINE_PROMISES_H
+#define CM_ENGINE_PROMISES_H
+
+#include "engine/store/store.h"
+
+struct cm_promise {
+    struct cm_promise *next; /* of its bucket */
+    struct cm_intent_item item;
+    int64_t intent_number;
+    int64_t created_ms;
+    int64_t generation_number;
+    bool in_work; /* its request is in a batch now */
+};
+
+struct cm_promises {
+    struct cm_promise **buckets; /* by key; NULL when there never was one */
+    uint32_t buckets_count;      /* a power of two */
+    uint32_t open_count;
+};
+
+/* Reads the open intents. Fails with: what the reader fails with. */
+CM_MUST_USE cm_status cm_promises_load(struct cm_promises *promises, struct cm_store_reader *reader,
+                                       struct cm_error *err);
+void cm_promises_done(struct cm_promises *promises);
+
+/* An intent whose batch had to be given back becomes a promise again. */
+void cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
+                     const struct cm_intent_item *item);
+
+/* NULL when nothing was promised to this request. */
+struct cm_promise *cm_promises_find(const struct cm_promises *promises,
+                                    const struct cm_request_key *key);
+
+/*
+ * Takes a promise out because its serial was used or abandoned. Returns the number of its intent if
+ * that was the last open one of it (the intent can be closed), else 0.
+ */
+int64_t cm_promises_settle(struct cm_promises *promises, struct cm_promise *promise);
+
+/* Calls back for every promise that is not in work. */
+void cm_promises_walk(struct cm_promises *promises,
+                      void (*walk)(struct cm_promise *promise, void *arg), void *arg);
+
+#endif

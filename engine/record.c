@@ -1,0 +1,224 @@
+/*
+ * Record: what the batch came to, in one durable transaction, before anyone hears of it.
+ *
+ * Certificates, remembered refusals, abandoned serials, the use of quotas, the closing of intents
+ * and the audit entry stand or fall together. When the disk is full the operation is tried again
+ * until it succeeds: the certificates exist, and an unrecorded certificate may never leave.
+ */
+#include "engine/internal.h"
+
+#include <stdio.h>
+
+#include "engine/base/faultpoint.h"
+#include "engine/base/hash.h"
+
+enum { RETRY_MS = 1000 };
+
+static void add_certificate(struct cm_batch *batch, const struct cm_request *request)
+{
+    struct cm_store_op *op = &batch->record_op;
+    op->certificates[op->certificates_count++] = (struct cm_certificate_row){
+        .serial = request->serial,
+        .key = request->key,
+        .digest = request->digest,
+        .device_number = request->device.number,
+        .enroll_device = request->enrolls ? request->device_id : cm_bytes(NULL, 0),
+        .enroll_group = request->enrolls ? cm_bytes_str(request->group->name) : cm_bytes(NULL, 0),
+        .generation_number = request->issuer->generation_number,
+        .key_fingerprint = request->key_fingerprint,
+        .not_after = request->tbs.not_after_s,
+        .der = request->certificate,
+    };
+}
+
+/* Retryable refusals are not remembered: the same id may try again. */
+static bool is_remembered(const struct cm_request *request)
+{
+    return request->has_key && request->requester->remember_refusals
+           && request->refusal.code != CM_REFUSAL_REQUEST_ID_REUSED
+           && cm_refusal_kind_of(request->refusal.code) != CM_REFUSAL_RETRYABLE;
+}
+
+static void add_refusal(struct cm_batch *batch, const struct cm_request *request)
+{
+    struct cm_store_op *op = &batch->record_op;
+    if (is_remembered(request))
+        op->refusals[op->refusals_count++] =
+            (struct cm_refusal_row){ .key = request->key,
+                                     .digest = request->digest,
+                                     .code = request->refusal.code,
+                                     .message = request->refusal.message };
+}
+
+static void abandon(struct cm_batch *batch, const struct cm_serial *serial,
+                    int64_t generation_number)
+{
+    struct cm_store_op *op = &batch->record_op;
+    op->abandoned[op->abandoned_count++] =
+        (struct cm_abandoned_row){ .serial = *serial, .generation_number = generation_number };
+}
+
+static void add_usage(struct cm_batch *batch, const char *name)
+{
+    struct cm_store_op *op = &batch->record_op;
+    int64_t day = cm_limit_day(batch->time_ms);
+    for (uint32_t i = 0; i < op->usage_count; i++) {
+        if (cm_bytes_is(op->usage[i].name, name)) {
+            op->usage[i].count++;
+            return;
+        }
+    }
+    op->usage[op->usage_count++] =
+        (struct cm_usage_row){ .name = cm_bytes_str(name), .period = day, .count = 1 };
+}
+
+static void count_usage(struct cm_batch *batch, const struct cm_request *request)
+{
+    struct cm_engine *engine = batch->engine;
+    struct cm_limit *requester = cm_engine_requester_limit(engine, request->requester);
+    struct cm_limit *group = cm_engine_group_limit(engine, request->group);
+    if (requester->quota_per_day > 0)
+        add_usage(batch, requester->name);
+    if (group->quota_per_day > 0)
+        add_usage(batch, group->name);
+}
+
+/* A promise whose serial this batch has used or given up. */
+static void settle_promise(struct cm_batch *batch, struct cm_request *request, int64_t *closed,
+                           uint32_t *closed_count)
+{
+    struct cm_promise *promise = request->promise;
+    bool is_used = request->keeps_promise && request->outcome == CM_OUTCOME_ISSUED;
+    bool is_broken = request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK;
+    bool is_failed = request->keeps_promise && request->outcome == CM_OUTCOME_FAILED;
+    if (!promise)
+        return;
+    promise->in_work = false;
+    if (!is_used && !is_broken && !is_failed)
+        return;
+    if (is_broken)
+        abandon(batch, &promise->item.serial, promise->generation_number);
+    int64_t intent_number = cm_promises_settle(&batch->engine->promises, promise);
+    request->promise = NULL;
+    if (intent_number != 0)
+        closed[(*closed_count)++] = intent_number;
+}
+
+static void add_request(struct cm_batch *batch, struct cm_request *request)
+{
+    switch (request->outcome) {
+    case CM_OUTCOME_ISSUED:
+        add_certificate(batch, request);
+        count_usage(batch, request);
+        break;
+    case CM_OUTCOME_REFUSED:
+        add_refusal(batch, request);
+        break;
+    case CM_OUTCOME_FAILED:
+        abandon(batch, &request->serial, request->issuer->generation_number);
+        break;
+    case CM_OUTCOME_OPEN:
+    case CM_OUTCOME_REPEATED:
+    case CM_OUTCOME_GIVEN_BACK:
+        break;
+    }
+}
+
+/* What a lot promised is used or abandoned by now, so its intent is over. */
+static void close_intents(struct cm_batch *batch, int64_t *closed, uint32_t *closed_count)
+{
+    for (uint32_t i = 0; i < batch->lots_count; i++) {
+        struct cm_lot *lot = &batch->lots[i];
+        if (lot->intent.items_count > 0 && lot->intent_op.status == CM_OK)
+            closed[(*closed_count)++] = lot->intent.number;
+    }
+}
+
+/* One line of the audit log for each batch: who asked, how many, and a hash over all of it. */
+static void describe(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    struct cm_bytes *parts = cm_arena_alloc(
+        &batch->arena, (op->certificates_count + op->abandoned_count + 1) * sizeof *parts);
+    size_t parts_count = 0;
+    for (uint32_t i = 0; i < op->certificates_count; i++)
+        parts[parts_count++] = op->certificates[i].der;
+    for (uint32_t i = 0; i < op->abandoned_count; i++)
+        parts[parts_count++] = cm_bytes(op->abandoned[i].serial.octets, CM_SERIAL_SIZE);
+    cm_sha256(parts, parts_count, batch->audit.digest);
+    batch->audit.kind = "issue";
+    batch->audit.actor = cm_bytes_str("engine");
+    batch->audit.detail = cm_bytes_str(
+        cm_arena_printf(&batch->arena, "{\"issued\":%u,\"refused\":%u,\"abandoned\":%u}",
+                        op->certificates_count, op->refusals_count, op->abandoned_count));
+    op->audit = &batch->audit;
+}
+
+static void record_again(void *arg)
+{
+    struct cm_batch *batch = arg;
+    cm_store_submit(batch->engine->store, &batch->record_op);
+}
+
+/*
+ * The store already knows a request key or serial of this batch. That cannot happen while keys in
+ * flight are exclusive and serials grow; should it happen, nothing of the batch may leave. The
+ * entries come again, and find what the store knows.
+ */
+static void give_back_all(struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        batch->requests[i].outcome = CM_OUTCOME_GIVEN_BACK;
+    for (uint32_t i = 0; i < batch->lots_count; i++)
+        for (uint32_t j = 0; j < batch->lots[i].intent.items_count; j++)
+            cm_promises_add(&batch->engine->promises, &batch->lots[i].intent,
+                            &batch->lots[i].intent.items[j]);
+}
+
+static void on_recorded(struct cm_store_op *op)
+{
+    struct cm_batch *batch = op->arg;
+    struct cm_engine *engine = batch->engine;
+    if (op->status == CM_IO) {
+        cm_engine_notice(engine, "store: %s; trying again", op->err.text);
+        cm_timer_start(&batch->retry, engine->loop, RETRY_MS, record_again, batch);
+        return;
+    }
+    if (op->status != CM_OK) {
+        cm_engine_notice(engine, "store: %s; the batch is given back", op->err.text);
+        give_back_all(batch);
+    }
+    CM_FAULT_POINT("recorded");
+    cm_pipeline_recorded(batch);
+}
+
+void cm_record(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    struct cm_arena *arena = &batch->arena;
+    uint32_t count = batch->requests_count;
+    int64_t *closed = cm_arena_alloc(arena, (count + batch->lots_count) * sizeof *closed);
+    uint32_t closed_count = 0;
+    *op = (struct cm_store_op){
+        .kind = CM_STORE_RECORD,
+        .done = on_recorded,
+        .arg = batch,
+        .certificates = cm_arena_alloc(arena, count * sizeof *op->certificates),
+        .refusals = cm_arena_alloc(arena, count * sizeof *op->refusals),
+        .abandoned = cm_arena_alloc(arena, 2 * count * sizeof *op->abandoned),
+        .usage = cm_arena_alloc(arena, 2 * count * sizeof *op->usage),
+        .intents_closed = closed,
+    };
+    for (uint32_t i = 0; i < count; i++) {
+        add_request(batch, &batch->requests[i]);
+        settle_promise(batch, &batch->requests[i], closed, &closed_count);
+    }
+    close_intents(batch, closed, &closed_count);
+    op->intents_closed_count = closed_count;
+    if (op->certificates_count + op->refusals_count + op->abandoned_count + closed_count == 0) {
+        cm_pipeline_recorded(batch);
+        return;
+    }
+    describe(batch);
+    cm_store_submit(batch->engine->store, op);
+}

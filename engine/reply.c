@@ -1,0 +1,179 @@
+/*
+ * Reply: the answers go out, and only then the entries are acknowledged.
+ *
+ * Everything an answer says is durable by now. If it cannot be written, the entry comes again and
+ * recall answers it from the store, the same to the octet. At the end the batch lets go of what its
+ * requests held: keys in flight, claims, reserved quota, and the entries that waited behind them.
+ */
+#include "engine/internal.h"
+
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
+
+static void fill_issued(struct cm_answer *answer, const struct cm_issuer_key *issuer,
+                        struct cm_bytes certificate, struct cm_bytes serial, int64_t not_after)
+{
+    answer->status = CM_ANSWER_ISSUED;
+    answer->certificate = certificate;
+    answer->serial = serial;
+    answer->not_after = not_after;
+    answer->issuer = issuer ? issuer->name : "";
+    answer->chain = issuer ? issuer->chain : cm_bytes(NULL, 0);
+}
+
+/* What was answered before, read back: serial and validity stand in the certificate itself. */
+static bool fill_repeated(struct cm_answer *answer, const struct cm_request *request,
+                          const struct cm_engine *engine)
+{
+    struct cm_certificate certificate;
+    struct cm_error err;
+    const struct cm_recall *recall = &request->recall;
+    if (recall->code != CM_REFUSAL_NONE) {
+        answer->status = CM_ANSWER_REFUSED;
+        answer->code = recall->code;
+        answer->message = recall->message;
+        return true;
+    }
+    if (cm_certificate_read(recall->certificate, &certificate, &err) != CM_OK)
+        return false;
+    fill_issued(answer, cm_issuers_by_generation(&engine->issuers, recall->generation_number),
+                recall->certificate, certificate.serial, certificate.not_after_s);
+    return true;
+}
+
+/* False: this request gets no answer; its entry is given back. */
+static bool fill_answer(struct cm_answer *answer, const struct cm_request *request,
+                        const struct cm_engine *engine)
+{
+    *answer = (struct cm_answer){ .entry = request->entry,
+                                  .id = request->entry->fields[CM_FIELD_ID],
+                                  .requester = request->entry->fields[CM_FIELD_REQUESTER],
+                                  .device = request->device_id.data
+                                                ? request->device_id
+                                                : request->entry->fields[CM_FIELD_DEVICE] };
+    switch (request->outcome) {
+    case CM_OUTCOME_ISSUED:
+        fill_issued(answer, request->issuer, request->certificate,
+                    cm_bytes(request->serial.octets, CM_SERIAL_SIZE), request->tbs.not_after_s);
+        return true;
+    case CM_OUTCOME_REPEATED:
+        return fill_repeated(answer, request, engine);
+    case CM_OUTCOME_REFUSED:
+    case CM_OUTCOME_FAILED:
+        answer->status =
+            request->outcome == CM_OUTCOME_FAILED ? CM_ANSWER_FAILED : CM_ANSWER_REFUSED;
+        answer->code = request->refusal.code;
+        answer->message = request->refusal.message;
+        return true;
+    case CM_OUTCOME_OPEN:
+    case CM_OUTCOME_GIVEN_BACK:
+        break;
+    }
+    return false;
+}
+
+static void count_outcome(struct cm_engine_counters *counters, const struct cm_request *request)
+{
+    switch (request->outcome) {
+    case CM_OUTCOME_ISSUED:
+        counters->issued++;
+        break;
+    case CM_OUTCOME_REFUSED:
+        counters->refused++;
+        break;
+    case CM_OUTCOME_FAILED:
+        counters->failed++;
+        break;
+    case CM_OUTCOME_REPEATED:
+        counters->repeated++;
+        break;
+    case CM_OUTCOME_OPEN:
+    case CM_OUTCOME_GIVEN_BACK:
+        counters->given_back++;
+        break;
+    }
+}
+
+static void count_latency(struct cm_engine_counters *counters, uint64_t arrived_ns, uint64_t now_ns)
+{
+    uint64_t us = (now_ns - arrived_ns) / 1000;
+    unsigned log2 = us ? 63 - (unsigned)__builtin_clzll(us) : 0;
+    unsigned last = sizeof counters->latency_log2 / sizeof counters->latency_log2[0] - 1;
+    counters->latency_log2[log2 < last ? log2 : last]++;
+    counters->latency_count++;
+}
+
+/* What a request held while it was on its way. */
+static void let_go(struct cm_engine *engine, struct cm_request *request)
+{
+    bool is_issued = request->outcome == CM_OUTCOME_ISSUED;
+    if (request->has_claim)
+        cm_clones_release(&engine->clones, request->key_fingerprint,
+                          is_issued ? cm_serial_number(&request->serial) : 0);
+    if (request->has_quota && !is_issued) {
+        cm_limit_give_back(cm_engine_requester_limit(engine, request->requester));
+        cm_limit_give_back(cm_engine_group_limit(engine, request->group));
+    }
+    if (!request->has_key)
+        return;
+    struct cm_waiting *waiting = cm_inflight_leave(&engine->inflight, request);
+    while (waiting) {
+        struct cm_waiting *next = waiting->next;
+        engine->counters.in_flight--; /* counted again as it arrives again */
+        cm_intake(engine, &waiting->entry, 1);
+        free(waiting);
+        waiting = next;
+    }
+}
+
+static void give_back(struct cm_batch *batch)
+{
+    struct cm_entry **entries =
+        cm_arena_alloc(&batch->arena, batch->requests_count * sizeof(struct cm_entry *));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        if (batch->requests[i].entry)
+            entries[count++] = batch->requests[i].entry;
+    if (count > 0)
+        cm_queue_give_back(batch->engine->queue, entries, count);
+}
+
+static void on_answered(cm_status status, void *arg)
+{
+    struct cm_batch *batch = arg;
+    if (status != CM_OK)
+        cm_engine_notice(batch->engine, "queue: answers could not be written; they come again");
+    CM_FAULT_POINT("answered");
+    cm_pipeline_answered(batch);
+}
+
+void cm_reply(struct cm_batch *batch)
+{
+    struct cm_engine *engine = batch->engine;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    batch->answers = cm_arena_alloc(&batch->arena, batch->requests_count * sizeof *batch->answers);
+    batch->answers_count = 0;
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        struct cm_request *request = &batch->requests[i];
+        uint64_t arrived_ns = request->entry->arrived_ns;
+        count_outcome(&engine->counters, request);
+        if (fill_answer(&batch->answers[batch->answers_count], request, engine)) {
+            batch->answers_count++;
+            request->entry = NULL; /* the queue's again, with its answer */
+            count_latency(&engine->counters, arrived_ns, now_ns);
+        }
+    }
+    give_back(batch);
+    if (batch->answers_count > 0)
+        cm_queue_answer(engine->queue, batch->answers, batch->answers_count, on_answered, batch);
+    else
+        cm_pipeline_answered(batch);
+}
+
+void cm_reply_let_go(struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        let_go(batch->engine, &batch->requests[i]);
+}
