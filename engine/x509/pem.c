@@ -213,10 +213,14 @@ bool cm_pem_next(struct cm_bytes *text, bool is_complete, struct cm_bytes *ret_b
     if (begin == text->size)
         return false;
     size_t end = find(*text, begin, END);
+    size_t next = find(*text, begin + strlen(BEGIN), BEGIN);
     size_t behind = find(*text, end + strlen(END), DASHES);
-    if (behind == text->size && !is_complete)
+    if (next < end) /* its END line was lost: the neighbour behind it must not be */
+        behind = next;
+    else if (behind < text->size)
+        behind += strlen(DASHES);
+    else if (!is_complete)
         return false;
-    behind = behind == text->size ? behind : behind + strlen(DASHES);
     *ret_block = cm_bytes(text->data + begin, behind - begin);
     *text = cm_bytes_from(*text, behind);
     return true;
