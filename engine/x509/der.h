@@ -28,6 +28,7 @@
 #define CM_DER_OID                         0x06
 #define CM_DER_UTF8_STRING                 0x0c
 #define CM_DER_PRINTABLE_STRING            0x13
+#define CM_DER_TELETEX_STRING              0x14
 #define CM_DER_IA5_STRING                  0x16
 #define CM_DER_UTC_TIME                    0x17
 #define CM_DER_GENERALIZED_TIME            0x18

@@ -393,6 +393,8 @@ def structure_rows():
     put("C09-microsoft.der", with_attributes(
         request, attribute("1.3.6.1.4.1.311.2.1.14", seq(san))), "csr.attr-not-allowed")
     put("C10-challenge.der", with_attributes(challenge, request))
+    put("C10-challenge-universal.der", with_attributes(attribute(CHALLENGE, tlv(0x1C, b"secret"))),
+        "csr.attr-not-allowed")
     put("C11-challenge-twice.der", with_attributes(challenge, attribute(CHALLENGE, utf8("other"))),
         "csr.attr-duplicate")
     put("C11-challenge-values.der", with_attributes(attribute(CHALLENGE, utf8("a"), utf8("b"))),
