@@ -429,6 +429,48 @@ static void test_provider_that_is_idle_drains_on_a_later_turn(void)
     on_every_backend(check_idle_drain);
 }
 
+/* Submits its batch again from inside done, then asks for the drain from there. */
+struct relay {
+    struct rig *rig;
+    struct cm_sign_batch batch;
+    unsigned rounds;
+    unsigned drained_inside;
+};
+
+static void on_relay_done(struct cm_sign_batch *batch, void *arg)
+{
+    struct relay *relay = arg;
+    if (++relay->rounds < 50) {
+        CU_ASSERT_EQUAL(cm_provider_sign(relay->rig->provider, batch, NULL), CM_OK);
+        return;
+    }
+    rig_drain(relay->rig);
+    relay->drained_inside = relay->rig->draineds;
+}
+
+static void check_relay(struct rig *rig)
+{
+    struct cm_key *key = rig_key(rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batch = rig_batch_new(rig, key, 9);
+    struct relay relay = { .rig = rig, .batch = batch->batch };
+    relay.batch.done = on_relay_done;
+    relay.batch.done_arg = &relay;
+    CU_ASSERT_EQUAL(cm_provider_sign(rig->provider, &relay.batch, NULL), CM_OK);
+    rig_wait(rig, &rig->draineds, 1);
+    rig_run_for(rig, 5);
+    CU_ASSERT_EQUAL(relay.rounds, 50);
+    CU_ASSERT_EQUAL(relay.drained_inside, 0);
+    CU_ASSERT_EQUAL(rig->draineds, 1);
+    CU_ASSERT_TRUE(rig_all_verify(batch));
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+}
+
+static void test_provider_takes_batches_and_the_wish_to_drain_from_inside_done(void)
+{
+    on_every_backend(check_relay);
+}
+
 /* ------------------------------------------------------------------ stress -- */
 
 enum { STRESS_KEYS = 3, STRESS_BATCHES = 100 };
@@ -484,4 +526,5 @@ CM_TEST_SUITE(provider, CM_TEST(test_provider_answers_no_key_for_a_missing_key),
               CM_TEST(test_provider_drains_after_the_last_done_and_takes_nothing_new),
               CM_TEST(test_provider_drains_after_keys_that_are_being_opened),
               CM_TEST(test_provider_that_is_idle_drains_on_a_later_turn),
+              CM_TEST(test_provider_takes_batches_and_the_wish_to_drain_from_inside_done),
               CM_TEST(test_provider_signs_a_hundred_batches_of_three_keys));

@@ -1,0 +1,293 @@
+/* The adapter alone, with a backend whose sign_one the tests hold in their hand. */
+#include "engine/base/clock.h"
+#include "providers/blocking.h"
+#include "tests/conformance/provider_rig.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ITEMS_MAX = 64, WORKERS = 2 };
+
+/* A gate that opens when so many have arrived, or when the test opens it. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned arrived, wanted;
+    bool open;
+} gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static atomic_uint items_signed;
+static atomic_uint items_of_worker[WORKERS];
+static atomic_uint workers_open;
+static bool worker_open_fails;
+
+static void gate_set(unsigned wanted)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.arrived = 0;
+    gate.wanted = wanted;
+    gate.open = wanted == 0;
+    pthread_mutex_unlock(&gate.mutex);
+    atomic_store(&items_signed, 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        atomic_store(&items_of_worker[i], 0);
+}
+
+static void gate_open(void)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.open = true;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+/* False when nobody opened it for ten seconds. */
+static bool gate_pass(void)
+{
+    struct timespec limit;
+    int code = 0;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 10;
+    pthread_mutex_lock(&gate.mutex);
+    if (++gate.arrived >= gate.wanted)
+        gate.open = true;
+    pthread_cond_broadcast(&gate.changed);
+    while (!gate.open && code == 0)
+        code = pthread_cond_timedwait(&gate.changed, &gate.mutex, &limit);
+    pthread_mutex_unlock(&gate.mutex);
+    return code == 0;
+}
+
+static bool gate_wait_for(unsigned arrived)
+{
+    struct timespec limit;
+    int code = 0;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += 10;
+    pthread_mutex_lock(&gate.mutex);
+    while (gate.arrived < arrived && code == 0)
+        code = pthread_cond_timedwait(&gate.changed, &gate.mutex, &limit);
+    pthread_mutex_unlock(&gate.mutex);
+    return code == 0;
+}
+
+/* ------------------------------------------------------------------ the backend -- */
+
+struct slow_provider {
+    struct cm_provider head;
+    struct cm_blocking *blocking;
+};
+
+static cm_status open_worker(void *state, uint32_t worker_index, void **ret_worker,
+                             struct cm_error *err)
+{
+    (void)state;
+    if (worker_open_fails && worker_index == 1)
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "no session for worker 1");
+    atomic_fetch_add(&workers_open, 1);
+    *ret_worker = &items_of_worker[worker_index];
+    return CM_OK;
+}
+
+static void close_worker(void *worker)
+{
+    if (worker)
+        atomic_fetch_sub(&workers_open, 1);
+}
+
+static cm_status open_key_here(void *worker, const char *reference, enum cm_sigalg alg,
+                               struct cm_key **ret_key, struct cm_error *err)
+{
+    (void)worker;
+    if (strcmp(reference, "none") == 0)
+        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "no key %s", reference);
+    struct cm_key *key = calloc(1, sizeof *key);
+    key->alg = alg;
+    key->signature_size_max = 1;
+    *ret_key = key;
+    return CM_OK;
+}
+
+static cm_status sign_one(void *worker, struct cm_key *key, struct cm_sign_item *item)
+{
+    (void)key;
+    atomic_fetch_add((atomic_uint *)worker, 1);
+    atomic_fetch_add(&items_signed, 1);
+    bool passed = gate_pass();
+    item->signature[0] = 1;
+    item->signature_size = 1;
+    return passed ? CM_OK : CM_UNAVAILABLE;
+}
+
+static const struct cm_blocking_ops slow_blocking_ops = { .name = "slow",
+                                                          .worker_open = open_worker,
+                                                          .worker_close = close_worker,
+                                                          .key_open = open_key_here,
+                                                          .sign_one = sign_one };
+
+static cm_status open_slow(struct cm_loop *loop, const struct cm_provider_settings *settings,
+                           struct cm_provider **ret_provider, struct cm_error *err)
+{
+    struct slow_provider *self = calloc(1, sizeof *self);
+    self->head.caps =
+        (struct cm_provider_caps){ .batch_items_max = ITEMS_MAX, .batches_in_flight = 2 };
+    cm_status status = cm_blocking_new(&self->head, loop, settings->workers_count,
+                                       &slow_blocking_ops, self, &self->blocking, err);
+    if (status == CM_OK)
+        *ret_provider = &self->head;
+    else
+        free(self);
+    return status;
+}
+
+static void close_slow(struct cm_provider *provider)
+{
+    cm_blocking_free(((struct slow_provider *)provider)->blocking);
+    free(provider);
+}
+
+static void open_slow_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg)
+{
+    cm_blocking_open_key(((struct slow_provider *)provider)->blocking, reference, alg, opened, arg);
+}
+
+static void close_slow_key(struct cm_key *key)
+{
+    free(key);
+}
+
+static cm_status sign_slowly(struct cm_provider *provider, struct cm_sign_batch *batch,
+                             struct cm_error *err)
+{
+    return cm_blocking_sign(((struct slow_provider *)provider)->blocking, batch, err);
+}
+
+static void cancel_slowly(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    (void)provider;
+    cm_blocking_cancel(batch);
+}
+
+static const struct cm_provider_ops slow_ops = { .name = "slow",
+                                                 .open = open_slow,
+                                                 .close = close_slow,
+                                                 .open_key = open_slow_key,
+                                                 .close_key = close_slow_key,
+                                                 .sign = sign_slowly,
+                                                 .cancel = cancel_slowly };
+
+/* ------------------------------------------------------------------ tests -- */
+
+struct stage {
+    struct rig rig;
+    struct cm_key *key;
+    struct rig_batch *batch;
+};
+
+static void stage_open(struct stage *stage, unsigned gate_wanted)
+{
+    gate_set(gate_wanted);
+    rig_open(&stage->rig, &slow_ops, NULL, WORKERS);
+    cm_status status = rig_open_key(&stage->rig, "any", CM_SIGALG_ECDSA_SHA256, &stage->key, NULL);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    stage->batch = rig_batch_new(&stage->rig, stage->key, ITEMS_MAX);
+}
+
+static void stage_close(struct stage *stage)
+{
+    rig_batch_free(stage->batch);
+    cm_provider_close_key(stage->key);
+    rig_close(&stage->rig);
+    CU_ASSERT_EQUAL(atomic_load(&workers_open), 0);
+}
+
+static void test_blocking_gives_up_when_a_worker_has_no_context(void)
+{
+    struct rig rig;
+    struct cm_error err;
+    const struct cm_provider_settings settings = { .workers_count = WORKERS };
+    worker_open_fails = true;
+    CU_ASSERT_EQUAL(rig_try_open(&rig, &slow_ops, &settings, &err), CM_UNAVAILABLE);
+    worker_open_fails = false;
+    CU_ASSERT_STRING_EQUAL(err.text, "no session for worker 1");
+    CU_ASSERT_EQUAL(atomic_load(&workers_open), 0);
+}
+
+static void test_blocking_passes_on_why_a_key_does_not_open(void)
+{
+    struct stage stage;
+    struct cm_key *key = NULL;
+    struct cm_error err;
+    stage_open(&stage, 0);
+    CU_ASSERT_EQUAL(rig_open_key(&stage.rig, "none", CM_SIGALG_UNKNOWN, &key, &err), CM_NO_KEY);
+    CU_ASSERT_STRING_EQUAL(err.text, "no key none");
+    stage_close(&stage);
+}
+
+static void test_blocking_shares_a_slow_batch_among_the_workers(void)
+{
+    struct stage stage;
+    /* Nobody gets past the first item before both workers have one. */
+    stage_open(&stage, WORKERS);
+    rig_sign(stage.batch);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), ITEMS_MAX);
+    CU_ASSERT_EQUAL(atomic_load(&items_signed), ITEMS_MAX);
+    for (unsigned i = 0; i < WORKERS; i++)
+        CU_ASSERT_TRUE(atomic_load(&items_of_worker[i]) > 0);
+    stage_close(&stage);
+}
+
+static void test_blocking_signs_every_item_once(void)
+{
+    struct stage stage;
+    stage_open(&stage, 0);
+    for (uint32_t count = 1; count <= ITEMS_MAX; count++) {
+        atomic_store(&items_signed, 0);
+        stage.batch->batch.items_count = count;
+        rig_sign(stage.batch);
+        CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), count);
+        CU_ASSERT_EQUAL(atomic_load(&items_signed), count);
+    }
+    stage_close(&stage);
+}
+
+static void test_blocking_cancels_all_but_the_items_in_the_workers_hands(void)
+{
+    struct stage stage;
+    stage_open(&stage, WORKERS + 1);
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    CU_ASSERT_TRUE(gate_wait_for(WORKERS));
+    cm_provider_cancel(stage.rig.provider, &stage.batch->batch);
+    gate_open();
+    rig_wait(&stage.rig, &stage.batch->dones, 1);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), WORKERS);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_CANCELLED), ITEMS_MAX - WORKERS);
+    CU_ASSERT_EQUAL(atomic_load(&items_signed), WORKERS);
+    stage_close(&stage);
+}
+
+static void test_blocking_expires_all_but_the_items_in_the_workers_hands(void)
+{
+    struct stage stage;
+    stage_open(&stage, WORKERS + 1);
+    stage.batch->batch.deadline_ns = cm_clock_monotonic_ns() + CM_NS_PER_S;
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    CU_ASSERT_TRUE(gate_wait_for(WORKERS));
+    while (cm_clock_monotonic_ns() < stage.batch->batch.deadline_ns)
+        rig_run_for(&stage.rig, 50);
+    gate_open();
+    rig_wait(&stage.rig, &stage.batch->dones, 1);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), WORKERS);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_EXPIRED), ITEMS_MAX - WORKERS);
+    stage_close(&stage);
+}
+
+CM_TEST_SUITE(blocking, CM_TEST(test_blocking_gives_up_when_a_worker_has_no_context),
+              CM_TEST(test_blocking_passes_on_why_a_key_does_not_open),
+              CM_TEST(test_blocking_shares_a_slow_batch_among_the_workers),
+              CM_TEST(test_blocking_signs_every_item_once),
+              CM_TEST(test_blocking_cancels_all_but_the_items_in_the_workers_hands),
+              CM_TEST(test_blocking_expires_all_but_the_items_in_the_workers_hands));
