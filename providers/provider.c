@@ -69,7 +69,7 @@ void cm_provider_close(struct cm_provider *provider)
 {
     if (!provider)
         return;
-    char *name = (char *)(uintptr_t)provider->name;
+    char *name = provider->name;
     cm_loop_assert_here(provider->loop);
     assert(provider->batches_in_flight == 0 && provider->openings_in_flight == 0);
     assert(provider->keys_open == 0);

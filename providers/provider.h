@@ -149,7 +149,7 @@ struct cm_provider {
     const struct cm_provider_ops *ops;
     struct cm_loop *loop;
     struct cm_provider_caps caps;
-    const char *name; /* owned by the front */
+    char *name; /* the front's, owned */
     uint32_t batches_in_flight;
     uint32_t openings_in_flight; /* drain waits for these too */
     uint32_t keys_open;

@@ -50,9 +50,11 @@ static cm_status check_file(const char *path, int fd, struct cm_error *err)
     struct stat status;
     if (fstat(fd, &status) != 0)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "secret file %s", path);
-    if (S_ISDIR(status.st_mode))
-        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret file %s is a folder", path);
-    if (S_ISREG(status.st_mode) && (status.st_mode & S_IRWXO) != 0)
+    /* Secrets are read again when they are needed again; a pipe gives its content once. */
+    if (!S_ISREG(status.st_mode))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "secret file %s is not a plain file",
+                       path);
+    if ((status.st_mode & S_IRWXO) != 0)
         return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
                        "secret file %s is open to all users; run chmod 600 %s", path, path);
     return CM_OK;
@@ -78,7 +80,7 @@ static ssize_t read_up_to(int fd, char *buffer, size_t space)
 static cm_status read_file(const char *reference, const char *path, struct cm_secret *ret_secret,
                            struct cm_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return CM_FAIL(err, status_of_open(errno), CM_ORIGIN_OS, errno, "secret file %s", path);
     cm_status status = check_file(path, fd, err);

@@ -33,7 +33,8 @@ struct cm_secret {
  * Does:       reads the secret. A relative PATH starts at folder, which may be NULL.
  * Owns:       ret_secret is the caller's, until cm_secret_done.
  * Thread:     any; env: as long as nobody changes the environment meanwhile.
- * Fails with: MALFORMED (no such kind of reference; empty, too long or holding a NUL byte),
+ * Fails with: MALFORMED (no such kind of reference; no plain file; empty, too long or holding a NUL
+ *             byte),
  *             NOT_FOUND, DENIED (others can reach the file, or we cannot), IO, NO_MEMORY.
  */
 CM_MUST_USE cm_status cm_secret_read(const char *reference, const char *folder,

@@ -14,7 +14,9 @@ struct ossl_provider {
     struct cm_provider head;
     struct cm_blocking *blocking;
     uint32_t workers_count;
-    struct cm_ossl_source source; /* owned copies */
+    struct cm_ossl_source source; /* points to the next two */
+    char *folder;
+    char *passphrase_ref;
 };
 
 struct worker {
@@ -92,8 +94,8 @@ static void close_provider(struct cm_provider *provider)
 {
     struct ossl_provider *self = (struct ossl_provider *)provider;
     cm_blocking_free(self->blocking);
-    free((char *)(uintptr_t)self->source.folder);
-    free((char *)(uintptr_t)self->source.passphrase_ref);
+    free(self->folder);
+    free(self->passphrase_ref);
     free(self);
 }
 
@@ -114,11 +116,11 @@ static cm_status check_passphrase(const struct cm_provider_settings *settings, s
 
 static bool copy_settings(struct ossl_provider *self, const struct cm_provider_settings *settings)
 {
-    self->source.folder = settings->folder ? strdup(settings->folder) : NULL;
-    self->source.passphrase_ref =
-        settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
-    return !settings->folder == !self->source.folder
-           && !settings->passphrase_ref == !self->source.passphrase_ref;
+    self->folder = settings->folder ? strdup(settings->folder) : NULL;
+    self->passphrase_ref = settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
+    self->source =
+        (struct cm_ossl_source){ .folder = self->folder, .passphrase_ref = self->passphrase_ref };
+    return !settings->folder == !self->folder && !settings->passphrase_ref == !self->passphrase_ref;
 }
 
 static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,

@@ -79,6 +79,14 @@ static void test_secret_file_that_is_absent_is_not_found(void)
     expect_status(CM_MALFORMED, "file:", "/");
 }
 
+static void test_secret_from_a_pipe_is_malformed_and_does_not_block(void)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/pipe", cm_test_scratch());
+    CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+    expect_status(CM_MALFORMED, "file:", path);
+}
+
 static void test_secret_that_is_empty_or_too_long_or_has_a_nul_is_malformed(void)
 {
     static char large[CM_SECRET_SIZE_MAX + 2];
@@ -141,6 +149,7 @@ static void test_secret_done_takes_nothing(void)
 CM_TEST_SUITE(secret, CM_TEST(test_secret_of_an_unknown_kind_is_refused_without_repeating_it),
               CM_TEST(test_secret_file_open_to_all_users_is_refused_and_says_chmod),
               CM_TEST(test_secret_file_that_is_absent_is_not_found),
+              CM_TEST(test_secret_from_a_pipe_is_malformed_and_does_not_block),
               CM_TEST(test_secret_that_is_empty_or_too_long_or_has_a_nul_is_malformed),
               CM_TEST(test_secret_of_the_largest_size_is_read_with_its_newline),
               CM_TEST(test_secret_loses_one_newline_and_no_more),
