@@ -73,6 +73,17 @@ static void test_fake_gives_items_the_status_of_the_script(void)
     stage_close(&stage);
 }
 
+static void test_fake_that_answers_a_whole_batch_by_script_is_done_on_a_later_turn(void)
+{
+    struct stage stage;
+    stage_open(&stage, "item=0:DENIED");
+    stage.batch->batch.items_count = 1;
+    rig_sign(stage.batch);
+    CU_ASSERT_EQUAL(stage.batch->items[0].status, CM_DENIED);
+    CU_ASSERT_EQUAL(cm_fake_signatures_count(stage.rig.provider), 0);
+    stage_close(&stage);
+}
+
 static void test_fake_that_is_uncertain_has_signed_and_lost_the_signature(void)
 {
     struct stage stage;
@@ -176,6 +187,7 @@ static void test_fake_writes_a_line_for_every_signature(void)
 
 CM_TEST_SUITE(fake, CM_TEST(test_fake_refuses_a_script_that_it_does_not_understand),
               CM_TEST(test_fake_gives_items_the_status_of_the_script),
+              CM_TEST(test_fake_that_answers_a_whole_batch_by_script_is_done_on_a_later_turn),
               CM_TEST(test_fake_that_is_uncertain_has_signed_and_lost_the_signature),
               CM_TEST(test_fake_spoils_signatures), CM_TEST(test_fake_is_not_done_before_its_delay),
               CM_TEST(test_fake_delays_one_batch_behind_another),
