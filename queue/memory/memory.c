@@ -1,4 +1,4 @@
-#include "queue/memory/memory.h"
+#include "queue/memory.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -12,8 +12,8 @@
  *
  * Everything runs on one loop's thread. Out of memory aborts.
  */
-#ifndef CM_QUEUE_MEMORY_MEMORY_H
-#define CM_QUEUE_MEMORY_MEMORY_H
+#ifndef CM_QUEUE_MEMORY_H
+#define CM_QUEUE_MEMORY_H
 
 #include "queue/queue.h"
 
