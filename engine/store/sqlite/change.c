@@ -378,6 +378,7 @@ static cm_status change_generation(struct cm_sqlite_store *store, struct cm_gene
     if (!is_new)
         sqlite3_bind_int64(statement, 10, generation->number);
     cm_status status = step(store, change, "record a generation", err);
+    store->generation_added = sqlite3_last_insert_rowid(store->db);
     if (status == CM_OK && !is_new && sqlite3_changes(store->db) == 0)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0, "store: no generation has number %lld",
                        (long long)generation->number);

@@ -153,7 +153,8 @@ struct cm_sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[CM_SQLITE_CHANGE_COUNT];
     struct cm_sqlite_tally tally;
-    uint8_t *scratch; /* an intent's items while they are encoded */
+    int64_t generation_added; /* by the transaction that is open */
+    uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
     int wal_pages;       /* in the write-ahead log, told by SQLite after each commit */
     int wal_pages_moved; /* of them in the database since the last checkpoint */

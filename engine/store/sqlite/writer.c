@@ -138,31 +138,49 @@ static uint64_t rows_of(const struct cm_store_op *op)
            + op->devices_count + 1;
 }
 
-/* Where the group that begins with first ends: the first operation that is not of it, or NULL. */
+/*
+ * Where the group that begins with first ends: the first operation that is not of it, or NULL. A
+ * generation goes by itself: whether it is a new one shows in its number, which the commit writes,
+ * so that there must be no second attempt.
+ */
 static struct cm_store_op *group_end(const struct cm_sqlite_store *store, struct cm_store_op *first)
 {
     uint64_t rows = rows_of(first);
     struct cm_store_op *op = first->next;
-    while (op && rows + rows_of(op) <= store->group_rows_max) {
+    if (first->kind == CM_STORE_GENERATION)
+        return op;
+    while (op && op->kind != CM_STORE_GENERATION && rows + rows_of(op) <= store->group_rows_max) {
         rows += rows_of(op);
         op = op->next;
     }
     return op;
 }
 
+/* What a change tells its caller, once it is durable. */
+static void write_back(const struct cm_sqlite_store *store, struct cm_store_op *op)
+{
+    if (op->kind == CM_STORE_GENERATION && op->generation->number == 0)
+        op->generation->number = store->generation_added;
+}
+
+static void commit_alone(struct cm_sqlite_store *store, struct cm_store_op *op)
+{
+    op->status = commit_together(store, op, op->next, &op->err);
+    if (op->status == CM_OK)
+        write_back(store, op);
+}
+
 /* An operation that cannot be carried out must not spoil its neighbours: then each goes alone. */
 static void commit_group(struct cm_sqlite_store *store, struct cm_store_op *first,
                          struct cm_store_op *end)
 {
-    struct cm_error err;
-    cm_status status = commit_together(store, first, end, &err);
-    bool alone = first->next == end;
-    for (struct cm_store_op *op = first; op != end; op = op->next) {
-        op->status =
-            status == CM_OK || alone ? status : commit_together(store, op, op->next, &op->err);
-        if (alone && status != CM_OK)
-            op->err = err;
-    }
+    struct cm_error ignored;
+    bool together = first->next != end && commit_together(store, first, end, &ignored) == CM_OK;
+    for (struct cm_store_op *op = first; op != end; op = op->next)
+        if (together)
+            op->status = CM_OK;
+        else
+            commit_alone(store, op);
 }
 
 /* ---------------------------------------------------------------- completion -- */
