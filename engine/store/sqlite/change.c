@@ -169,10 +169,27 @@ static cm_status enroll_device(struct cm_sqlite_store *store, const struct cm_ce
 
 /* ------------------------------------------------------------------ records -- */
 
+/* What stands in request_recent, its own primary key refuses; what was moved has to be asked for. */
+static cm_status refuse_known_request(struct cm_sqlite_store *store,
+                                      const struct cm_request_key *key, struct cm_error *err)
+{
+    bool found = false;
+    int64_t values[2];
+    cm_sqlite_bind_blob(store->statements[CM_SQLITE_FIND_REQUEST], 1, key->octets,
+                        sizeof key->octets);
+    cm_status status = look_up(store, CM_SQLITE_FIND_REQUEST, &found, values, err);
+    if (status == CM_OK && found)
+        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0, "store: a request is answered already");
+    return status;
+}
+
 static cm_status record_request(struct cm_sqlite_store *store, const struct cm_request_key *key,
                                 int64_t certificate, int64_t refusal, struct cm_error *err)
 {
     sqlite3_stmt *statement = store->statements[CM_SQLITE_REQUEST];
+    cm_status status = refuse_known_request(store, key, err);
+    if (status != CM_OK)
+        return status;
     cm_sqlite_bind_blob(statement, 1, key->octets, sizeof key->octets);
     if (certificate) {
         sqlite3_bind_int64(statement, 2, certificate);
@@ -181,7 +198,32 @@ static cm_status record_request(struct cm_sqlite_store *store, const struct cm_r
         sqlite3_bind_null(statement, 2);
         sqlite3_bind_int64(statement, 3, refusal);
     }
+    store->tally.recent_requests++;
     return step(store, CM_SQLITE_REQUEST, "record a request", err);
+}
+
+static void bind_stretch(sqlite3_stmt *statement, const uint8_t *low, const uint8_t *high)
+{
+    cm_sqlite_bind_blob(statement, 1, low, 16);
+    cm_sqlite_bind_blob(statement, 2, high, 16);
+}
+
+cm_status cm_sqlite_move_requests(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    const unsigned width = 256 / CM_SQLITE_STRETCHES; /* of the key's first octet */
+    uint8_t low[16] = { 0 }, high[16];
+    memset(high, 0xff, sizeof high);
+    low[0] = (uint8_t)(store->next_stretch * width);
+    high[0] = (uint8_t)(low[0] + width - 1);
+    store->next_stretch = (store->next_stretch + 1) % CM_SQLITE_STRETCHES;
+    bind_stretch(store->statements[CM_SQLITE_MOVE_REQUESTS], low, high);
+    bind_stretch(store->statements[CM_SQLITE_FORGET_RECENT], low, high);
+    cm_status status = step(store, CM_SQLITE_MOVE_REQUESTS, "move requests", err);
+    if (status == CM_OK)
+        status = step(store, CM_SQLITE_FORGET_RECENT, "move requests", err);
+    if (status == CM_OK)
+        store->tally.recent_requests -= sqlite3_changes(store->db);
+    return status;
 }
 
 static cm_status insert_certificate(struct cm_sqlite_store *store,

@@ -84,7 +84,11 @@ void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
     X(COMMIT, "COMMIT")                                                                             \
     X(CERTIFICATE, "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                   \
     X(DER, "INSERT INTO certificate_der VALUES (?1, ?2)")                                           \
-    X(REQUEST, "INSERT INTO request VALUES (?1, ?2, ?3)")                                           \
+    X(REQUEST, "INSERT INTO request_recent VALUES (?1, ?2, ?3)")                                    \
+    X(FIND_REQUEST, "SELECT 1 FROM request WHERE key = ?1")                                         \
+    X(MOVE_REQUESTS, "INSERT INTO request SELECT * FROM request_recent"                             \
+                     " WHERE key >= ?1 AND key <= ?2 ORDER BY key")                                 \
+    X(FORGET_RECENT, "DELETE FROM request_recent WHERE key >= ?1 AND key <= ?2")                    \
     X(REFUSAL, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)")                                       \
     X(ABANDONED, "INSERT INTO abandoned VALUES (?1, ?2, ?3)")                                       \
     X(FIND_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                              \
@@ -116,6 +120,9 @@ enum cm_sqlite_change {
         CM_SQLITE_CHANGE_COUNT
 };
 
+/* request_recent is moved by one of so many stretches of keys, when it has so many rows. */
+enum { CM_SQLITE_STRETCHES = 8, CM_SQLITE_RECENT_REQUESTS = 32768 };
+
 /* What the writer knows by heart. Plain data: a rollback puts the copy from before back. */
 struct cm_sqlite_tally {
     int64_t devices, certificates, refusals, abandoned, audit_rows;
@@ -123,6 +130,7 @@ struct cm_sqlite_tally {
     int64_t last_certificate; /* highest number among certificates and abandoned serials */
     int64_t last_abandoned;   /* highest number among abandoned serials */
     int64_t last_intent;
+    int64_t recent_requests;
     uint8_t audit_hash[CM_HASH_SIZE];
 };
 
@@ -153,6 +161,7 @@ struct cm_sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[CM_SQLITE_CHANGE_COUNT];
     struct cm_sqlite_tally tally;
+    unsigned next_stretch;    /* of request_recent, to be moved */
     int64_t generation_added; /* by the transaction that is open */
     uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
@@ -178,6 +187,9 @@ CM_MUST_USE cm_status cm_sqlite_change(struct cm_sqlite_store *store, struct cm_
                                        struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
 
+/* Inside a transaction of its own: moves one stretch of request_recent into request. */
+CM_MUST_USE cm_status cm_sqlite_move_requests(struct cm_sqlite_store *store, struct cm_error *err);
+
 CM_MUST_USE cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err);
 void cm_sqlite_writer_stop(struct cm_sqlite_store *store);
 void cm_sqlite_submit(struct cm_store *base, struct cm_store_op *op);
@@ -196,7 +208,8 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
     X(PIN, "SELECT last_number FROM total WHERE number = 1")                                       \
     X(GET_TOTAL, "SELECT devices, certificates, refusals, abandoned, audit_rows, last_number,"     \
                  " last_time_ms, (SELECT count(*) FROM intent) FROM total WHERE number = 1")       \
-    X(GET_REQUEST, "SELECT certificate, refusal FROM request WHERE key = ?1")                      \
+    X(GET_REQUEST, "SELECT certificate, refusal FROM request_recent WHERE key = ?1"                \
+                   " UNION ALL SELECT certificate, refusal FROM request WHERE key = ?1")           \
     X(GET_REFUSAL, "SELECT digest, code, message FROM refusal WHERE number = ?1")                  \
     X(GET_CERTIFICATE, "SELECT digest, device, generation, not_after, der FROM certificate"        \
                        " JOIN certificate_der USING (number) WHERE number = ?1")                   \

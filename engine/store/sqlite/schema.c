@@ -2,6 +2,10 @@
 
 /*
  * Every key but one grows with time, so that rows are appended; the one random index is request.
+ * A row put into a large random index dirties a page of its own, and that page is what the row
+ * costs. So requests go into request_recent first, which is small, and are moved into request by
+ * stretches of neighbouring keys. A key stands in one of the two.
+ *
  * What the hot path reads and writes stands in narrow tables; the certificates themselves, which
  * nobody walks, in a table of their own. Constraints say what a column may hold; foreign keys are
  * written down for the reader, not enforced: the writer looks up what it refers to.
@@ -11,6 +15,12 @@
  * A request has been answered with a certificate or with a refusal, never with both.
  * The row of total is kept in step with the tables by every transaction.
  */
+#define REQUEST_COLUMNS                                                                            \
+    " key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 16),"                                     \
+    " certificate INTEGER REFERENCES certificate,"                                                 \
+    " refusal INTEGER REFERENCES refusal,"                                                         \
+    " CHECK ((certificate IS NULL) <> (refusal IS NULL))"
+
 static const char schema[] =
     "CREATE TABLE device_group ("
     " number INTEGER PRIMARY KEY CHECK (number > 0),"
@@ -57,12 +67,8 @@ static const char schema[] =
     " code TEXT NOT NULL CHECK (length(code) > 0),"
     " message TEXT NOT NULL"
     ") STRICT;"
-    "CREATE TABLE request ("
-    " key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 16),"
-    " certificate INTEGER REFERENCES certificate,"
-    " refusal INTEGER REFERENCES refusal,"
-    " CHECK ((certificate IS NULL) <> (refusal IS NULL))"
-    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE request (" REQUEST_COLUMNS ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE request_recent (" REQUEST_COLUMNS ") STRICT, WITHOUT ROWID;"
     "CREATE TABLE intent ("
     " number INTEGER PRIMARY KEY CHECK (number > 0),"
     " created_ms INTEGER NOT NULL CHECK (created_ms > 0),"

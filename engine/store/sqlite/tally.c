@@ -9,7 +9,8 @@ static const char tally_sql[] =
     " ifnull((SELECT max(number) FROM intent), 0),"
     " ifnull((SELECT max(number) FROM audit), 0),"
     " ifnull((SELECT max(number) FROM refusal), 0),"
-    " ifnull((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), zeroblob(32))"
+    " ifnull((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), zeroblob(32)),"
+    " (SELECT count(*) FROM request_recent)"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -25,6 +26,7 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .last_certificate = sqlite3_column_int64(row, 7),
         .last_abandoned = sqlite3_column_int64(row, 8),
         .last_intent = sqlite3_column_int64(row, 9),
+        .recent_requests = sqlite3_column_int64(row, 13),
     };
 }
 

@@ -132,6 +132,24 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
     return status;
 }
 
+/* After the answers are on their way: nobody waits for it but the next group. */
+static void move_requests_when_due(struct cm_sqlite_store *store)
+{
+    struct cm_error err;
+    const struct cm_sqlite_tally before = store->tally;
+    if (store->tally.recent_requests < CM_SQLITE_RECENT_REQUESTS)
+        return;
+    cm_status status = begin(store, &err);
+    if (status == CM_OK)
+        status = cm_sqlite_move_requests(store, &err);
+    if (status == CM_OK)
+        status = commit(store, &err);
+    if (status != CM_OK) {
+        die_if_fatal(&err);
+        roll_back(store, &before); /* a full disk: the rows stay where they are found as well */
+    }
+}
+
 static uint64_t rows_of(const struct cm_store_op *op)
 {
     return (uint64_t)op->certificates_count + op->refusals_count + op->abandoned_count
@@ -297,6 +315,7 @@ static void carry_out(struct cm_sqlite_store *store, struct cm_store_op *op)
         struct cm_store_op *end = group_end(store, op);
         commit_group(store, op, end);
         finish_group(store, op, end);
+        move_requests_when_due(store);
         checkpoint_when_due(store);
         op = end;
     }
