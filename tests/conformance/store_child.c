@@ -1,0 +1,98 @@
+/*
+ * The other process of the store's tests.
+ *
+ *     store_child write PATH   records rows 1, 2, ... in batches, says each batch's last row once
+ *                              it is durable, and goes on until it is killed
+ *     store_child read PATH    reads until its standard input is closed; exit 0 when every snapshot
+ *                              was whole
+ *     store_child open PATH    opens for writing; exit 0, or says what failed and exits 1
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tests/conformance/store_fixture.h"
+
+enum { BATCH = 64 };
+
+static int fail(const struct cm_error *err)
+{
+    printf("%s\n", err->text);
+    return 1;
+}
+
+static int write_rows(struct cm_store *store)
+{
+    static struct record record;
+    struct cm_error err;
+    for (unsigned first = 1;; first += BATCH) {
+        record_fill(&record, first, BATCH);
+        if (cm_store_apply(store, &record.op, &err) != CM_OK)
+            return fail(&err);
+        printf("%u\n", first + BATCH - 1);
+        fflush(stdout);
+    }
+}
+
+static bool count_key(uint64_t key_fingerprint, cm_certificate_number number, void *arg)
+{
+    int64_t *count = arg;
+    (void)key_fingerprint;
+    (void)number;
+    ++*count;
+    return true;
+}
+
+/* In one snapshot the totals, the tables and the batches' borders must agree. */
+static bool is_whole(struct cm_store_reader *reader, struct cm_error *err)
+{
+    struct cm_store_counts counts = { .certificates = -1 };
+    int64_t count = 0;
+    bool good = cm_store_reader_begin(reader, err) == CM_OK
+                && cm_store_count(reader, &counts, err) == CM_OK
+                && cm_store_walk_keys(reader, count_key, &count, err) == CM_OK;
+    cm_store_reader_end(reader);
+    return good && count == counts.certificates && count % 100 == 0
+           && counts.audit_rows == count / 100;
+}
+
+static bool is_closed(int fd)
+{
+    struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+    return poll(&poll_fd, 1, 0) != 0;
+}
+
+static int read_rows(struct cm_store *store)
+{
+    struct cm_error err = { .text = "a snapshot is not whole" };
+    struct cm_store_reader *reader;
+    if (cm_store_reader_open(store, &reader, &err) != CM_OK)
+        return fail(&err);
+    bool good = is_whole(reader, &err);
+    printf("ready\n");
+    fflush(stdout);
+    while (good && !is_closed(STDIN_FILENO))
+        good = is_whole(reader, &err);
+    cm_store_reader_close(reader);
+    return good ? 0 : fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+    struct cm_store_settings settings = { .path = argc == 3 ? argv[2] : "" };
+    struct cm_store *store = NULL;
+    struct cm_error err;
+    if (argc != 3)
+        return 2;
+    settings.read_only = strcmp(argv[1], "read") == 0;
+    if (cm_store_open(&cm_store_sqlite, NULL, &settings, &store, &err) != CM_OK)
+        return fail(&err);
+    int code = 0;
+    if (strcmp(argv[1], "write") == 0)
+        code = write_rows(store);
+    else if (settings.read_only)
+        code = read_rows(store);
+    cm_store_close(store);
+    return code;
+}
