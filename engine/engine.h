@@ -43,7 +43,9 @@ struct cm_engine_options {
 
 /* What has happened since the start. Read on the loop. */
 struct cm_engine_counters {
-    uint64_t issued, refused, failed, repeated, given_back;
+    uint64_t issued, refused, failed; /* answers */
+    uint64_t repeated;                /* of them, those that were given before */
+    uint64_t given_back;              /* entries without an answer: they come again */
     uint64_t batches;
     uint64_t in_flight;        /* entries that are not answered yet */
     uint64_t latency_count;    /* answers that the histogram is about */

@@ -74,26 +74,23 @@ static bool fill_answer(struct cm_answer *answer, const struct cm_request *reque
     return false;
 }
 
-static void count_outcome(struct cm_engine_counters *counters, const struct cm_request *request)
+static void count_answer(struct cm_engine_counters *counters, const struct cm_answer *answer,
+                         bool is_repeated)
 {
-    switch (request->outcome) {
-    case CM_OUTCOME_ISSUED:
+    switch (answer->status) {
+    case CM_ANSWER_ISSUED:
+    case CM_ANSWER_DONE:
         counters->issued++;
         break;
-    case CM_OUTCOME_REFUSED:
+    case CM_ANSWER_REFUSED:
         counters->refused++;
         break;
-    case CM_OUTCOME_FAILED:
+    case CM_ANSWER_FAILED:
         counters->failed++;
         break;
-    case CM_OUTCOME_REPEATED:
-        counters->repeated++;
-        break;
-    case CM_OUTCOME_OPEN:
-    case CM_OUTCOME_GIVEN_BACK:
-        counters->given_back++;
-        break;
     }
+    if (is_repeated)
+        counters->repeated++;
 }
 
 static void count_latency(struct cm_engine_counters *counters, uint64_t arrived_ns, uint64_t now_ns)
@@ -158,12 +155,15 @@ void cm_reply(struct cm_batch *batch)
     for (uint32_t i = 0; i < batch->requests_count; i++) {
         struct cm_request *request = &batch->requests[i];
         uint64_t arrived_ns = request->entry->arrived_ns;
-        count_outcome(&engine->counters, request);
-        if (fill_answer(&batch->answers[batch->answers_count], request, engine)) {
-            batch->answers_count++;
-            request->entry = NULL; /* the queue's again, with its answer */
-            count_latency(&engine->counters, arrived_ns, now_ns);
+        struct cm_answer *answer = &batch->answers[batch->answers_count];
+        if (!fill_answer(answer, request, engine)) {
+            engine->counters.given_back++;
+            continue;
         }
+        batch->answers_count++;
+        request->entry = NULL; /* the queue's again, with its answer */
+        count_answer(&engine->counters, answer, request->outcome == CM_OUTCOME_REPEATED);
+        count_latency(&engine->counters, arrived_ns, now_ns);
     }
     give_back(batch);
     if (batch->answers_count > 0)

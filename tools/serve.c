@@ -1,0 +1,71 @@
+/* certmill serve: the engine at work on the deployment's queue, until a signal stops it. */
+#include <stdio.h>
+
+#include "engine/base/clock.h"
+#include "tools/command.h"
+#include "tools/commands.h"
+#include "tools/runner.h"
+
+static const struct cm_option options[] = { CM_OPTION_CONFIG, CM_OPTION_QUIET };
+
+static const char *const paragraphs[] = {
+    "Takes requests from the queue that the settings name (a Redis stream, or a spool folder), decides "
+    "them, issues certificates, and writes the answers. Runs in the foreground; standard error carries "
+    "what an operator should see.",
+    "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered. "
+    "A second signal ends it at once; unanswered requests then come again, and nothing is lost.",
+    NULL
+};
+
+static const struct cm_example examples[] = {
+    { "certmill serve -c /srv/ca/certmill.yaml", "Serves the deployment in /srv/ca." },
+};
+
+struct serving {
+    bool is_quiet;
+};
+
+static void on_running(struct cm_runner *runner)
+{
+    const struct serving *serving = runner->arg;
+    const struct cm_settings *settings = runner->settings;
+    bool is_redis = settings->queue_kind == CM_QUEUE_KIND_REDIS;
+    if (!serving->is_quiet)
+        fprintf(stderr, "certmill: serving %s from %s\n", settings->path,
+                is_redis ? settings->redis.url : settings->spool.folder);
+}
+
+static int run(const struct cm_call *call)
+{
+    struct serving serving = { .is_quiet = cm_call_flag(call, "quiet") };
+    struct cm_runner runner = { .on_running = on_running, .with_times = true, .arg = &serving };
+    struct cm_queue_settings queue;
+    struct cm_error err;
+    cm_status status = cm_runner_open(&runner, cm_call_value(call, "config"), &err);
+    if (status == CM_OK) {
+        const struct cm_queue_ops *ops = cm_runner_queue(runner.settings, &queue);
+        status = cm_runner_run(&runner, ops, &queue, &err);
+    }
+    cm_runner_done(&runner);
+    if (status != CM_OK)
+        return cm_call_fail(call, "%s", err.text);
+    if (!serving.is_quiet)
+        fprintf(stderr, "certmill: stopped; issued %llu, refused %llu, failed %llu\n",
+                (unsigned long long)runner.counters.issued,
+                (unsigned long long)runner.counters.refused,
+                (unsigned long long)runner.counters.failed);
+    return CM_EXIT_DONE;
+}
+
+const struct cm_command cm_command_serve = {
+    .name = "serve",
+    .operands = "",
+    .summary = "take requests from the queue and answer them",
+    .paragraphs = paragraphs,
+    .options = options,
+    .options_count = sizeof options / sizeof options[0],
+    .examples = examples,
+    .examples_count = sizeof examples / sizeof examples[0],
+    .when_failed = "the engine could not start",
+    .run = run,
+};

@@ -1,0 +1,59 @@
+/*
+ * A submission: files on their way through a queue, and what came back. The parts of
+ * `certmill submit`: reading and reporting (submission.c), the way through a Redis stream
+ * (submit_redis.c) and through a spool folder (submit_spool.c). One thread.
+ */
+#ifndef CM_TOOLS_SUBMIT_H
+#define CM_TOOLS_SUBMIT_H
+
+#include "engine/settings.h"
+
+/* One CSR and its answer. Everything owned by the submission. */
+struct cm_submitted {
+    char *name;   /* file name without folder and extension */
+    char *ending; /* ".csr" */
+    char id[129];
+    uint8_t *csr;
+    size_t csr_size;
+    bool is_answered;
+    bool is_issued;
+    char *pem;  /* certificate and chain; NULL unless issued */
+    char *code; /* of a refusal or failure */
+    char *message;
+};
+
+struct cm_submission {
+    const struct cm_settings *settings;
+    const char *requester;
+    const char *device;  /* NULL: the file's name */
+    const char *id;      /* NULL: made from name and content */
+    const char *profile; /* NULL: none */
+    const char *folder;  /* NULL: answers are printed */
+    uint32_t timeout_s;
+    bool is_json;
+    struct cm_submitted *files;
+    uint32_t files_count;
+    uint32_t answered_count;
+};
+
+/* Fails with: NOT_FOUND, IO, MALFORMED (larger than an entry may be). */
+CM_MUST_USE cm_status cm_submission_read(struct cm_submission *submission, char *const *paths,
+                                         uint32_t paths_count, struct cm_error *err);
+void cm_submission_done(struct cm_submission *submission);
+
+/* Prints or saves the answers; returns the exit code. */
+int cm_submission_report(const struct cm_submission *submission);
+
+/* Push and wait until all are answered or the time is up. Fail when the queue cannot be reached. */
+CM_MUST_USE cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err);
+CM_MUST_USE cm_status cm_submit_spool(struct cm_submission *submission, struct cm_error *err);
+
+/* A whole file, NUL-terminated, at most size_max bytes. Owned by the caller. Fails as read does. */
+CM_MUST_USE cm_status cm_file_read(const char *path, size_t size_max, uint8_t **ret_data,
+                                   size_t *ret_size, struct cm_error *err);
+
+/* Writes the file under a hidden name and renames it, so that nobody sees half of it. */
+CM_MUST_USE cm_status cm_file_write(const char *path, const void *data, size_t size,
+                                    struct cm_error *err);
+
+#endif

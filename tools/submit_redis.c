@@ -1,0 +1,180 @@
+/*
+ * Through a Redis stream, as a backend does: push the requests, read the requester's result stream,
+ * and pick the answers by their ids.
+ */
+#include "tools/submit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/loop.h"
+#include "engine/x509/pem_writer.h"
+#include "queue/client.h"
+
+struct submitting {
+    struct cm_submission *submission;
+    struct cm_loop *loop;
+    struct cm_client *client;
+    struct cm_client_request *requests;
+    struct cm_timer timeout;
+    struct cm_arena arena; /* of the PEM texts */
+    uint32_t chains_pending;
+    cm_status status;
+    struct cm_error err;
+};
+
+static void look_around(struct submitting *submitting)
+{
+    const struct cm_submission *submission = submitting->submission;
+    if (submission->answered_count == submission->files_count && submitting->chains_pending == 0)
+        cm_loop_stop(submitting->loop);
+}
+
+static char *own_text(struct cm_bytes bytes)
+{
+    char *text = strndup(bytes.data ? (const char *)bytes.data : "", bytes.size);
+    if (!text)
+        abort();
+    return text;
+}
+
+/* A file whose certificate is here and whose chain has been asked for. */
+struct chain_wait {
+    struct submitting *submitting;
+    struct cm_submitted *file;
+};
+
+static void on_chain(struct cm_bytes chain, void *arg)
+{
+    struct chain_wait *wait = arg;
+    struct cm_submitted *file = wait->file;
+    size_t size = strlen(file->pem);
+    file->pem = realloc(file->pem, size + chain.size + 1);
+    if (!file->pem)
+        abort();
+    if (chain.size)
+        memcpy(file->pem + size, chain.data, chain.size);
+    file->pem[size + chain.size] = '\0';
+    wait->submitting->chains_pending--;
+    look_around(wait->submitting);
+    free(wait);
+}
+
+static void take_issued(struct submitting *submitting, struct cm_submitted *file,
+                        const struct cm_client_result *result)
+{
+    struct chain_wait *wait = calloc(1, sizeof *wait);
+    char *issuer = own_text(result->issuer);
+    if (!wait)
+        abort();
+    *wait = (struct chain_wait){ submitting, file };
+    file->is_issued = true;
+    file->pem = own_text(cm_pem_write("CERTIFICATE", result->certificate, &submitting->arena));
+    submitting->chains_pending++;
+    cm_client_read_chain(submitting->client, issuer, on_chain, wait);
+    free(issuer);
+}
+
+static void take_result(struct submitting *submitting, const struct cm_client_result *result)
+{
+    struct cm_submission *submission = submitting->submission;
+    for (uint32_t i = 0; i < submission->files_count; i++) {
+        struct cm_submitted *file = &submission->files[i];
+        if (file->is_answered || !cm_bytes_is(result->id, file->id))
+            continue;
+        file->is_answered = true;
+        submission->answered_count++;
+        if (cm_bytes_is(result->status, "issued")) {
+            take_issued(submitting, file, result);
+        } else {
+            file->code = own_text(result->code);
+            file->message = own_text(result->message);
+        }
+    }
+}
+
+static void on_results(const struct cm_client_result *results, uint32_t count, void *arg)
+{
+    struct submitting *submitting = arg;
+    for (uint32_t i = 0; i < count; i++)
+        take_result(submitting, &results[i]);
+    look_around(submitting);
+}
+
+static void push(struct submitting *submitting);
+
+static void on_pushed(cm_status status, const char *text, void *arg)
+{
+    struct submitting *submitting = arg;
+    if (status == CM_UNAVAILABLE) {
+        push(submitting); /* the same ids: whatever arrived the first time is answered once */
+    } else if (status != CM_OK) {
+        submitting->status =
+            CM_FAIL(&submitting->err, status, CM_ORIGIN_SELF, 0, "the queue refused: %s", text);
+        cm_loop_stop(submitting->loop);
+    }
+}
+
+static void push(struct submitting *submitting)
+{
+    cm_client_push(submitting->client, submitting->requests, submitting->submission->files_count,
+                   on_pushed, submitting);
+}
+
+static void fill_requests(struct submitting *submitting)
+{
+    const struct cm_submission *submission = submitting->submission;
+    submitting->requests = calloc(submission->files_count, sizeof *submitting->requests);
+    if (!submitting->requests)
+        abort();
+    for (uint32_t i = 0; i < submission->files_count; i++) {
+        const struct cm_submitted *file = &submission->files[i];
+        struct cm_bytes *fields = submitting->requests[i].fields;
+        fields[CM_FIELD_ID] = cm_bytes_str(file->id);
+        fields[CM_FIELD_REQUESTER] = cm_bytes_str(submission->requester);
+        fields[CM_FIELD_DEVICE] =
+            cm_bytes_str(submission->device ? submission->device : file->name);
+        fields[CM_FIELD_CSR] = cm_bytes(file->csr, file->csr_size);
+        if (submission->profile)
+            fields[CM_FIELD_PROFILE] = cm_bytes_str(submission->profile);
+    }
+}
+
+static void on_timeout(void *arg)
+{
+    struct submitting *submitting = arg;
+    cm_loop_stop(submitting->loop);
+}
+
+cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err)
+{
+    const struct cm_settings_redis *redis = &submission->settings->redis;
+    const struct cm_client_settings settings = { .url = redis->url,
+                                                 .password_ref = redis->password,
+                                                 .prefix = redis->prefix,
+                                                 .requester = submission->requester };
+    struct submitting submitting = { .submission = submission };
+    cm_status status = cm_loop_new(&submitting.loop, err);
+    if (status != CM_OK)
+        return status;
+    cm_arena_init(&submitting.arena, 65536);
+    status = cm_client_open(submitting.loop, &settings, on_results, NULL, &submitting,
+                            &submitting.client, err);
+    if (status == CM_OK) {
+        fill_requests(&submitting);
+        push(&submitting);
+        cm_timer_start(&submitting.timeout, submitting.loop, submission->timeout_s * 1000,
+                       on_timeout, &submitting);
+        cm_loop_run(submitting.loop);
+        status = submitting.status;
+        if (status != CM_OK)
+            *err = submitting.err;
+    }
+    cm_timer_done(&submitting.timeout);
+    cm_client_close(submitting.client);
+    free(submitting.requests);
+    cm_arena_done(&submitting.arena);
+    cm_loop_free(submitting.loop);
+    return status;
+}
