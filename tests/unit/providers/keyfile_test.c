@@ -1,4 +1,4 @@
-#include "providers/openssl/keyfile.h"
+#include "providers/keyfile.h"
 #include "tests/support/test_main.h"
 
 #include <stdio.h>
