@@ -1,6 +1,7 @@
 #include "engine/settings_build.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -80,11 +81,16 @@ static const char *keep_path(struct settings_build *build, const char *path)
     return cm_arena_printf(build->arena, "%s/%s", build->settings->folder, path);
 }
 
+/* Absolute: whoever reads a secret has a folder of its own that relative paths would start in. */
 static const char *keep_secret(struct settings_build *build, const char *reference)
 {
-    if (!reference || strncmp(reference, "file:", 5) != 0)
+    if (!reference || strncmp(reference, "file:", 5) != 0 || reference[5] == '/')
         return settings_keep(build, reference);
-    return cm_arena_printf(build->arena, "file:%s", keep_path(build, reference + 5));
+    char *folder = realpath(build->settings->folder, NULL);
+    const char *kept = cm_arena_printf(build->arena, "file:%s/%s",
+                                       folder ? folder : build->settings->folder, reference + 5);
+    free(folder);
+    return kept;
 }
 
 /* ---------------------------------------------------------------------------------- queue -- */

@@ -42,6 +42,13 @@ enum settings_kind {
 #define SETTINGS_MS_PER_D (24ull * 3600 * SETTINGS_MS_PER_S)
 #define SETTINGS_QUOTA    1000000000000ull
 
+/* The provider that misbehaves on purpose is for fault tests only. */
+#ifdef CM_FAULT_POINTS
+#    define SETTINGS_PROVIDER_KINDS "openssl fake"
+#else
+#    define SETTINGS_PROVIDER_KINDS "openssl"
+#endif
+
 /* clang-format off */
 #define SETTINGS_store(X, S)                                                                                           \
     X(S, PATH, path, "path", OPTIONAL, 0, 1, 4096, "store/certmill.db", "The SQLite database file.")
@@ -73,7 +80,7 @@ enum settings_kind {
 
 #define SETTINGS_provider(X, S)                                                                                        \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Of this instance. The store says which instance has which key.") \
-    X(S, CHOICE, kind, "kind", REQUIRED, "openssl", 0, 0, "", "`openssl`: key files and any OpenSSL 3 provider.")      \
+    X(S, CHOICE, kind, "kind", REQUIRED, SETTINGS_PROVIDER_KINDS, 0, 0, "", "`openssl`: key files and any OpenSSL 3 provider.")      \
     X(S, PATH, keys, "keys", OPTIONAL, 0, 1, 4096, "keys", "The folder that relative key references start in.")        \
     X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "", "Opens encrypted key files.")                     \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")

@@ -1,0 +1,308 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <openssl/sha.h>
+
+#include "engine/base/clock.h"
+#include "engine/store/store.h"
+#include "engine/x509/pem_writer.h"
+#include "tools/commands.h"
+#include "tools/init_plan.h"
+#include "tools/operator.h"
+
+#define COUNT(array)       (sizeof(array) / sizeof((array)[0]))
+#define DEFAULT_REDIS_URL "redis://127.0.0.1:6379"
+
+/* ------------------------------------------------------------------------------- the store -- */
+
+static cm_status record_authority(struct cm_store *store, const struct cm_init_plan *plan,
+                                  const struct cm_init_authority *authority, struct cm_error *err)
+{
+    bool is_root = strcmp(authority->name, "root") == 0;
+    struct cm_generation generation = {
+        .authority = cm_bytes_str(authority->name),
+        .generation = 1,
+        .state = CM_GENERATION_ACTIVE,
+        .provider = cm_bytes_str("soft"),
+        .key = cm_bytes_str(authority->key),
+        .sigalg = cm_bytes_str(cm_sigalg_name(authority->sigalg)),
+        .certificate = authority->der,
+        .created_ms = cm_clock_wall_ms(),
+    };
+    if (!is_root)
+        generation.chain = cm_pem_write("CERTIFICATE", authority->der, plan->arena);
+    struct cm_audit_event audit = {
+        .kind = "ca-create",
+        .actor = cm_bytes_str(cm_operator_name(plan->arena)),
+        .detail = cm_bytes_str(cm_arena_printf(
+            plan->arena, "{\"authority\":\"%s\",\"generation\":1,\"sha256\":\"%s\"}",
+            authority->name, authority->fingerprint)),
+    };
+    SHA256(authority->der.data, authority->der.size, audit.digest);
+    struct cm_store_op op = { .kind = CM_STORE_GENERATION,
+                              .generation = &generation,
+                              .audit = &audit };
+    return cm_store_apply(store, &op, err);
+}
+
+static void note_store_files(const struct cm_init_plan *plan, const char *path)
+{
+    static const char *const suffixes[] = { "", ".lock", "-wal", "-shm" };
+    for (size_t i = 0; i < COUNT(suffixes); i++)
+        cm_new_files_note(plan->files, cm_arena_printf(plan->arena, "%s%s", path, suffixes[i]));
+}
+
+static cm_status make_store(const struct cm_init_plan *plan, const struct cm_init_authority *root,
+                            const struct cm_init_authority *issuing, struct cm_error *err)
+{
+    const char *path = cm_arena_printf(plan->arena, "%s/store/certmill.db", plan->folder);
+    struct cm_store_settings settings = { .path = path, .create = true };
+    struct cm_loop *loop = NULL;
+    struct cm_store *store = NULL;
+    cm_status status = cm_loop_new(&loop, err);
+    if (status == CM_OK) {
+        note_store_files(plan, path);
+        status = cm_store_open(&cm_store_sqlite, loop, &settings, &store, err);
+    }
+    if (status == CM_OK)
+        status = record_authority(store, plan, root, err);
+    if (status == CM_OK)
+        status = record_authority(store, plan, issuing, err);
+    cm_store_close(store);
+    cm_loop_free(loop);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------- the folders -- */
+
+static const struct {
+    const char *path;
+    mode_t mode;
+    bool spool; /* only with the spool queue */
+} folders[] = {
+    { "keys", 0700, false },       { "ca", 0755, false },
+    { "store", 0700, false },      { "spool", 0750, true },
+    { "spool/incoming", 0750, true }, { "spool/answered", 0750, true },
+    { "spool/refused", 0750, true },
+};
+
+static bool wants_folder(const struct cm_init_plan *plan, size_t i)
+{
+    return !folders[i].spool || strcmp(plan->queue, "spool") == 0;
+}
+
+static cm_status make_folders(const struct cm_init_plan *plan, struct cm_error *err)
+{
+    const char *settings = cm_arena_printf(plan->arena, "%s/certmill.yaml", plan->folder);
+    cm_status status = cm_new_files_folder(plan->files, plan->folder, 0755, true, err);
+    if (status != CM_OK)
+        return status;
+    if (access(settings, F_OK) == 0)
+        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
+                       "there is a deployment in %s already; nothing is overwritten", plan->folder);
+    for (size_t i = 0; i < COUNT(folders) && status == CM_OK; i++)
+        if (wants_folder(plan, i))
+            status = cm_new_files_folder(
+                plan->files, cm_arena_printf(plan->arena, "%s/%s", plan->folder, folders[i].path),
+                folders[i].mode, false, err);
+    return status;
+}
+
+static cm_status sync_folders(const struct cm_init_plan *plan, struct cm_error *err)
+{
+    cm_status status = CM_OK;
+    for (size_t i = 0; i < COUNT(folders) && status == CM_OK; i++)
+        if (wants_folder(plan, i))
+            status = cm_folder_sync(
+                cm_arena_printf(plan->arena, "%s/%s", plan->folder, folders[i].path), err);
+    if (status == CM_OK)
+        status = cm_folder_sync(plan->folder, err);
+    if (status == CM_OK)
+        status = cm_folder_sync(cm_arena_printf(plan->arena, "%s/..", plan->folder), err);
+    return status;
+}
+
+/* Written last: a folder with a settings file is a whole deployment. Read as everyone will. */
+static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error *err)
+{
+    const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml", plan->folder);
+    struct cm_settings *settings = NULL;
+    cm_status status =
+        cm_new_files_write(plan->files, path, 0644, cm_init_settings_text(plan), err);
+    if (status == CM_OK)
+        status = cm_settings_read(path, &settings, err);
+    cm_settings_free(settings);
+    return status;
+}
+
+static cm_status make_deployment(const struct cm_init_plan *plan, struct cm_init_authority *root,
+                                 struct cm_init_authority *issuing, struct cm_error *err)
+{
+    cm_status status = make_folders(plan, err);
+    if (status == CM_OK)
+        status = cm_init_make_authorities(plan, root, issuing, err);
+    if (status == CM_OK)
+        status = make_store(plan, root, issuing, err);
+    if (status == CM_OK)
+        status = write_settings(plan, err);
+    if (status == CM_OK)
+        status = sync_folders(plan, err);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------ the command -- */
+
+static json_t *authority_json(const struct cm_init_authority *authority)
+{
+    return json_pack("{s:s, s:s, s:s}", "certificate", authority->path, "key", authority->key_path,
+                     "sha256", authority->fingerprint);
+}
+
+static void print_json(const struct cm_init_plan *plan, const struct cm_init_authority *root,
+                       const struct cm_init_authority *issuing)
+{
+    json_t *object =
+        json_pack("{s:s, s:s+, s:o, s:o}", "folder", plan->folder, "settings", plan->folder,
+                  "/certmill.yaml", "root", authority_json(root), "issuing",
+                  authority_json(issuing));
+    json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}
+
+static void print_text(const struct cm_init_plan *plan, const struct cm_init_authority *root,
+                       const struct cm_init_authority *issuing)
+{
+    const char *dir = plan->folder;
+    printf("A deployment stands in %s:\n\n", dir);
+    printf("  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
+           dir);
+    printf("  %s\n      root certificate, for relying parties\n      SHA-256 %s\n", root->path,
+           root->fingerprint);
+    printf("  %s\n      issuing certificate\n      SHA-256 %s\n", issuing->path,
+           issuing->fingerprint);
+    printf("  %s\n      the issuing key: signs every certificate\n", issuing->key_path);
+    printf("  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever has\n"
+           "      it can make authorities that every relying party trusts.\n",
+           root->key_path);
+    printf("  %s/store/certmill.db\n      the record of everything\n\nNext:\n\n", dir);
+    printf("  certmill doctor -c %s/certmill.yaml\n", dir);
+    printf("  certmill device import -c %s/certmill.yaml devices.csv\n", dir);
+}
+
+/* Quotes and backslashes would end the YAML text that the value stands in. */
+static bool is_plain(const char *text)
+{
+    for (; text && *text; text++)
+        if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
+static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
+{
+    const char *key_type = cm_call_value(call, "key-type");
+    plan->folder = call->operands[0];
+    plan->organization = cm_call_value(call, "organization");
+    plan->passphrase = cm_call_value(call, "passphrase");
+    plan->queue = cm_call_value(call, "queue");
+    plan->redis_url = cm_call_value(call, "redis-url");
+    plan->base_url = cm_call_value(call, "base-url");
+    plan->sub_ca = cm_call_flag(call, "sub-ca");
+    plan->key_bits = strncmp(key_type, "rsa-", 4) == 0 ? (uint32_t)atoi(key_type + 4) : 0;
+    plan->key_type = plan->key_bits ? CM_KEY_RSA : cm_key_type_find(key_type);
+    if (plan->redis_url && strcmp(plan->queue, "redis") != 0)
+        return cm_usage_fail("--redis-url goes with --queue redis");
+    if (!plan->redis_url && strcmp(plan->queue, "redis") == 0)
+        plan->redis_url = DEFAULT_REDIS_URL;
+    if (!is_plain(plan->redis_url) || !is_plain(plan->base_url) || !is_plain(plan->passphrase))
+        return cm_usage_fail("an URL or reference has characters that are not allowed in it");
+    if (plan->folder[0] == '\0')
+        return cm_usage_fail("expected DIR, found nothing");
+    return CM_EXIT_DONE;
+}
+
+static int run(const struct cm_call *call)
+{
+    struct cm_arena arena;
+    struct cm_new_files files = { 0 };
+    struct cm_init_plan plan = { .arena = &arena, .files = &files };
+    struct cm_init_authority root, issuing;
+    struct cm_error err = { 0 };
+    int exit_code = read_plan(call, &plan);
+    if (exit_code != CM_EXIT_DONE)
+        return exit_code;
+    cm_arena_init(&arena, 16384);
+    if (make_deployment(&plan, &root, &issuing, &err) != CM_OK) {
+        cm_new_files_undo(&files);
+        exit_code = cm_call_fail(call, "%s", err.text);
+    } else if (cm_call_flag(call, "json")) {
+        print_json(&plan, &root, &issuing);
+    } else if (!cm_call_flag(call, "quiet")) {
+        print_text(&plan, &root, &issuing);
+    }
+    cm_new_files_done(&files);
+    cm_arena_done(&arena);
+    return exit_code;
+}
+
+static const char *const paragraphs[] = {
+    "Makes a working deployment in the folder `DIR`: settings, a root and an issuing authority with "
+    "new keys, and an empty store. What is there already is never overwritten, and when something "
+    "fails, everything that was made is removed again.",
+    "The root certificate lives 20 years, the issuing certificate 10. Both keys are of the same "
+    "type; P-256, the default, is what every device understands and the fastest to sign with.",
+    "The root key stands in `DIR/keys/root.pem` only so that you can move it off-line: the engine "
+    "never needs it.",
+    NULL
+};
+
+static const struct cm_option options[] = {
+    { .name = "provider", .type = CM_OPTION_CHOICE, .argument = "KIND", .standard = "openssl",
+      .choices = "openssl", .help = "Where the keys live." },
+    { .name = "organization", .letter = 'o', .type = CM_OPTION_TEXT, .argument = "NAME",
+      .help = "Stands in the names of both authorities." },
+    { .name = "key-type", .type = CM_OPTION_CHOICE, .argument = "TYPE", .standard = "p256",
+      .choices = "p256 p384 p521 rsa-2048 rsa-3072 rsa-4096 ed25519",
+      .help = "Of the keys of both authorities." },
+    { .name = "passphrase", .type = CM_OPTION_TEXT, .argument = "REFERENCE",
+      .help = "Encrypts the key files: `file:PATH`, `env:NAME` or `credential:NAME`. A relative "
+              "PATH starts in `DIR`." },
+    { .name = "queue", .type = CM_OPTION_CHOICE, .argument = "KIND", .standard = "spool",
+      .choices = "spool redis", .help = "Where requests will come from." },
+    { .name = "redis-url", .type = CM_OPTION_TEXT, .argument = "URL",
+      .help = "Of the Redis server, with `--queue redis`. Without it: `" DEFAULT_REDIS_URL "`." },
+    { .name = "base-url", .type = CM_OPTION_TEXT, .argument = "URL",
+      .help = "Where relying parties will find CRLs, OCSP and CA certificates, like "
+              "`http://pki.example`; stands in every certificate. Without it certificates name no "
+              "such place." },
+    { .name = "sub-ca", .type = CM_OPTION_FLAG,
+      .help = "The issuing authority may sign authorities below it (profile `sub-ca`)." },
+    CM_OPTION_JSON,
+    CM_OPTION_QUIET,
+};
+
+static const struct cm_example examples[] = {
+    { "certmill init /srv/ca --organization 'Example Devices'",
+      "A deployment with a spool folder for CSR files." },
+    { "certmill init /srv/ca --queue redis --redis-url unix:///run/redis/redis.sock",
+      "One that takes its requests from Redis." },
+};
+
+const struct cm_command cm_command_init = {
+    .name = "init",
+    .operands = "DIR",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "make a new deployment: settings, root and issuing CA, store",
+    .paragraphs = paragraphs,
+    .options = options,
+    .options_count = COUNT(options),
+    .examples = examples,
+    .examples_count = COUNT(examples),
+    .when_failed = "failed; nothing was left behind",
+    .run = run,
+};

@@ -1,0 +1,85 @@
+/* The settings file that init writes: short, commented, and complete enough to be edited. */
+#include "tools/init_plan.h"
+
+#include <string.h>
+
+static const char *queue_text(const struct cm_init_plan *plan)
+{
+    if (strcmp(plan->queue, "redis") == 0)
+        return cm_arena_printf(plan->arena,
+                               "queue:\n"
+                               "  kind: redis\n"
+                               "  redis:\n"
+                               "    url: \"%s\"\n"
+                               "    # password: credential:redis   # or file:PATH, env:NAME\n",
+                               plan->redis_url);
+    return "queue:\n"
+           "  kind: spool                  # CSR files dropped into spool/incoming; or redis\n"
+           "  spool:\n"
+           "    folder: spool\n"
+           "    requester: local           # the files' requester, see below\n"
+           "    device-from: file-name     # or cn, serial-number: taken from the subject\n";
+}
+
+static const char *urls_text(const struct cm_init_plan *plan)
+{
+    if (plan->base_url)
+        return cm_arena_printf(plan->arena,
+                               "    crl-url: \"%s/crl/${issuer}/${shard}.crl\"\n"
+                               "    ocsp-url: \"%s/ocsp\"\n"
+                               "    ca-issuers-url: \"%s/ca/${issuer}.cer\"\n",
+                               plan->base_url, plan->base_url, plan->base_url);
+    return "    # Where relying parties find revocation and CA certificates; part of every certificate.\n"
+           "    # crl-url: \"http://pki.example/crl/${issuer}/${shard}.crl\"\n"
+           "    # ocsp-url: \"http://pki.example/ocsp\"\n"
+           "    # ca-issuers-url: \"http://pki.example/ca/${issuer}.cer\"\n";
+}
+
+static const char *passphrase_text(const struct cm_init_plan *plan)
+{
+    if (!plan->passphrase)
+        return "    # passphrase: credential:ca-keys   # or file:PATH, env:NAME; for encrypted keys\n";
+    return cm_arena_printf(plan->arena, "    passphrase: \"%s\"\n", plan->passphrase);
+}
+
+struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
+{
+    const char *text = cm_arena_printf(
+        plan->arena,
+        "# Settings of a certmill deployment. docs/reference/settings.md explains every key.\n"
+        "# Relative paths start in the folder of this file. `certmill doctor` checks all of it.\n"
+        "version: 1\n"
+        "\n"
+        "store:\n"
+        "  path: store/certmill.db        # everything that was ever decided, promised and signed\n"
+        "\n"
+        "# Where requests come from and answers go.\n"
+        "%s"
+        "\n"
+        "# Where keys live. The store says which key belongs to which authority.\n"
+        "providers:\n"
+        "  - name: soft\n"
+        "    kind: openssl\n"
+        "    keys: keys\n"
+        "%s"
+        "\n"
+        "# Who signs.\n"
+        "authorities:\n"
+        "  - name: issuing\n"
+        "%s"
+        "\n"
+        "# What the devices of a group may have. The first profile is the default.\n"
+        "groups:\n"
+        "  - name: default\n"
+        "    authority: issuing\n"
+        "    profiles: [device-client, device-server, gateway, ldevid, idevid%s]\n"
+        "    # quota-per-day: 100000\n"
+        "\n"
+        "# Who may ask for certificates, and for which groups. Whoever is not here is refused.\n"
+        "requesters:\n"
+        "  - name: local\n"
+        "    groups: [default]\n"
+        "    remember-refusals: no        # a file that was refused may be put right and come again\n",
+        queue_text(plan), passphrase_text(plan), urls_text(plan), plan->sub_ca ? ", sub-ca" : "");
+    return cm_bytes_str(text);
+}
