@@ -19,10 +19,10 @@ static struct cm_der_writer begin(void)
 
 static bool wrote(const struct cm_der_writer *w, const char *hex)
 {
-    char text[2 * sizeof buffer + 1];
+    char text[2 * sizeof buffer + 1] = "";
     cm_hex_encode(cm_der_written(w), text);
     if (strcmp(text, hex) != 0)
-        printf("    wrote %s, not %s\n", text, hex);
+        fprintf(stdout, "    wrote %s, not %s\n", text, hex);
     return strcmp(text, hex) == 0;
 }
 
