@@ -323,9 +323,9 @@ bool cm_lint_read(struct cm_bytes tbs, struct cm_lint_reading *ret_reading,
     r->altnames_count = 0;
     r->altnames_are_good = true;
     r->path_len = CM_PATH_LEN_NONE;
-    return cm_der_check(tbs, refusal) && cm_der_enter(&der, CM_DER_SEQUENCE, "whole", &inner)
-           && cm_der_finish(&der, "whole") && read_version(&inner)
-           && cm_der_read_integer(&inner, "serialNumber", &r->serial)
+    /* Everything is read here or by a rule, element by element: no walk over the whole is needed. */
+    return cm_der_enter(&der, CM_DER_SEQUENCE, "whole", &inner) && cm_der_finish(&der, "whole")
+           && read_version(&inner) && cm_der_read_integer(&inner, "serialNumber", &r->serial)
            && read_sequence(&inner, "signature", &r->sigalg)
            && read_sequence(&inner, "issuer", &r->issuer) && read_validity(&inner, r)
            && read_subject(&inner, r) && read_sequence(&inner, "subjectPublicKeyInfo", &r->spki)
