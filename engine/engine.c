@@ -97,12 +97,6 @@ static const struct cm_worker_ops worker_ops = { .name = "engine",
 
 /* --- open ---------------------------------------------------------------------------------------- */
 
-/* Backends by the kind that settings name. */
-static const struct cm_provider_ops *provider_ops_of(const char *kind)
-{
-    return strcmp(kind, "openssl") == 0 ? &cm_provider_openssl : NULL;
-}
-
 static cm_status open_providers(struct cm_engine *engine, struct cm_error *err)
 {
     const struct cm_settings *settings = engine->settings;
@@ -111,10 +105,11 @@ static cm_status open_providers(struct cm_engine *engine, struct cm_error *err)
         abort();
     for (uint32_t i = 0; i < settings->providers_count; i++) {
         const struct cm_settings_provider *from = &settings->providers[i];
-        const struct cm_provider_ops *ops = provider_ops_of(from->kind);
+        const struct cm_provider_ops *ops = cm_provider_find(from->kind);
         const struct cm_provider_settings to = { .name = from->name,
                                                  .folder = from->keys,
                                                  .passphrase_ref = from->passphrase,
+                                                 .options = from->options,
                                                  .workers_count = from->workers };
         if (!ops)
             return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,

@@ -46,6 +46,7 @@ struct cm_settings_provider {
     const char *keys;       /* folder that relative key references start in */
     const char *passphrase; /* secret reference, or NULL */
     uint32_t workers;       /* 0: as many as processors */
+    const char *options;    /* the backend's own; not in the file: tests only */
 };
 
 struct cm_settings_authority {

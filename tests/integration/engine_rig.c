@@ -1,0 +1,225 @@
+#include "tests/integration/engine_rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/test_main.h"
+
+enum { PATIENCE_MS = 10000 };
+
+char rig_last_notice[256];
+
+static struct {
+    char folder[300];
+    char witness[400];
+    char script[800];
+    struct cm_loop *loop;
+    struct cm_settings *settings;
+    struct cm_settings_provider provider;
+    struct cm_memory_broker *broker;
+    struct cm_engine *engine;
+    struct cm_timer patience, look;
+    size_t answers_wanted;
+    bool stopped;
+    const char *failure;
+} rig;
+
+static void run_certmill(const char *arguments)
+{
+    char command[1200];
+    const char *certmill = getenv("CERTMILL");
+    snprintf(command, sizeof command, "%s %s >%s.log 2>&1", certmill ? certmill : "certmill",
+             arguments, rig.folder);
+    if (system(command) != 0) {
+        printf("failed: %s\n", command);
+        exit(1);
+    }
+}
+
+void rig_deploy(unsigned devices_count)
+{
+    static unsigned deployments_count;
+    char arguments[800], list[400];
+    snprintf(rig.folder, sizeof rig.folder, "%s/deployment-%u", cm_test_scratch(),
+             deployments_count++);
+    snprintf(rig.witness, sizeof rig.witness, "%s.witness", rig.folder);
+    snprintf(list, sizeof list, "%s.csv", rig.folder);
+    snprintf(arguments, sizeof arguments, "init %s", rig.folder);
+    run_certmill(arguments);
+    FILE *file = fopen(list, "w");
+    if (!file)
+        exit(1);
+    fprintf(file, "device,group\n");
+    for (unsigned i = 0; i < devices_count; i++)
+        fprintf(file, "dev-%u,default\n", i);
+    fclose(file);
+    snprintf(arguments, sizeof arguments, "device import -c %s/certmill.yaml %s", rig.folder, list);
+    run_certmill(arguments);
+}
+
+static void on_event(enum cm_engine_event event, const char *text, void *arg)
+{
+    (void)arg;
+    if (event == CM_ENGINE_NOTICE) {
+        snprintf(rig_last_notice, sizeof rig_last_notice, "%s", text);
+    } else if (event == CM_ENGINE_STOPPED) {
+        rig.stopped = true;
+        cm_loop_stop(rig.loop);
+    } else if (event == CM_ENGINE_FAILED) {
+        rig.failure = "the engine could not start";
+        printf("%s: %s\n", rig.failure, text);
+        cm_loop_stop(rig.loop);
+    }
+}
+
+static void read_settings(const char *script)
+{
+    char path[400];
+    struct cm_error err;
+    snprintf(path, sizeof path, "%s/certmill.yaml", rig.folder);
+    CU_ASSERT_EQUAL_FATAL(cm_settings_read(path, &rig.settings, &err), CM_OK);
+    /* The same keys in the same place, through the provider that follows a script. */
+    snprintf(rig.script, sizeof rig.script, "witness=%s %s", rig.witness, script);
+    rig.provider = rig.settings->providers[0];
+    rig.provider.kind = "fake";
+    rig.provider.options = rig.script;
+}
+
+void rig_open(const char *script)
+{
+    static struct cm_settings changed;
+    struct cm_error err;
+    struct cm_queue_settings queue = { .prefix = "rig" };
+    read_settings(script);
+    changed = *rig.settings;
+    changed.providers = &rig.provider;
+    changed.requesters = rig.settings->requesters;
+    const struct cm_engine_options *options;
+    CU_ASSERT_EQUAL_FATAL(cm_loop_new(&rig.loop, &err), CM_OK);
+    if (!rig.broker)
+        rig.broker = cm_memory_broker_new("rig");
+    options = &(const struct cm_engine_options){ .loop = rig.loop,
+                                                 .settings = &changed,
+                                                 .queue_ops = &cm_queue_memory,
+                                                 .queue = &queue,
+                                                 .on_event = on_event };
+    rig.failure = NULL;
+    rig.stopped = false;
+    cm_status status = cm_engine_open(options, &rig.engine, &err);
+    if (status != CM_OK)
+        printf("open: %s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    cm_engine_start(rig.engine);
+}
+
+static void on_impatient(void *arg)
+{
+    rig.failure = arg;
+    cm_loop_stop(rig.loop);
+}
+
+static void run_loop(const char *what)
+{
+    cm_timer_start(&rig.patience, rig.loop, PATIENCE_MS, on_impatient, (void *)(uintptr_t)what);
+    cm_loop_run(rig.loop);
+    cm_timer_stop(&rig.patience);
+    if (rig.failure)
+        printf("  %s\n", rig.failure);
+    CU_ASSERT_PTR_NULL_FATAL(rig.failure);
+}
+
+void rig_close(void)
+{
+    cm_engine_stop(rig.engine);
+    if (!rig.stopped)
+        run_loop("the engine did not stop");
+    cm_timer_done(&rig.patience);
+    cm_timer_done(&rig.look);
+    cm_engine_close(rig.engine);
+    cm_loop_free(rig.loop);
+    cm_settings_free(rig.settings);
+}
+
+void rig_push(const char *id, const char *device, struct cm_bytes csr)
+{
+    const struct cm_memory_pair pairs[] = {
+        { cm_bytes_str("id"), cm_bytes_str(id) },
+        { cm_bytes_str("requester"), cm_bytes_str("local") },
+        { cm_bytes_str("device"), cm_bytes_str(device) },
+        { cm_bytes_str("csr"), csr },
+    };
+    cm_memory_push(rig.broker, pairs, sizeof pairs / sizeof pairs[0]);
+}
+
+static void look(void *arg)
+{
+    (void)arg;
+    if (cm_memory_answers_count(rig.broker) >= rig.answers_wanted)
+        cm_loop_stop(rig.loop);
+    else
+        cm_timer_start(&rig.look, rig.loop, 2, look, NULL);
+}
+
+void rig_run(size_t answers_count)
+{
+    rig.answers_wanted += answers_count;
+    cm_timer_start(&rig.look, rig.loop, 2, look, NULL);
+    run_loop("the answers did not come");
+}
+
+size_t rig_answers_count(const char *id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < cm_memory_answers_count(rig.broker); i++)
+        count += cm_bytes_is(cm_memory_answer_at(rig.broker, i)->id, id);
+    return count;
+}
+
+const struct cm_answer *rig_answer(const char *id)
+{
+    for (size_t i = cm_memory_answers_count(rig.broker); i > 0; i--)
+        if (cm_bytes_is(cm_memory_answer_at(rig.broker, i - 1)->id, id))
+            return cm_memory_answer_at(rig.broker, i - 1);
+    return NULL;
+}
+
+void rig_deliver_again(void)
+{
+    cm_memory_end_leases(rig.broker);
+}
+
+struct cm_store_counts rig_count(void)
+{
+    char path[400];
+    struct cm_store *store;
+    struct cm_store_reader *reader;
+    struct cm_error err;
+    struct cm_store_counts counts = { 0 };
+    snprintf(path, sizeof path, "%s/store/certmill.db", rig.folder);
+    const struct cm_store_settings settings = { .path = path, .read_only = true };
+    CU_ASSERT_EQUAL_FATAL(cm_store_open(&cm_store_sqlite, NULL, &settings, &store, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_store_reader_open(store, &reader, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_store_reader_begin(reader, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_store_count(reader, &counts, &err), CM_OK);
+    cm_store_reader_end(reader);
+    cm_store_reader_close(reader);
+    cm_store_close(store);
+    return counts;
+}
+
+size_t rig_signatures_count(void)
+{
+    size_t lines = 0;
+    int c;
+    FILE *file = fopen(rig.witness, "r");
+    if (!file)
+        return 0;
+    while ((c = getc(file)) != EOF)
+        lines += c == '\n';
+    fclose(file);
+    return lines;
+}

@@ -1,0 +1,49 @@
+/*
+ * An engine in the test's own process: a real deployment made by `certmill init`, a real store, a
+ * memory queue, and the fake provider, which follows a script.
+ *
+ *     rig_open("item=3:wrong");
+ *     rig_push("req-1", "dev-1", csr);
+ *     rig_run(1);                        until there is one answer more
+ *     rig_answer("req-1")->status
+ *     rig_close();                       the deployment stays for the next rig_open
+ */
+#ifndef CM_TESTS_INTEGRATION_ENGINE_RIG_H
+#define CM_TESTS_INTEGRATION_ENGINE_RIG_H
+
+#include "engine/engine.h"
+#include "engine/store/store.h"
+#include "queue/memory.h"
+
+/* A deployment in a fresh folder, with devices dev-0 .. dev-(count - 1) in group default. */
+void rig_deploy(unsigned devices_count);
+
+/* Starts an engine with this script of the fake provider ("" for none). */
+void rig_open(const char *script);
+
+/* Stops it in order. */
+void rig_close(void);
+
+void rig_push(const char *id, const char *device, struct cm_bytes csr);
+
+/* Runs the loop until answers_count more answers are there; fails the test after ten seconds. */
+void rig_run(size_t answers_count);
+
+/* The last answer to this id; NULL when there is none. */
+const struct cm_answer *rig_answer(const char *id);
+
+/* How many answers this id has. */
+size_t rig_answers_count(const char *id);
+
+/* Ends the leases of what is not acknowledged, as a restart would. */
+void rig_deliver_again(void);
+
+/* What the store holds; the engine is closed. */
+struct cm_store_counts rig_count(void);
+
+/* Signatures that the fake made since rig_deploy, by its witness file. */
+size_t rig_signatures_count(void);
+
+extern char rig_last_notice[256];
+
+#endif

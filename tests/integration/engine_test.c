@@ -1,0 +1,256 @@
+/*
+ * The spine: requests through every station to their answers, with signers that fail by script.
+ * The store is looked at afterwards: what was answered is there, and nothing else.
+ */
+#include "tests/integration/engine_rig.h"
+
+#include "engine/base/clock.h"
+#include "engine/x509/certificate.h"
+#include "tests/support/csr_maker.h"
+#include "tests/support/test_main.h"
+
+#include <stdio.h>
+
+enum { DEVICES = 40 };
+
+static struct cm_arena arena;
+static EVP_PKEY *keys[DEVICES];
+static struct cm_bytes csrs[DEVICES];
+
+static int set_up(void)
+{
+    char name[32];
+    cm_arena_init(&arena, 65536);
+    for (int i = 0; i < DEVICES; i++) {
+        snprintf(name, sizeof name, "dev-%d", i);
+        keys[i] = cm_test_key();
+        csrs[i] = cm_test_csr(keys[i], name, &arena);
+    }
+    return 0;
+}
+
+static int tear_down(void)
+{
+    for (int i = 0; i < DEVICES; i++)
+        EVP_PKEY_free(keys[i]);
+    cm_arena_done(&arena);
+    return 0;
+}
+
+/* Ids must not repeat between tests: the broker keeps all answers. */
+static const char *id_of(const char *test, int number)
+{
+    return cm_arena_printf(&arena, "%s-%d", test, number);
+}
+
+static const char *device_of(int number)
+{
+    return cm_arena_printf(&arena, "dev-%d", number);
+}
+
+static void push_all(const char *test, int count)
+{
+    for (int i = 0; i < count; i++)
+        rig_push(id_of(test, i), device_of(i), csrs[i]);
+}
+
+static enum cm_answer_status status_of(const char *id)
+{
+    const struct cm_answer *answer = rig_answer(id);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    return answer->status;
+}
+
+static enum cm_refusal_code code_of(const char *id)
+{
+    const struct cm_answer *answer = rig_answer(id);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    return answer->code;
+}
+
+static void test_engine_issues_for_every_device_and_records_it(void)
+{
+    struct cm_certificate certificate;
+    struct cm_error err;
+    rig_deploy(DEVICES);
+    rig_open("");
+    push_all("all", DEVICES);
+    rig_run(DEVICES);
+    for (int i = 0; i < DEVICES; i++)
+        CU_ASSERT_EQUAL(status_of(id_of("all", i)), CM_ANSWER_ISSUED);
+    const struct cm_answer *answer = rig_answer("all-7");
+    CU_ASSERT_EQUAL_FATAL(cm_certificate_read(answer->certificate, &certificate, &err), CM_OK);
+    CU_ASSERT_TRUE(cm_bytes_equal(certificate.serial, answer->serial));
+    CU_ASSERT_EQUAL(certificate.not_after_s, answer->not_after);
+    rig_close();
+    struct cm_store_counts counts = rig_count();
+    CU_ASSERT_EQUAL(counts.certificates, DEVICES);
+    CU_ASSERT_EQUAL(counts.open_intents, 0);
+    CU_ASSERT_EQUAL(counts.abandoned, 0);
+    /* One signature each, and one to prove the key. */
+    CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES + 1);
+}
+
+static void test_engine_repeats_the_same_answer_and_refuses_other_content(void)
+{
+    rig_deploy(2);
+    rig_open("");
+    rig_push("again-1", "dev-0", csrs[0]);
+    rig_run(1);
+    struct cm_bytes first = cm_arena_copy(&arena, rig_answer("again-1")->certificate);
+    rig_push("again-1", "dev-0", csrs[0]);
+    rig_run(1);
+    CU_ASSERT_TRUE(cm_bytes_equal(rig_answer("again-1")->certificate, first));
+    rig_push("again-1", "dev-1", csrs[1]);
+    rig_run(1);
+    CU_ASSERT_EQUAL(code_of("again-1"), CM_REFUSAL_REQUEST_ID_REUSED);
+    rig_close();
+    rig_open(""); /* and after a restart */
+    rig_push("again-1", "dev-0", csrs[0]);
+    rig_run(1);
+    CU_ASSERT_TRUE(cm_bytes_equal(rig_answer("again-1")->certificate, first));
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, 1);
+}
+
+static void test_engine_answers_ten_copies_at_once_with_one_certificate(void)
+{
+    rig_deploy(1);
+    rig_open("delay=20");
+    for (int i = 0; i < 10; i++)
+        rig_push("copies-1", "dev-0", csrs[0]);
+    rig_run(10);
+    CU_ASSERT_EQUAL(rig_answers_count("copies-1"), 10);
+    CU_ASSERT_EQUAL(status_of("copies-1"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, 1);
+    CU_ASSERT_EQUAL(rig_signatures_count(), 2);
+}
+
+static void test_engine_refuses_unknown_devices_and_clones(void)
+{
+    rig_deploy(3);
+    rig_open("");
+    rig_push("who-1", "dev-99", csrs[0]);
+    rig_push("who-2", "dev-1", csrs[1]);
+    rig_run(2);
+    CU_ASSERT_EQUAL(code_of("who-1"), CM_REFUSAL_POLICY_DEVICE_NOT_ALLOWED);
+    CU_ASSERT_EQUAL(status_of("who-2"), CM_ANSWER_ISSUED);
+    rig_push("who-3", "dev-2", csrs[1]); /* dev-1's key */
+    rig_push("who-4", "dev-1", csrs[1]); /* its own again */
+    rig_run(2);
+    CU_ASSERT_EQUAL(code_of("who-3"), CM_REFUSAL_KEY_REUSED);
+    CU_ASSERT_EQUAL(status_of("who-4"), CM_ANSWER_ISSUED);
+    rig_close();
+    rig_open(""); /* the filter is rebuilt */
+    rig_push("who-5", "dev-2", csrs[1]);
+    rig_run(1);
+    CU_ASSERT_EQUAL(code_of("who-5"), CM_REFUSAL_KEY_REUSED);
+    rig_close();
+}
+
+static void test_engine_asks_again_for_signatures_that_did_not_come(void)
+{
+    rig_deploy(DEVICES);
+    rig_open("item=1:UNAVAILABLE item=4:UNCERTAIN item=7:THROTTLED item=9:EXPIRED");
+    push_all("retry", DEVICES);
+    rig_run(DEVICES);
+    for (int i = 0; i < DEVICES; i++)
+        CU_ASSERT_EQUAL(status_of(id_of("retry", i)), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+    /* The uncertain one was signed twice, over the same bytes. */
+    CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES + 2);
+}
+
+static void test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours(void)
+{
+    int failed = 0;
+    rig_deploy(DEVICES);
+    rig_open("item=2:wrong item=5:short item=8:MISMATCH");
+    push_all("wrong", DEVICES);
+    rig_run(DEVICES);
+    for (int i = 0; i < DEVICES; i++) {
+        if (status_of(id_of("wrong", i)) == CM_ANSWER_ISSUED)
+            continue;
+        failed++;
+        CU_ASSERT_EQUAL(status_of(id_of("wrong", i)), CM_ANSWER_FAILED);
+        CU_ASSERT_EQUAL(code_of(id_of("wrong", i)), CM_REFUSAL_ENGINE_SIGNER_FAILED);
+        /* Not remembered: the same id may try again, and gets a new serial. */
+        rig_push(id_of("wrong", i), device_of(i), csrs[i]);
+    }
+    CU_ASSERT_EQUAL(failed, 3);
+    rig_run((size_t)failed);
+    for (int i = 0; i < DEVICES; i++)
+        CU_ASSERT_EQUAL(status_of(id_of("wrong", i)), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 3);
+    CU_ASSERT_EQUAL(rig_count().open_intents, 0);
+}
+
+static void test_engine_gives_up_on_a_dead_signer_and_says_so(void)
+{
+    rig_deploy(2);
+    rig_open("dies=1"); /* after the proof of the key */
+    rig_push("dead-1", "dev-0", csrs[0]);
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("dead-1"), CM_ANSWER_FAILED);
+    rig_close();
+    rig_open("");
+    rig_push("dead-1", "dev-0", csrs[0]);
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("dead-1"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().abandoned, 1);
+}
+
+static void test_engine_stops_issuing_when_the_clock_goes_back(void)
+{
+    rig_deploy(2);
+    rig_open("");
+    rig_push("clock-1", "dev-0", csrs[0]);
+    rig_run(1);
+    cm_clock_set_wall_offset_ms(-3600 * 1000);
+    rig_push("clock-2", "dev-1", csrs[1]);
+    /* It is given back, again and again, until the clock is right. */
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_PTR_NULL(rig_answer("clock-2"));
+    cm_clock_set_wall_offset_ms(0);
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("clock-2"), CM_ANSWER_ISSUED);
+    rig_close();
+}
+
+static void test_engine_answers_garbage_and_goes_on(void)
+{
+    static const char *const garbage[] = { "", "x", "-----BEGIN CERTIFICATE REQUEST-----\n",
+                                           "\x30\x80\x00\x00", "\x30\x03\x02\x01\x00" };
+    enum { GARBAGE = sizeof garbage / sizeof garbage[0] };
+    rig_deploy(2);
+    rig_open("");
+    for (int i = 0; i < GARBAGE; i++)
+        rig_push(id_of("garbage", i), "dev-0", cm_bytes_str(garbage[i]));
+    rig_push("garbage-good", "dev-1", csrs[1]);
+    rig_push("bad id", "dev-1", csrs[1]);
+    rig_push("control", "dev-\x01", csrs[1]);
+    rig_run(GARBAGE + 3);
+    for (int i = 0; i < GARBAGE; i++)
+        CU_ASSERT_EQUAL(status_of(id_of("garbage", i)), CM_ANSWER_REFUSED);
+    CU_ASSERT_EQUAL(status_of("garbage-good"), CM_ANSWER_ISSUED);
+    CU_ASSERT_EQUAL(code_of("bad id"), CM_REFUSAL_REQUEST_ID_INVALID);
+    CU_ASSERT_EQUAL(code_of("control"), CM_REFUSAL_POLICY_DEVICE_INVALID);
+    rig_close();
+}
+
+CM_TEST_SUITE_WITH(engine, set_up, tear_down,
+                   CM_TEST(test_engine_issues_for_every_device_and_records_it),
+                   CM_TEST(test_engine_repeats_the_same_answer_and_refuses_other_content),
+                   CM_TEST(test_engine_answers_ten_copies_at_once_with_one_certificate),
+                   CM_TEST(test_engine_refuses_unknown_devices_and_clones),
+                   CM_TEST(test_engine_asks_again_for_signatures_that_did_not_come),
+                   CM_TEST(test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours),
+                   CM_TEST(test_engine_gives_up_on_a_dead_signer_and_says_so),
+                   CM_TEST(test_engine_stops_issuing_when_the_clock_goes_back),
+                   CM_TEST(test_engine_answers_garbage_and_goes_on));
