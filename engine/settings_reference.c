@@ -104,15 +104,25 @@ static void write_validity(FILE *out, const struct cm_profile *profile)
         fprintf(out, "%lldd", (long long)(profile->validity_s / 86400));
 }
 
+/* "cn=`${device}`", with a question mark where it is optional. In a table, a pipe would end the
+   cell even inside code. */
+static void write_rule(FILE *out, size_t index, const char *name, const char *text, bool optional)
+{
+    fprintf(out, "%s%s=`", index ? ", " : "", name);
+    for (; *text; text++)
+        fputs(*text == '|' ? "\\|" : (char[]){ *text, '\0' }, out);
+    fputs(optional ? "`?" : "`", out);
+}
+
 static void write_names(FILE *out, const struct cm_profile *profile)
 {
     for (size_t i = 0; i < profile->subject_count; i++)
-        fprintf(out, "%s%s=`%s`%s", i ? ", " : "", cm_subject_field_name(profile->subject[i].field),
-                profile->subject[i].text, profile->subject[i].optional ? "?" : "");
+        write_rule(out, i, cm_subject_field_name(profile->subject[i].field),
+                   profile->subject[i].text, profile->subject[i].optional);
     fputs(" | ", out);
     for (size_t i = 0; i < profile->altnames_count; i++)
-        fprintf(out, "%s%s=`%s`%s", i ? ", " : "", cm_altname_kind_name(profile->altnames[i].kind),
-                profile->altnames[i].text, profile->altnames[i].optional ? "?" : "");
+        write_rule(out, i, cm_altname_kind_name(profile->altnames[i].kind),
+                   profile->altnames[i].text, profile->altnames[i].optional);
     for (unsigned kind = 0; kind < CM_ALTNAME_COUNT; kind++)
         if (profile->csr_altnames & CM_ALTNAME_BIT(kind))
             fprintf(out, "; CSR's %s", cm_altname_kind_name((enum cm_altname_kind)kind));
