@@ -82,8 +82,11 @@ void cm_help_write(const struct cm_command *command, FILE *out)
                 2 * INDENT, "");
         wrap(out, command->examples[i].text, 2 * (size_t)INDENT, 2 * (size_t)INDENT);
     }
-    fprintf(out, "\nExit codes: 0 done, 1 %s, 2 wrong usage.\n",
-            command->when_failed ? command->when_failed : "failed");
+    char exits[256];
+    snprintf(exits, sizeof exits, "Exit codes: 0 done; 1 %s; 2 wrong usage.",
+             command->when_failed ? command->when_failed : "failed");
+    fputc('\n', out);
+    wrap(out, exits, 0, 0);
 }
 
 static void write_line(const struct cm_command *command, FILE *out)

@@ -13,7 +13,7 @@
 #include "tools/init_plan.h"
 #include "tools/operator.h"
 
-#define COUNT(array)       (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 #define DEFAULT_REDIS_URL "redis://127.0.0.1:6379"
 
 /* ------------------------------------------------------------------------------- the store -- */
@@ -83,8 +83,8 @@ static const struct {
     mode_t mode;
     bool spool; /* only with the spool queue */
 } folders[] = {
-    { "keys", 0700, false },       { "ca", 0755, false },
-    { "store", 0700, false },      { "spool", 0750, true },
+    { "keys", 0700, false },          { "ca", 0755, false },
+    { "store", 0700, false },         { "spool", 0750, true },
     { "spool/incoming", 0750, true }, { "spool/answered", 0750, true },
     { "spool/refused", 0750, true },
 };
@@ -138,10 +138,23 @@ static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error
     return status;
 }
 
-static cm_status make_deployment(const struct cm_init_plan *plan, struct cm_init_authority *root,
+/* A relative path starts in the deployment's folder, as it will when the settings are read. */
+static void find_passphrase(struct cm_init_plan *plan)
+{
+    char *folder = realpath(plan->folder, NULL);
+    plan->passphrase_from = plan->passphrase;
+    if (folder && plan->passphrase && strncmp(plan->passphrase, "file:", 5) == 0
+        && plan->passphrase[5] != '/')
+        plan->passphrase_from =
+            cm_arena_printf(plan->arena, "file:%s/%s", folder, plan->passphrase + 5);
+    free(folder);
+}
+
+static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_authority *root,
                                  struct cm_init_authority *issuing, struct cm_error *err)
 {
     cm_status status = make_folders(plan, err);
+    find_passphrase(plan);
     if (status == CM_OK)
         status = cm_init_make_authorities(plan, root, issuing, err);
     if (status == CM_OK)
@@ -164,10 +177,9 @@ static json_t *authority_json(const struct cm_init_authority *authority)
 static void print_json(const struct cm_init_plan *plan, const struct cm_init_authority *root,
                        const struct cm_init_authority *issuing)
 {
-    json_t *object =
-        json_pack("{s:s, s:s+, s:o, s:o}", "folder", plan->folder, "settings", plan->folder,
-                  "/certmill.yaml", "root", authority_json(root), "issuing",
-                  authority_json(issuing));
+    json_t *object = json_pack("{s:s, s:s+, s:o, s:o}", "folder", plan->folder, "settings",
+                               plan->folder, "/certmill.yaml", "root", authority_json(root),
+                               "issuing", authority_json(issuing));
     json_dumpf(object, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(object);
@@ -178,16 +190,18 @@ static void print_text(const struct cm_init_plan *plan, const struct cm_init_aut
 {
     const char *dir = plan->folder;
     printf("A deployment stands in %s:\n\n", dir);
-    printf("  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
-           dir);
+    printf(
+        "  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
+        dir);
     printf("  %s\n      root certificate, for relying parties\n      SHA-256 %s\n", root->path,
            root->fingerprint);
     printf("  %s\n      issuing certificate\n      SHA-256 %s\n", issuing->path,
            issuing->fingerprint);
     printf("  %s\n      the issuing key: signs every certificate\n", issuing->key_path);
-    printf("  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever has\n"
-           "      it can make authorities that every relying party trusts.\n",
-           root->key_path);
+    printf(
+        "  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever has\n"
+        "      it can make authorities that every relying party trusts.\n",
+        root->key_path);
     printf("  %s/store/certmill.db\n      the record of everything\n\nNext:\n\n", dir);
     printf("  certmill doctor -c %s/certmill.yaml\n", dir);
     printf("  certmill device import -c %s/certmill.yaml devices.csv\n", dir);
@@ -261,25 +275,46 @@ static const char *const paragraphs[] = {
 };
 
 static const struct cm_option options[] = {
-    { .name = "provider", .type = CM_OPTION_CHOICE, .argument = "KIND", .standard = "openssl",
-      .choices = "openssl", .help = "Where the keys live." },
-    { .name = "organization", .letter = 'o', .type = CM_OPTION_TEXT, .argument = "NAME",
+    { .name = "provider",
+      .type = CM_OPTION_CHOICE,
+      .argument = "KIND",
+      .standard = "openssl",
+      .choices = "openssl",
+      .help = "Where the keys live." },
+    { .name = "organization",
+      .letter = 'o',
+      .type = CM_OPTION_TEXT,
+      .argument = "NAME",
       .help = "Stands in the names of both authorities." },
-    { .name = "key-type", .type = CM_OPTION_CHOICE, .argument = "TYPE", .standard = "p256",
+    { .name = "key-type",
+      .type = CM_OPTION_CHOICE,
+      .argument = "TYPE",
+      .standard = "p256",
       .choices = "p256 p384 p521 rsa-2048 rsa-3072 rsa-4096 ed25519",
       .help = "Of the keys of both authorities." },
-    { .name = "passphrase", .type = CM_OPTION_TEXT, .argument = "REFERENCE",
+    { .name = "passphrase",
+      .type = CM_OPTION_TEXT,
+      .argument = "REFERENCE",
       .help = "Encrypts the key files: `file:PATH`, `env:NAME` or `credential:NAME`. A relative "
               "PATH starts in `DIR`." },
-    { .name = "queue", .type = CM_OPTION_CHOICE, .argument = "KIND", .standard = "spool",
-      .choices = "spool redis", .help = "Where requests will come from." },
-    { .name = "redis-url", .type = CM_OPTION_TEXT, .argument = "URL",
+    { .name = "queue",
+      .type = CM_OPTION_CHOICE,
+      .argument = "KIND",
+      .standard = "spool",
+      .choices = "spool redis",
+      .help = "Where requests will come from." },
+    { .name = "redis-url",
+      .type = CM_OPTION_TEXT,
+      .argument = "URL",
       .help = "Of the Redis server, with `--queue redis`. Without it: `" DEFAULT_REDIS_URL "`." },
-    { .name = "base-url", .type = CM_OPTION_TEXT, .argument = "URL",
+    { .name = "base-url",
+      .type = CM_OPTION_TEXT,
+      .argument = "URL",
       .help = "Where relying parties will find CRLs, OCSP and CA certificates, like "
               "`http://pki.example`; stands in every certificate. Without it certificates name no "
               "such place." },
-    { .name = "sub-ca", .type = CM_OPTION_FLAG,
+    { .name = "sub-ca",
+      .type = CM_OPTION_FLAG,
       .help = "The issuing authority may sign authorities below it (profile `sub-ca`)." },
     CM_OPTION_JSON,
     CM_OPTION_QUIET,
@@ -288,7 +323,7 @@ static const struct cm_option options[] = {
 static const struct cm_example examples[] = {
     { "certmill init /srv/ca --organization 'Example Devices'",
       "A deployment with a spool folder for CSR files." },
-    { "certmill init /srv/ca --queue redis --redis-url unix:///run/redis/redis.sock",
+    { "certmill init /srv/ca --queue redis --redis-url unix:///run/redis.sock",
       "One that takes its requests from Redis." },
 };
 

@@ -1,7 +1,6 @@
 /* The two authorities of a new deployment: keys, certificates, files. */
 #include "tools/init_plan.h"
 
-
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
@@ -23,20 +22,21 @@ struct making {
     const struct cm_profile *profile;
     const char *cn;
     struct cm_bytes spki;
-    struct cm_key_session *signer; /* whose key signs it */
+    struct cm_key_session *signer;  /* whose key signs it */
     const struct cm_issuer *issuer; /* NULL: itself */
     struct cm_error *err;
 };
 
 /* ---------------------------------------------------------------------------------- keys -- */
 
-static cm_status make_key(const struct cm_init_plan *plan, const struct cm_init_authority *authority,
-                          struct cm_bytes *ret_spki, struct cm_error *err)
+static cm_status make_key(const struct cm_init_plan *plan,
+                          const struct cm_init_authority *authority, struct cm_bytes *ret_spki,
+                          struct cm_error *err)
 {
     struct cm_keyfile_spki spki;
     struct cm_secret secret = { 0 };
-    if (plan->passphrase) {
-        cm_status status = cm_secret_read(plan->passphrase, plan->folder, &secret, err);
+    if (plan->passphrase_from) {
+        cm_status status = cm_secret_read(plan->passphrase_from, NULL, &secret, err);
         if (status != CM_OK)
             return status;
     }
@@ -50,14 +50,15 @@ static cm_status make_key(const struct cm_init_plan *plan, const struct cm_init_
     return CM_OK;
 }
 
-static cm_status open_key(const struct cm_init_plan *plan, const struct cm_init_authority *authority,
-                          struct cm_key_session *session, struct cm_error *err)
+static cm_status open_key(const struct cm_init_plan *plan,
+                          const struct cm_init_authority *authority, struct cm_key_session *session,
+                          struct cm_error *err)
 {
     const struct cm_settings_provider provider = {
         .name = PROVIDER,
         .kind = "openssl",
         .keys = cm_arena_printf(plan->arena, "%s/keys", plan->folder),
-        .passphrase = plan->passphrase,
+        .passphrase = plan->passphrase_from,
     };
     return cm_key_session_open(session, &provider, authority->key, err);
 }
@@ -107,12 +108,11 @@ static cm_status sign(struct making *making, const struct cm_tbs *tbs)
     const struct cm_init_plan *plan = making->plan;
     uint8_t signature[CM_SIGNATURE_SIZE_MAX];
     size_t size = 0;
-    cm_status status =
-        cm_key_session_sign(making->signer, tbs->der, signature, &size, making->err);
+    cm_status status = cm_key_session_sign(making->signer, tbs->der, signature, &size, making->err);
     if (status != CM_OK)
         return status;
-    making->authority->der = cm_certificate_assemble(
-        tbs->der, making->signer->key->alg, cm_bytes(signature, size), plan->arena);
+    making->authority->der = cm_certificate_assemble(tbs->der, making->signer->key->alg,
+                                                     cm_bytes(signature, size), plan->arena);
     return CM_OK;
 }
 

@@ -11,12 +11,13 @@
 
 struct cm_init_plan {
     const char *folder;
-    const char *organization; /* NULL: none */
-    const char *passphrase;   /* secret reference, or NULL */
-    const char *queue;        /* "spool", "redis" */
-    const char *redis_url;    /* NULL with the spool */
-    const char *base_url;     /* of CRLs, OCSP and CA certificates; NULL: none in certificates */
-    bool sub_ca;              /* the issuing CA may sign CAs below it */
+    const char *organization;    /* NULL: none */
+    const char *passphrase;      /* secret reference as it stands in the settings, or NULL */
+    const char *passphrase_from; /* the same with an absolute path, once the folder is there */
+    const char *queue;           /* "spool", "redis" */
+    const char *redis_url;       /* NULL with the spool */
+    const char *base_url;        /* of CRLs, OCSP and CA certificates; NULL: none in certificates */
+    bool sub_ca;                 /* the issuing CA may sign CAs below it */
     enum cm_key_type key_type;
     uint32_t key_bits; /* RSA */
     struct cm_arena *arena;
@@ -25,10 +26,10 @@ struct cm_init_plan {
 
 /* A certificate of an authority that init has made. Spans live in the plan's arena. */
 struct cm_init_authority {
-    const char *name;       /* "root", "issuing" */
-    const char *key;        /* reference within the provider: "file:root.pem" */
-    const char *key_path;   /* the file */
-    const char *path;       /* of the certificate */
+    const char *name;     /* "root", "issuing" */
+    const char *key;      /* reference within the provider: "file:root.pem" */
+    const char *key_path; /* the file */
+    const char *path;     /* of the certificate */
     struct cm_bytes der;
     enum cm_sigalg sigalg;
     char fingerprint[65]; /* SHA-256 of der, hex */

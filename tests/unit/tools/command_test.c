@@ -238,7 +238,7 @@ static void test_help_fits_80_columns_and_names_everything(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "-w, --workers N"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "Threads. Default: 2."));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "One of: p256 rsa."));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Exit codes: 0 done, 1 failed, 2 wrong usage."));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Exit codes: 0 done; 1 failed; 2 wrong usage."));
     for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
         CU_ASSERT(strcspn(line, "\n") < 80);
 }

@@ -1,0 +1,33 @@
+/*
+ * Deployment: the settings that a command was given with -c, and the store that they name.
+ *
+ * Life: cm_deployment_open, use, cm_deployment_close (also after a failed open). One thread.
+ */
+#ifndef CM_TOOLS_DEPLOYMENT_H
+#define CM_TOOLS_DEPLOYMENT_H
+
+#include "engine/settings.h"
+#include "engine/store/store.h"
+#include "tools/command.h"
+
+struct cm_deployment {
+    struct cm_settings *settings;
+    struct cm_loop *loop; /* of the store, when it was opened for writing */
+    struct cm_store *store;
+    struct cm_store_reader *reader; /* inside begin and end */
+    struct cm_arena arena;          /* for the command's own use */
+};
+
+enum cm_deployment_use { CM_DEPLOYMENT_READ, CM_DEPLOYMENT_WRITE };
+
+/*
+ * Does:       reads the settings of the call's --config and opens the store, with a reader in a
+ *             snapshot when it is only read.
+ * Fails with: what settings and store fail with; BUSY with a text that says what to do.
+ */
+CM_MUST_USE cm_status cm_deployment_open(struct cm_deployment *deployment,
+                                         const struct cm_call *call, enum cm_deployment_use use,
+                                         struct cm_error *err);
+void cm_deployment_close(struct cm_deployment *deployment);
+
+#endif

@@ -1,0 +1,312 @@
+/* certmill device import, list, show: the allow-list. */
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+#include <openssl/evp.h>
+
+#include "tools/commands.h"
+#include "tools/deployment.h"
+#include "tools/device_file.h"
+#include "tools/operator.h"
+
+#define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
+#define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
+
+/* ---------------------------------------------------------------------------------- import -- */
+
+/* Over every row as it was asked for, so that the audit log says what came in. */
+static cm_status digest_rows(const struct cm_device_file *file, uint8_t ret_digest[CM_HASH_SIZE],
+                             struct cm_error *err)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool good = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
+    for (uint32_t i = 0; i < file->count && good; i++) {
+        const struct cm_device_row *row = &file->rows[i];
+        good = EVP_DigestUpdate(hash, row->id.data, row->id.size) == 1
+               && EVP_DigestUpdate(hash, "", 1) == 1
+               && EVP_DigestUpdate(hash, row->group.data, row->group.size) == 1
+               && EVP_DigestUpdate(hash, "", 1) == 1
+               && EVP_DigestUpdate(hash, row->attributes.data, row->attributes.size) == 1
+               && EVP_DigestUpdate(hash, "", 1) == 1;
+    }
+    good = good && EVP_DigestFinal_ex(hash, ret_digest, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    return good ? CM_OK : CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "hashing failed");
+}
+
+static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *deployment,
+                            struct cm_device_file *file, uint32_t *ret_changed,
+                            struct cm_error *err)
+{
+    struct cm_arena *arena = &deployment->arena;
+    bool replace = cm_call_flag(call, "replace");
+    struct cm_audit_event audit = {
+        .kind = "device-import",
+        .actor = cm_bytes_str(cm_operator_name(arena)),
+        .detail = cm_bytes_str(cm_arena_printf(arena, "{\"devices\":%u,\"replace\":%s}",
+                                               file->count, replace ? "true" : "false")),
+    };
+    struct cm_store_op op = { .kind = CM_STORE_DEVICES,
+                              .devices = file->rows,
+                              .devices_count = file->count,
+                              .audit = &audit };
+    for (uint32_t i = 0; i < file->count; i++)
+        file->rows[i].replace = replace;
+    cm_status status = digest_rows(file, audit.digest, err);
+    if (status == CM_OK)
+        status = cm_store_apply(deployment->store, &op, err);
+    if (status == CM_OK)
+        *ret_changed = op.devices_changed;
+    return status;
+}
+
+static void say_imported(const struct cm_call *call, uint32_t read, uint32_t changed)
+{
+    if (cm_call_flag(call, "json"))
+        printf("{\"read\":%u,\"imported\":%u,\"unchanged\":%u}\n", read, changed, read - changed);
+    else if (!cm_call_flag(call, "quiet"))
+        printf("%u device%s read, %u imported, %u left as they were\n", read, read == 1 ? "" : "s",
+               changed, read - changed);
+}
+
+static cm_status import(const struct cm_call *call, struct cm_deployment *deployment,
+                        struct cm_error *err)
+{
+    struct cm_device_file file;
+    uint32_t changed = 0;
+    cm_status status =
+        cm_device_file_read(call->operands[0], deployment->settings, cm_call_value(call, "group"),
+                            &deployment->arena, &file, err);
+    if (status != CM_OK)
+        return status;
+    if (file.count > 0)
+        status = apply_rows(call, deployment, &file, &changed, err);
+    if (status == CM_OK)
+        say_imported(call, file.count, changed);
+    cm_device_file_done(&file);
+    return status;
+}
+
+static int run_import(const struct cm_call *call)
+{
+    struct cm_deployment deployment;
+    struct cm_error err = { 0 };
+    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_WRITE, &err);
+    if (status == CM_OK)
+        status = import(call, &deployment, &err);
+    cm_deployment_close(&deployment);
+    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+}
+
+/* ------------------------------------------------------------------------------ list, show -- */
+
+static json_t *to_json(const struct cm_device *device)
+{
+    json_t *attributes = json_object();
+    const char *at = (const char *)device->attributes.data;
+    const char *end = at + device->attributes.size;
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+        json_object_set_new(attributes, at, json_string(value));
+        at = value + strlen(value) + 1;
+    }
+    return json_pack("{s:s%, s:s%, s:s, s:o}", "device", device->id.data, device->id.size, "group",
+                     device->group.data, device->group.size, "state",
+                     cm_device_state_name(device->state), "attributes", attributes);
+}
+
+static void print_attributes(const struct cm_device *device, const char *before)
+{
+    const char *at = (const char *)device->attributes.data;
+    const char *end = at + device->attributes.size;
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+        printf("%s%s=%s", before, at, value);
+        at = value + strlen(value) + 1;
+    }
+}
+
+struct listing {
+    bool json;
+    uint64_t count;
+};
+
+static bool list_one(const struct cm_device *device, void *arg)
+{
+    struct listing *listing = arg;
+    listing->count++;
+    if (listing->json) {
+        json_t *object = to_json(device);
+        if (listing->count > 1)
+            putchar(',');
+        json_dumpf(object, stdout, JSON_COMPACT);
+        json_decref(object);
+        return true;
+    }
+    printf("%.*s\t%.*s\t%s", TEXT_OF(device->id), TEXT_OF(device->group),
+           cm_device_state_name(device->state));
+    print_attributes(device, "\t");
+    putchar('\n');
+    return !ferror(stdout);
+}
+
+static cm_status list(const struct cm_call *call, struct cm_deployment *deployment,
+                      struct cm_error *err)
+{
+    struct listing listing = { .json = cm_call_flag(call, "json") };
+    const char *group = cm_call_value(call, "group");
+    if (listing.json)
+        fputs("{\"devices\":[", stdout);
+    cm_status status =
+        cm_store_walk_devices(deployment->reader, group ? cm_bytes_str(group) : cm_bytes(NULL, 0),
+                              list_one, &listing, err);
+    if (listing.json)
+        puts("]}");
+    return status;
+}
+
+static int run_list(const struct cm_call *call)
+{
+    struct cm_deployment deployment;
+    struct cm_error err = { 0 };
+    const char *group = cm_call_value(call, "group");
+    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
+    if (status == CM_OK && group && !cm_settings_group(deployment.settings, cm_bytes_str(group)))
+        status = CM_FAIL(&err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                         "there is no group \"%s\" in the settings", group);
+    if (status == CM_OK)
+        status = list(call, &deployment, &err);
+    cm_deployment_close(&deployment);
+    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+}
+
+static void print_device(const struct cm_call *call, const struct cm_device *device)
+{
+    if (cm_call_flag(call, "json")) {
+        json_t *object = to_json(device);
+        json_dumpf(object, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(object);
+        return;
+    }
+    printf("device      %.*s\ngroup       %.*s\nstate       %s\nattributes ", TEXT_OF(device->id),
+           TEXT_OF(device->group), cm_device_state_name(device->state));
+    print_attributes(device, " ");
+    putchar('\n');
+}
+
+static int run_show(const struct cm_call *call)
+{
+    struct cm_deployment deployment;
+    struct cm_device device = { 0 };
+    struct cm_error err = { 0 };
+    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
+    if (status == CM_OK)
+        status = cm_store_find_device(deployment.reader, cm_bytes_str(call->operands[0]),
+                                      &deployment.arena, &device, &err);
+    if (status == CM_OK && device.number == 0)
+        status = CM_FAIL(&err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                         "the device \"%s\" is not on the allow-list", call->operands[0]);
+    if (status == CM_OK)
+        print_device(call, &device);
+    cm_deployment_close(&deployment);
+    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+}
+
+/* ---------------------------------------------------------------------------- descriptions -- */
+
+static const char *const import_paragraphs[] = {
+    "Puts devices on the allow-list, from a file or from standard input (`-`): all of them, or none "
+    "where a line is bad.",
+    "CSV begins with a header. The column `device` has the id; `group`, which may be left out with "
+    "`--group`, has the name of a group of the settings; every other column is an attribute, for "
+    "use in profiles. An empty cell is no attribute.",
+    "JSON lines hold one object each: `{\"device\":\"m-1\",\"group\":\"default\","
+    "\"attributes\":{\"model\":\"M200\"}}`.",
+    "A device that is on the list already is left as it is, unless `--replace` is given.", NULL
+};
+static const struct cm_option import_options[] = {
+    CM_OPTION_CONFIG,
+    { .name = "group",
+      .letter = 'g',
+      .type = CM_OPTION_TEXT,
+      .argument = "GROUP",
+      .help = "Of devices whose line names none." },
+    { .name = "replace",
+      .type = CM_OPTION_FLAG,
+      .help = "Overwrite the group and attributes of devices that are there." },
+    CM_OPTION_JSON,
+    CM_OPTION_QUIET,
+};
+static const struct cm_example import_examples[] = {
+    { "certmill device import --group default devices.csv", "A CSV file without a group column." },
+    { "registry-export | certmill device import -", "JSON lines from another program." },
+};
+
+const struct cm_command cm_command_device_import = {
+    .name = "device import",
+    .operands = "FILE|-",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "put devices on the allow-list, from CSV or JSON lines",
+    .paragraphs = import_paragraphs,
+    .options = import_options,
+    .options_count = COUNT(import_options),
+    .examples = import_examples,
+    .examples_count = COUNT(import_examples),
+    .when_failed = "failed; nothing was imported",
+    .run = run_import,
+};
+
+static const char *const list_paragraphs[] = {
+    "Lists the devices on the allow-list, one a line: id, group, state and attributes, separated by "
+    "tabs.",
+    NULL
+};
+static const struct cm_option list_options[] = {
+    CM_OPTION_CONFIG,
+    { .name = "group",
+      .letter = 'g',
+      .type = CM_OPTION_TEXT,
+      .argument = "GROUP",
+      .help = "Only devices of this group." },
+    CM_OPTION_JSON,
+};
+static const struct cm_example list_examples[] = {
+    { "certmill device list --group default | wc -l", "How many devices a group has." },
+};
+
+const struct cm_command cm_command_device_list = {
+    .name = "device list",
+    .operands = "",
+    .summary = "list the devices on the allow-list",
+    .paragraphs = list_paragraphs,
+    .options = list_options,
+    .options_count = COUNT(list_options),
+    .examples = list_examples,
+    .examples_count = COUNT(list_examples),
+    .run = run_list,
+};
+
+static const char *const show_paragraphs[] = { "Shows what the allow-list says about one device.",
+                                               NULL };
+static const struct cm_option show_options[] = { CM_OPTION_CONFIG, CM_OPTION_JSON };
+static const struct cm_example show_examples[] = {
+    { "certmill device show m-1 --json", "One device, for a program." },
+};
+
+const struct cm_command cm_command_device_show = {
+    .name = "device show",
+    .operands = "ID",
+    .operands_min = 1,
+    .operands_max = 1,
+    .summary = "show a device of the allow-list",
+    .paragraphs = show_paragraphs,
+    .options = show_options,
+    .options_count = COUNT(show_options),
+    .examples = show_examples,
+    .examples_count = COUNT(show_examples),
+    .when_failed = "the device is not on the list, or it could not be read",
+    .run = run_show,
+};
