@@ -21,6 +21,7 @@ struct queue_answer {
 struct queue_backend {
     const char *name;
     const struct cm_queue_ops *ops;
+    bool counts_deliveries; /* also those to an engine that died */
 
     /* Before each test: an empty queue. False: not available here, the reason was printed. */
     bool (*set_up)(struct cm_queue_settings *ret_settings);
@@ -39,5 +40,6 @@ struct queue_backend {
 
 extern const struct queue_backend queue_backend_memory;
 extern const struct queue_backend queue_backend_redis;
+extern const struct queue_backend queue_backend_spool;
 
 #endif

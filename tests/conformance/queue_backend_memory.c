@@ -58,6 +58,7 @@ static size_t count_pending(void)
 const struct queue_backend queue_backend_memory = {
     .name = "memory",
     .ops = &cm_queue_memory,
+    .counts_deliveries = true,
     .set_up = set_up,
     .tear_down = tear_down,
     .push = push,

@@ -88,6 +88,7 @@ static size_t count_pending(void)
 const struct queue_backend queue_backend_redis = {
     .name = "redis",
     .ops = &cm_queue_redis,
+    .counts_deliveries = true,
     .set_up = set_up,
     .tear_down = tear_down,
     .push = push,

@@ -59,11 +59,20 @@ static struct cm_answer *fill_answer(struct batch *batch, uint32_t index, struct
     return answer;
 }
 
-static void answer_all(struct cm_queue_rig *rig, struct cm_entry **entries, uint32_t count)
+static void issue_all(struct cm_queue_rig *rig, struct cm_entry **entries, uint32_t count)
 {
+    static const uint8_t serial[] = { 0x0a, 0xff };
     struct batch *batch = new_batch(rig, count);
-    for (uint32_t i = 0; i < count; i++)
-        fill_answer(batch, i, entries[i], CM_ANSWER_DONE);
+    for (uint32_t i = 0; i < count; i++) {
+        struct cm_answer *answer = fill_answer(batch, i, entries[i], CM_ANSWER_ISSUED);
+        int size = snprintf(batch->texts[i], sizeof batch->texts[i], "cert:%.*s",
+                            (int)answer->device.size, (const char *)answer->device.data);
+        answer->certificate = cm_bytes(batch->texts[i], (size_t)size);
+        answer->serial = cm_bytes(serial, sizeof serial);
+        answer->issuer = "issuing/1";
+        answer->chain = cm_bytes_str("chain\n");
+        answer->not_after = 253402300799;
+    }
     cm_queue_answer(rig->queue, batch->answers, count, on_answered, batch);
 }
 
@@ -74,7 +83,7 @@ static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
     if (rig->wants_more)
         cm_queue_want(rig->queue, count);
     if (rig->answers_at_once) {
-        answer_all(rig, entries, count);
+        issue_all(rig, entries, count);
         return;
     }
     if (rig->entries_count + count > rig->entries_space) {
@@ -186,20 +195,8 @@ static void forget_first(struct cm_queue_rig *rig, uint32_t count)
 
 void cm_queue_rig_answer(struct cm_queue_rig *rig, uint32_t count)
 {
-    static const uint8_t serial[] = { 0x0a, 0xff };
-    struct batch *batch = new_batch(rig, count);
-    for (uint32_t i = 0; i < count; i++) {
-        struct cm_answer *answer = fill_answer(batch, i, rig->entries[i], CM_ANSWER_ISSUED);
-        int size = snprintf(batch->texts[i], sizeof batch->texts[i], "cert:%s",
-                            cm_queue_rig_text(rig, i, CM_FIELD_DEVICE));
-        answer->certificate = cm_bytes(batch->texts[i], (size_t)size);
-        answer->serial = cm_bytes(serial, sizeof serial);
-        answer->issuer = "issuing/1";
-        answer->chain = cm_bytes_str("chain\n");
-        answer->not_after = 253402300799;
-    }
+    issue_all(rig, rig->entries, count);
     forget_first(rig, count);
-    cm_queue_answer(rig->queue, batch->answers, count, on_answered, batch);
 }
 
 void cm_queue_rig_refuse(struct cm_queue_rig *rig, uint32_t count)
@@ -210,7 +207,7 @@ void cm_queue_rig_refuse(struct cm_queue_rig *rig, uint32_t count)
         struct cm_answer *answer = fill_answer(batch, i, entry, CM_ANSWER_REFUSED);
         bool has_own = entry->refusal.code != CM_REFUSAL_NONE;
         answer->code = has_own ? entry->refusal.code : CM_REFUSAL_REQUEST_FIELD_MISSING;
-        answer->message = cm_refusal_text(answer->code);
+        answer->message = has_own ? entry->refusal.message : cm_refusal_text(answer->code);
     }
     forget_first(rig, count);
     cm_queue_answer(rig->queue, batch->answers, count, on_answered, batch);

@@ -23,7 +23,7 @@ struct cm_queue_rig {
     uint32_t unavailable_count;
     uint32_t events_count[CM_QUEUE_EXHAUSTED + 1];
     char last_down[CM_ERROR_TEXT_SIZE];
-    bool answers_at_once; /* every delivery is answered "done" from inside on_entries */
+    bool answers_at_once; /* every delivery is issued from inside on_entries */
     bool wants_more;      /* and asked for again */
 };
 
