@@ -1,0 +1,105 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "queue/redis/address.h"
+#include "tests/support/test_main.h"
+
+#include <string.h>
+
+static struct cm_redis_address address;
+
+static cm_status read_url(const char *url)
+{
+    struct cm_error err;
+    return cm_redis_address_read(url, NULL, &address, &err);
+}
+
+static void test_a_unix_socket_with_and_without_a_database(void)
+{
+    CU_ASSERT_EQUAL(read_url("unix:///run/redis.sock"), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.socket, "/run/redis.sock");
+    CU_ASSERT_EQUAL(address.db, 0);
+    CU_ASSERT_EQUAL(read_url("unix:///run/redis.sock?db=3"), CM_OK);
+    CU_ASSERT_EQUAL(address.db, 3);
+}
+
+static void test_a_host_with_all_its_parts(void)
+{
+    CU_ASSERT_EQUAL(read_url("redis://app:p%40ss%3A@queue.example:6380/2"), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.host, "queue.example");
+    CU_ASSERT_STRING_EQUAL(address.user, "app");
+    CU_ASSERT_STRING_EQUAL(address.password, "p@ss:");
+    CU_ASSERT_EQUAL(address.port, 6380);
+    CU_ASSERT_EQUAL(address.db, 2);
+    CU_ASSERT_EQUAL(read_url("redis://[::1]:7000"), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.host, "::1");
+    CU_ASSERT_EQUAL(address.port, 7000);
+    CU_ASSERT_EQUAL(read_url("redis://localhost"), CM_OK);
+    CU_ASSERT_EQUAL(address.port, 6379);
+}
+
+static void test_what_is_no_address_is_refused(void)
+{
+    static const char *const urls[] = { "",
+                                        "localhost",
+                                        "http://x",
+                                        "unix://",
+                                        "unix://a",
+                                        "unix:///a?x=1",
+                                        "unix:///a?db=",
+                                        "redis://",
+                                        "redis://:1",
+                                        "redis://a:",
+                                        "redis://a:0",
+                                        "redis://a:65536",
+                                        "redis://a:1x",
+                                        "redis://a/x",
+                                        "redis://u%zz@host",
+                                        "redis://u:%00@host",
+                                        "redis://[::1",
+                                        "redis://[::1]x",
+                                        "redis://a/99999999999" };
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++)
+        CU_ASSERT_EQUAL(read_url(urls[i]), CM_INVALID);
+    CU_ASSERT_EQUAL(read_url(NULL), CM_INVALID);
+    CU_ASSERT_EQUAL(read_url("rediss://host"), CM_UNSUPPORTED);
+}
+
+static void test_parts_that_are_too_long_are_refused(void)
+{
+    char url[700];
+    snprintf(url, sizeof url, "unix:///%0*d", 200, 0);
+    CU_ASSERT_EQUAL(read_url(url), CM_INVALID);
+    snprintf(url, sizeof url, "redis://%0*d", 300, 0);
+    CU_ASSERT_EQUAL(read_url(url), CM_INVALID);
+    snprintf(url, sizeof url, "redis://u:%0*d@host", 300, 0);
+    CU_ASSERT_EQUAL(read_url(url), CM_INVALID);
+}
+
+static void test_a_password_is_read_where_its_reference_points(void)
+{
+    struct cm_error err;
+    char path[400];
+    char reference[420];
+    snprintf(path, sizeof path, "%s/password", cm_test_scratch());
+    FILE *file = fopen(path, "we");
+    fputs("first line\nsecond\n", file);
+    fclose(file);
+    snprintf(reference, sizeof reference, "file:%s", path);
+    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", reference, &address, &err), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, "first line");
+    setenv("CREDENTIALS_DIRECTORY", cm_test_scratch(), 1);
+    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "credential:password", &address, &err),
+                    CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, "first line");
+    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "file:/nonexistent", &address, &err),
+                    CM_DENIED);
+    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "env:CM_TEST_ABSENT", &address, &err),
+                    CM_DENIED);
+    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "secret", &address, &err), CM_INVALID);
+}
+
+CM_TEST_SUITE(address, CM_TEST(test_a_unix_socket_with_and_without_a_database),
+              CM_TEST(test_a_host_with_all_its_parts), CM_TEST(test_what_is_no_address_is_refused),
+              CM_TEST(test_parts_that_are_too_long_are_refused),
+              CM_TEST(test_a_password_is_read_where_its_reference_points));
