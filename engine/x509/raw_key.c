@@ -50,12 +50,17 @@ void cm_raw_keys_free(struct cm_raw_keys *keys)
     free(keys);
 }
 
-/* Drains this thread's error queue: a verdict that is not an outage is the request's fault. */
+/*
+ * Drains this thread's error queue: a verdict that is not an outage is the request's fault. The
+ * allocator's own error may stand below those of its callers.
+ */
 static enum cm_raw_verdict verdict_of_failure(enum cm_raw_verdict otherwise)
 {
-    unsigned long error = ERR_peek_last_error();
-    ERR_clear_error();
-    return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE ? CM_RAW_FAILED : otherwise;
+    unsigned long error;
+    while ((error = ERR_get_error()) != 0)
+        if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+            otherwise = CM_RAW_FAILED;
+    return otherwise;
 }
 
 enum cm_raw_verdict cm_raw_verify_ecdsa(struct cm_raw_keys *keys, const struct cm_public_key *key,

@@ -111,6 +111,17 @@ static const char *check_accepted(struct cm_proof *proof, struct cm_bytes der,
     return problem;
 }
 
+/* What a refusal must look like whatever was sent: a code, and one line of printable ASCII. */
+static const char *check_refusal(const struct cm_refusal *refusal)
+{
+    if (refusal->code == CM_REFUSAL_NONE)
+        return "refused without a code";
+    for (const char *c = refusal->message; *c; c++)
+        if (*c < ' ' || *c > '~')
+            return "a message with bytes of the request";
+    return refusal->message[0] ? NULL : "an empty message";
+}
+
 const char *cm_csr_oracle(struct cm_proof *proof, struct cm_bytes input,
                           enum cm_refusal_code *ret_code)
 {
@@ -123,8 +134,8 @@ const char *cm_csr_oracle(struct cm_proof *proof, struct cm_bytes input,
     if (cm_pem_read_csr(input, &arena, &der, &refusal) && cm_csr_read(der, &arena, &csr, &refusal))
         problem = spans_are_inside(&csr, der) ? check_accepted(proof, der, &csr, &refusal)
                                               : "a span points outside of the input";
-    else if (refusal.code == CM_REFUSAL_NONE)
-        problem = "refused without a code";
+    else
+        problem = check_refusal(&refusal);
     cm_arena_done(&arena);
     *ret_code = refusal.code;
     return problem;
