@@ -5,9 +5,12 @@
  *     lock.c        the lock file: one writing process
  *     schema.c      the tables, and whether a file is a store of this version
  *     connection.c  a connection with its settings, errors, bindings
- *     change.c      what one operation does, statement by statement
+ *     change.c      what one operation does: devices, generations, the audit row
+ *     record.c      the same for intents, certificates, refusals and what goes with them
  *     tally.c       what the writer knows by heart, read at the start
- *     writer.c      the writer's thread: group commit, checkpoints
+ *     writer.c      the writer's thread: group commit
+ *     checkpoint.c  the log's way into the database, and the errors that end the process
+ *     outbox.c      finished operations on their way to the loop
  *     reader.c      snapshots and lookups;  walk.c  everything that lists
  *
  * Threads: the writer's connection belongs to the writer's thread from its start to its join; a
@@ -182,13 +185,54 @@ struct cm_sqlite_store {
 CM_MUST_USE cm_status cm_sqlite_tally_read(sqlite3 *db, struct cm_sqlite_tally *ret_tally,
                                            struct cm_error *err);
 
+static inline int64_t cm_sqlite_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Runs a statement that has been bound and returns no rows. */
+CM_MUST_USE cm_status cm_sqlite_step(struct cm_sqlite_store *store, enum cm_sqlite_change change,
+                                     const char *what, struct cm_error *err);
+
+/* Runs a statement that has been bound and returns one row of up to two integers, or none. */
+CM_MUST_USE cm_status cm_sqlite_look_up(struct cm_sqlite_store *store, enum cm_sqlite_change change,
+                                        bool *ret_found, int64_t ret_values[2],
+                                        struct cm_error *err);
+
+/* The number of the device that a request registers. Fails with: DENIED (there, not allowed). */
+CM_MUST_USE cm_status cm_sqlite_enroll_device(struct cm_sqlite_store *store,
+                                              const struct cm_certificate_row *row,
+                                              int64_t *ret_number, struct cm_error *err);
+
 /* Inside a transaction: everything that the operation asks for; and what ends the transaction. */
 CM_MUST_USE cm_status cm_sqlite_change(struct cm_sqlite_store *store, struct cm_store_op *op,
                                        struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
+                                              struct cm_intent *intent, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,
+                                              const struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
 
 /* Inside a transaction of its own: moves one stretch of request_recent into request. */
 CM_MUST_USE cm_status cm_sqlite_move_requests(struct cm_sqlite_store *store, struct cm_error *err);
+
+/* Ends the process when the error leaves the state of the disk unknown. */
+void cm_sqlite_die_if_fatal(const struct cm_error *err);
+void __attribute__((noreturn)) cm_sqlite_die(const struct cm_error *err);
+
+/* The writer's own thread: after a commit, and when nothing is to be done. */
+void cm_sqlite_checkpoint_start(struct cm_sqlite_store *store);
+void cm_sqlite_checkpoint_when_due(struct cm_sqlite_store *store);
+bool cm_sqlite_checkpoint_has_idle_work(const struct cm_sqlite_store *store);
+void cm_sqlite_checkpoint_idle(struct cm_sqlite_store *store);
+
+CM_MUST_USE cm_status cm_sqlite_outbox_new(struct cm_sqlite_outbox **ret_outbox,
+                                           struct cm_error *err);
+/* Any thread. Calls back: op->done, on the loop. */
+void cm_sqlite_outbox_put(struct cm_sqlite_outbox *outbox, struct cm_loop *loop,
+                          struct cm_store_op *op);
+/* Loop's thread: calls back what is left at once, and frees the outbox when its task is gone. */
+void cm_sqlite_outbox_free(struct cm_sqlite_outbox *outbox);
 
 CM_MUST_USE cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err);
 void cm_sqlite_writer_stop(struct cm_sqlite_store *store);

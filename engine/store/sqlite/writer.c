@@ -1,105 +1,25 @@
 #include "engine/store/sqlite/internal.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "engine/base/clock.h"
 
 enum {
     GROUP_ROWS_DEFAULT = 2048,
-    CHECKPOINT_PAGES = 20000,   /* 160 MB: a page written often is moved once */
-    CHECKPOINT_IDLE_PAGES = 64, /* worth moving when there is nothing else to do */
-    CHECKPOINT_IDLE_MS = 500,
-    CHECKPOINT_RESTART_MS = 100 /* how long commits may wait for readers to leave the log */
+    IDLE_MS = 500 /* without work, before the log is moved */
 };
-
-/* The next start reads what is on the disk; this process no longer knows. */
-static void __attribute__((noreturn)) die(const struct cm_error *err)
-{
-    fprintf(stderr,
-            "certmill: the store ends the process, since the state of the disk is unknown: "
-            "%s (%lld)\n",
-            err->text, (long long)err->native);
-    abort();
-}
-
-static void die_if_fatal(const struct cm_error *err)
-{
-    if (err->origin == CM_ORIGIN_SQLITE && cm_sqlite_is_fatal(err->native))
-        die(err);
-}
-
-/* -------------------------------------------------------------- checkpoints -- */
-
-static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
-{
-    struct cm_sqlite_store *store = arg;
-    (void)db;
-    (void)name;
-    if (pages < store->wal_pages)
-        store->wal_pages_moved = 0; /* the log was begun again from its start */
-    store->wal_pages = pages;
-    return SQLITE_OK;
-}
-
-static void move_pages(struct cm_sqlite_store *store, int mode)
-{
-    struct cm_error err;
-    int pages = 0, moved = 0;
-    int code = sqlite3_wal_checkpoint_v2(store->db, NULL, mode, &pages, &moved);
-    if (code != SQLITE_OK) {
-        cm_sqlite_fail(store->db, code, "move the log into the database", &err);
-        die_if_fatal(&err);
-    }
-    /* A disk that is full or a reader in the way: the pages stay in the log until the next time.
-     * Counted as moved all the same, so that the next time comes after another stretch of log. */
-    store->wal_pages_moved = code == SQLITE_OK && pages >= 0 ? moved : store->wal_pages;
-}
-
-/*
- * Late, since a page that is written ten times is then moved once. A passive checkpoint waits for
- * nobody, but the log begins again only in a moment without readers; when such a moment does not
- * come by itself, one checkpoint waits for it.
- */
-static void checkpoint_when_due(struct cm_sqlite_store *store)
-{
-    if (store->wal_pages - store->wal_pages_moved < CHECKPOINT_PAGES)
-        return;
-    if (store->wal_pages < 2 * CHECKPOINT_PAGES) {
-        move_pages(store, SQLITE_CHECKPOINT_PASSIVE);
-        return;
-    }
-    sqlite3_busy_timeout(store->db, CHECKPOINT_RESTART_MS);
-    move_pages(store, SQLITE_CHECKPOINT_RESTART);
-    sqlite3_busy_timeout(store->db, CM_SQLITE_BUSY_TIMEOUT_MS);
-}
-
-static bool has_idle_work(const struct cm_sqlite_store *store)
-{
-    return store->wal_pages - store->wal_pages_moved >= CHECKPOINT_IDLE_PAGES;
-}
 
 /* ------------------------------------------------------------- transactions -- */
 
-static cm_status run(struct cm_sqlite_store *store, enum cm_sqlite_change change, const char *what,
-                     struct cm_error *err)
-{
-    int code = sqlite3_step(store->statements[change]);
-    cm_status status = code == SQLITE_DONE ? CM_OK : cm_sqlite_fail(store->db, code, what, err);
-    sqlite3_reset(store->statements[change]);
-    return status;
-}
-
 static cm_status begin(struct cm_sqlite_store *store, struct cm_error *err)
 {
-    return run(store, CM_SQLITE_BEGIN, "begin", err);
+    return cm_sqlite_step(store, CM_SQLITE_BEGIN, "begin", err);
 }
 
 static cm_status commit(struct cm_sqlite_store *store, struct cm_error *err)
 {
-    return run(store, CM_SQLITE_COMMIT, "commit", err);
+    return cm_sqlite_step(store, CM_SQLITE_COMMIT, "commit", err);
 }
 
 static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tally *before)
@@ -107,7 +27,7 @@ static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tall
     struct cm_error err;
     /* Some errors have rolled back by themselves. */
     if (!sqlite3_get_autocommit(store->db) && cm_sqlite_run(store->db, "ROLLBACK", &err) != CM_OK)
-        die(&err);
+        cm_sqlite_die(&err);
     int64_t last_intent = store->tally.last_intent;
     store->tally = *before;
     store->tally.last_intent = last_intent; /* a number is given once */
@@ -126,7 +46,7 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
     if (status == CM_OK)
         status = commit(store, err);
     if (status != CM_OK) {
-        die_if_fatal(err);
+        cm_sqlite_die_if_fatal(err);
         roll_back(store, &before);
     }
     return status;
@@ -145,7 +65,7 @@ static void move_requests_when_due(struct cm_sqlite_store *store)
     if (status == CM_OK)
         status = commit(store, &err);
     if (status != CM_OK) {
-        die_if_fatal(&err);
+        cm_sqlite_die_if_fatal(&err);
         roll_back(store, &before); /* a full disk: the rows stay where they are found as well */
     }
 }
@@ -203,53 +123,6 @@ static void commit_group(struct cm_sqlite_store *store, struct cm_store_op *firs
 
 /* ---------------------------------------------------------------- completion -- */
 
-static void run_outbox(struct cm_sqlite_outbox *outbox)
-{
-    pthread_mutex_lock(&outbox->shared.mutex); /* { */
-    struct cm_store_op *op = outbox->shared.first;
-    outbox->shared.first = NULL;
-    outbox->shared.last = &outbox->shared.first;
-    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
-    while (op) {
-        struct cm_store_op *next = op->next; /* done may submit or free it */
-        op->done(op);
-        op = next;
-    }
-}
-
-static void free_outbox(struct cm_sqlite_outbox *outbox)
-{
-    pthread_mutex_destroy(&outbox->shared.mutex);
-    free(outbox);
-}
-
-static void on_outbox(void *arg)
-{
-    struct cm_sqlite_outbox *outbox = arg;
-    pthread_mutex_lock(&outbox->shared.mutex); /* { */
-    outbox->shared.posted = false;
-    bool orphaned = outbox->shared.orphaned;
-    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
-    if (orphaned)
-        free_outbox(outbox);
-    else
-        run_outbox(outbox);
-}
-
-static void put_in_outbox(struct cm_sqlite_store *store, struct cm_store_op *op)
-{
-    struct cm_sqlite_outbox *outbox = store->outbox;
-    op->next = NULL;
-    pthread_mutex_lock(&outbox->shared.mutex); /* { */
-    *outbox->shared.last = op;
-    outbox->shared.last = &op->next;
-    bool post = !outbox->shared.posted;
-    outbox->shared.posted = true;
-    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
-    if (post)
-        cm_loop_post(store->loop, &outbox->task);
-}
-
 /* Somebody in cm_store_apply waits for a flag. */
 static void wake_applier(struct cm_sqlite_store *store, bool *finished)
 {
@@ -266,7 +139,7 @@ static void finish_group(struct cm_sqlite_store *store, struct cm_store_op *firs
     for (struct cm_store_op *op = first; op != end; op = next) {
         next = op->next;
         if (op->done)
-            put_in_outbox(store, op);
+            cm_sqlite_outbox_put(store->outbox, store->loop, op);
         else
             wake_applier(store, op->task.arg);
     }
@@ -279,7 +152,7 @@ static struct timespec idle_deadline(void)
 {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += CHECKPOINT_IDLE_MS * (long)CM_NS_PER_MS;
+    at.tv_nsec += IDLE_MS * (long)CM_NS_PER_MS;
     at.tv_sec += at.tv_nsec / (long)CM_NS_PER_S;
     at.tv_nsec %= (long)CM_NS_PER_S;
     return at;
@@ -294,7 +167,7 @@ static bool is_idle_locked(const struct cm_sqlite_store *store)
 static struct cm_store_op *take_submitted(struct cm_sqlite_store *store, bool *ret_closing)
 {
     struct timespec deadline = idle_deadline();
-    bool may_rest = !has_idle_work(store);
+    bool may_rest = !cm_sqlite_checkpoint_has_idle_work(store);
     int code = 0;
     pthread_mutex_lock(&store->shared.mutex); /* { */
     while (is_idle_locked(store) && code == 0)
@@ -316,7 +189,7 @@ static void carry_out(struct cm_sqlite_store *store, struct cm_store_op *op)
         commit_group(store, op, end);
         finish_group(store, op, end);
         move_requests_when_due(store);
-        checkpoint_when_due(store);
+        cm_sqlite_checkpoint_when_due(store);
         op = end;
     }
 }
@@ -333,31 +206,19 @@ static void *writer_main(void *arg)
         else if (closing)
             return NULL;
         else
-            move_pages(store, SQLITE_CHECKPOINT_PASSIVE);
+            cm_sqlite_checkpoint_idle(store);
     }
-}
-
-static cm_status make_outbox(struct cm_sqlite_outbox **ret_outbox, struct cm_error *err)
-{
-    struct cm_sqlite_outbox *outbox = calloc(1, sizeof *outbox);
-    if (!outbox)
-        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a store");
-    outbox->task = (struct cm_task){ .run = on_outbox, .arg = outbox };
-    outbox->shared.last = &outbox->shared.first;
-    pthread_mutex_init(&outbox->shared.mutex, NULL);
-    *ret_outbox = outbox;
-    return CM_OK;
 }
 
 cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err)
 {
     pthread_condattr_t monotonic;
-    cm_status status = make_outbox(&store->outbox, err);
+    cm_status status = cm_sqlite_outbox_new(&store->outbox, err);
     if (status != CM_OK)
         return status;
     if (store->group_rows_max == 0)
         store->group_rows_max = GROUP_ROWS_DEFAULT;
-    sqlite3_wal_hook(store->db, on_commit, store);
+    cm_sqlite_checkpoint_start(store);
     store->shared.last = &store->shared.first;
     pthread_mutex_init(&store->shared.mutex, NULL);
     pthread_condattr_init(&monotonic);
@@ -367,7 +228,7 @@ cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error 
     pthread_condattr_destroy(&monotonic);
     int code = pthread_create(&store->thread, NULL, writer_main, store);
     if (code != 0) {
-        free_outbox(store->outbox);
+        cm_sqlite_outbox_free(store->outbox);
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "start the store's thread");
     }
     store->is_writing = true;
@@ -376,7 +237,6 @@ cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error 
 
 void cm_sqlite_writer_stop(struct cm_sqlite_store *store)
 {
-    struct cm_sqlite_outbox *outbox = store->outbox;
     if (!store->is_writing)
         return;
     pthread_mutex_lock(&store->shared.mutex); /* { */
@@ -384,13 +244,7 @@ void cm_sqlite_writer_stop(struct cm_sqlite_store *store)
     pthread_cond_signal(&store->shared.wake);
     pthread_mutex_unlock(&store->shared.mutex); /* } */
     pthread_join(store->thread, NULL);
-    run_outbox(outbox);
-    pthread_mutex_lock(&outbox->shared.mutex); /* { */
-    outbox->shared.orphaned = true;
-    bool posted = outbox->shared.posted;
-    pthread_mutex_unlock(&outbox->shared.mutex); /* } */
-    if (!posted)
-        free_outbox(outbox);
+    cm_sqlite_outbox_free(store->outbox);
     pthread_cond_destroy(&store->shared.applied);
     pthread_cond_destroy(&store->shared.wake);
     pthread_mutex_destroy(&store->shared.mutex);
