@@ -7,6 +7,9 @@
 #include "tools/command.h"
 
 extern const struct cm_command cm_command_init;
+extern const struct cm_command cm_command_serve;
+extern const struct cm_command cm_command_issue;
+extern const struct cm_command cm_command_submit;
 extern const struct cm_command cm_command_device_import;
 extern const struct cm_command cm_command_device_list;
 extern const struct cm_command cm_command_device_show;

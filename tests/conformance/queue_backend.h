@@ -7,7 +7,7 @@
 #ifndef CM_TESTS_CONFORMANCE_QUEUE_BACKEND_H
 #define CM_TESTS_CONFORMANCE_QUEUE_BACKEND_H
 
-#include "queue/memory/memory.h"
+#include "queue/memory.h"
 #include "queue/queue.h"
 
 /* What a requester reads. */
