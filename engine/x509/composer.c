@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <stdlib.h>
 
 #include <openssl/err.h>
@@ -59,7 +58,7 @@ bool cm_composer_ski(struct cm_composer *composer, enum cm_ski_method method, st
     struct cm_bytes bits;
     if (!read_key_bits(spki, &bits))
         return false;
-    /* Without a type the context starts afresh with the hash it has: no fetch, no allocation. */
+    /* Without a type the context starts afresh with the hash it has, and nothing is looked up. */
     if (!EVP_DigestInit_ex2(context, NULL, NULL) || !EVP_DigestUpdate(context, bits.data, bits.size)
         || !EVP_DigestFinal_ex(context, digest, NULL))
         return false;
