@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "engine/x509/authority.h"
+#include "engine/x509/lint.h"
 #include "engine/x509/pem_writer.h"
 #include "tests/support/test_main.h"
 #include "tests/unit/x509/pki.h"
@@ -221,6 +222,86 @@ static void test_pem_is_what_openssl_writes(void)
     BIO_free(bio);
 }
 
+/* A small generator of its own: the same values in every run. */
+static uint32_t next_random(void)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 32);
+}
+
+/* Mostly text that could stand in a name, with the odd byte that could not. */
+static struct cm_bytes random_text(void)
+{
+    static const char likely[] = "abcXYZ019.-:/@ _*\xc3\xbc%[]";
+    size_t size = next_random() % 10;
+    uint8_t *text = cm_arena_alloc(&pki.arena, size + 1);
+    for (size_t index = 0; index < size; index++)
+        text[index] = next_random() % 64 == 0
+                          ? (uint8_t)next_random()
+                          : (uint8_t)likely[next_random() % (sizeof likely - 1)];
+    return cm_bytes(text, size);
+}
+
+static const struct cm_subject_rule odd_subject[] = {
+    { CM_SUBJECT_CN, "${attr:a}", true },
+    { CM_SUBJECT_SERIAL_NUMBER, "${attr:b}", true },
+    { CM_SUBJECT_DC, "${attr:c}", true },
+};
+static const struct cm_altname_rule odd_altnames[] = {
+    { CM_ALTNAME_URI, "urn:x:${attr:d}", NULL, true },
+    { CM_ALTNAME_DNS, "${attr:e}", NULL, true },
+    { CM_ALTNAME_EMAIL, "${attr:f}@example.org", NULL, true },
+    { CM_ALTNAME_HARDWARE_MODULE, "${attr:g}", "1.2.3", true },
+    { CM_ALTNAME_PERMANENT_ID, "${device}", "2.999", true },
+};
+
+/* The linter and OpenSSL take what was composed, and OpenSSL encodes it to the same bytes. */
+static void expect_good(const struct cm_tbs *tbs, const struct cm_profile *profile)
+{
+    struct cm_refusal refusal = { 0 };
+    struct pki_issued issued = { .profile = profile, .tbs = *tbs };
+    if (!cm_lint_tbs(pki.composer, tbs->der, profile, &pki.issuer, &refusal))
+        printf("    %s\n", refusal.message);
+    CU_ASSERT_EQUAL(refusal.code, CM_REFUSAL_NONE);
+    issued.der =
+        cm_certificate_assemble(tbs->der, pki.issuer.sigalg, cm_bytes("\x30\x00", 2), &pki.arena);
+    check_reencoding(&issued);
+}
+
+static void test_whatever_a_record_holds_is_refused_or_makes_a_good_certificate(void)
+{
+    static const char *const keys[] = { "a", "b", "c", "d", "e", "f", "g" };
+    struct cm_profile profile = *cm_profile_builtin("device-client");
+    size_t composed = 0, rounds = 20000;
+    profile.subject = odd_subject;
+    profile.subject_count = 3;
+    profile.altnames = odd_altnames;
+    profile.altnames_count = 5;
+    struct cm_template *template = pki_template(&profile, &pki.issuer);
+    for (size_t round = 0; round < rounds; round++) {
+        struct cm_template_input in = pki_input(CM_KEY_P256);
+        struct cm_attribute record[2]; /* few, else one of them always refuses */
+        struct cm_refusal refusal;
+        struct cm_tbs tbs;
+        for (size_t index = 0; index < 2; index++)
+            record[index] =
+                (struct cm_attribute){ cm_bytes_str(keys[next_random() % 7]), random_text() };
+        in.device = random_text();
+        in.attributes = record;
+        in.attributes_count = 2;
+        if (!cm_template_compose(template, pki.composer, &in, &pki.arena, &tbs, &refusal))
+            continue;
+        composed++;
+        expect_good(&tbs, &profile);
+    }
+    cm_template_free(template);
+    /* Both happen often, else this test tests little. */
+    CU_ASSERT_TRUE(composed > rounds / 20 && composed < rounds);
+}
+
 static int set_up(void)
 {
     return pki_init(CM_KEY_P256);
@@ -233,6 +314,7 @@ CM_TEST_SUITE_WITH(certificate, set_up, pki_done,
                    CM_TEST(test_every_profile_and_key_type_reads_the_same_in_openssl),
                    CM_TEST(test_openssl_encodes_the_same_bytes_again),
                    CM_TEST(test_certificates_serve_the_purpose_of_their_profile_only),
+                   CM_TEST(test_whatever_a_record_holds_is_refused_or_makes_a_good_certificate),
                    CM_TEST(test_damaged_certificates_are_read_or_refused),
                    CM_TEST(test_certificates_of_devices_are_no_issuers),
                    CM_TEST(test_pem_is_what_openssl_writes));
