@@ -258,6 +258,8 @@ void cm_store_close(struct cm_store *store);
  * Thread:     the loop's.
  * Calls back: op->done once, on the loop, with op->status:
  *             OK: durable. EXISTS: a request key or serial is there already: nothing was changed.
+ *             DENIED: the device to enroll came onto the list meanwhile, and is not allowed.
+ *             INVALID: a value against the contract. BUSY: another program holds the file.
  *             IO: disk full or read-only: nothing was changed; later operations may succeed.
  *             After an error that leaves the disk's state unknown (fsync) the process ends: the
  *             next start reads what is there.

@@ -5,16 +5,36 @@
  *                              it is durable, and goes on until it is killed
  *     store_child read PATH    reads until its standard input is closed; exit 0 when every snapshot
  *                              was whole
+ *     store_child unsynced PATH  records a batch, then another while every sync to the disk fails
  *     store_child open PATH    opens for writing; exit 0, or says what failed and exits 1
  */
+#include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/conformance/store_fixture.h"
 
 enum { BATCH = 64 };
+
+/* In front of the C library's, for every library of this process. */
+static atomic_bool syncs_fail;
+
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+    if (!atomic_load(&syncs_fail))
+        return (int)syscall(SYS_fdatasync, fd);
+    errno = EIO;
+    return -1;
+}
+
+__attribute__((visibility("default"))) int fsync(int fd)
+{
+    return fdatasync(fd);
+}
 
 static int fail(const struct cm_error *err)
 {
@@ -33,6 +53,20 @@ static int write_rows(struct cm_store *store)
         printf("%u\n", first + BATCH - 1);
         fflush(stdout);
     }
+}
+
+static int write_unsynced(struct cm_store *store)
+{
+    static struct record record;
+    struct cm_error err;
+    record_fill(&record, 1, BATCH);
+    if (cm_store_apply(store, &record.op, &err) != CM_OK)
+        return fail(&err);
+    atomic_store(&syncs_fail, true);
+    record_fill(&record, 1 + BATCH, BATCH);
+    cm_status status = cm_store_apply(store, &record.op, &err);
+    printf("still here: %s\n", cm_status_name(status));
+    return 1;
 }
 
 static bool count_key(uint64_t key_fingerprint, cm_certificate_number number, void *arg)
@@ -91,6 +125,8 @@ int main(int argc, char **argv)
     int code = 0;
     if (strcmp(argv[1], "write") == 0)
         code = write_rows(store);
+    else if (strcmp(argv[1], "unsynced") == 0)
+        code = write_unsynced(store);
     else if (settings.read_only)
         code = read_rows(store);
     cm_store_close(store);

@@ -90,6 +90,22 @@ static void test_what_was_called_durable_outlives_kill_9(void)
     fixture_done(&f);
 }
 
+static void test_a_failed_sync_ends_the_process_and_the_next_start_reads_what_is_there(void)
+{
+    fixture_make(&f, "unsynced");
+    fixture_close(&f);
+    struct child child = start_child("unsynced", f.path);
+    int status = end_child(&child);
+    CU_ASSERT_TRUE(WIFSIGNALED(status));
+    CU_ASSERT_EQUAL(WTERMSIG(status), SIGABRT);
+    fixture_reopen(&f);
+    struct cm_store_counts counts = fixture_counts(&f);
+    CU_ASSERT(counts.certificates == 64 || counts.certificates == 128); /* nobody was told */
+    CU_ASSERT_EQUAL(counts.audit_rows, counts.certificates / 64);
+    CU_ASSERT_TRUE(fixture_recall(&f, 64).known);
+    fixture_done(&f);
+}
+
 static void test_a_second_writer_is_told_who_writes(void)
 {
     char line[512] = "", pid[32];
@@ -149,6 +165,7 @@ static void test_a_read_only_store_is_read_without_a_writer(void)
 }
 
 CM_TEST_SUITE(store_process, CM_TEST(test_what_was_called_durable_outlives_kill_9),
+              CM_TEST(test_a_failed_sync_ends_the_process_and_the_next_start_reads_what_is_there),
               CM_TEST(test_a_second_writer_is_told_who_writes),
               CM_TEST(test_a_second_writer_in_the_same_process_is_kept_out),
               CM_TEST(test_another_process_reads_whole_snapshots_while_we_write),
