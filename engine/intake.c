@@ -55,10 +55,8 @@ static void identify(struct cm_engine *engine, struct cm_request *request)
     struct cm_bytes requester = request->entry->fields[CM_FIELD_REQUESTER];
     uint8_t hash[CM_SHA256_SIZE];
     const struct cm_bytes parts[] = { requester, cm_bytes("", 1), id };
-    if (id.size < 1 || id.size > 128 || !is_visible_ascii(id))
-        return;
     request->requester = cm_settings_requester(engine->settings, requester);
-    if (!request->requester)
+    if (!request->requester || id.size < 1 || id.size > 128 || !is_visible_ascii(id))
         return;
     cm_sha256(parts, 3, hash);
     memcpy(request->key.octets, hash, sizeof request->key.octets);

@@ -41,8 +41,10 @@ static bool claim_key(struct cm_request *request, struct cm_worker *worker, stru
         request->has_claim = true;
         return true;
     case CM_CLONE_KNOWN:
-        request->has_claim = true;
-        return confirm_not_cloned(request, worker, arena, number);
+        request->has_claim = confirm_not_cloned(request, worker, arena, number);
+        if (!request->has_claim) /* at once: the key's own device may be asking next to it */
+            cm_clones_release(&worker->engine->clones, request->key_fingerprint, 0);
+        return request->has_claim;
     case CM_CLONE_CONTESTED:
         break;
     }

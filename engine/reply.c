@@ -47,9 +47,12 @@ static bool fill_repeated(struct cm_answer *answer, const struct cm_request *req
 static bool fill_answer(struct cm_answer *answer, const struct cm_request *request,
                         const struct cm_engine *engine)
 {
+    /* Nobody reads the answers of an unknown requester: without a name they are set aside. */
     *answer = (struct cm_answer){ .entry = request->entry,
                                   .id = request->entry->fields[CM_FIELD_ID],
-                                  .requester = request->entry->fields[CM_FIELD_REQUESTER],
+                                  .requester = request->requester
+                                                   ? request->entry->fields[CM_FIELD_REQUESTER]
+                                                   : cm_bytes(NULL, 0),
                                   .device = request->device_id.data
                                                 ? request->device_id
                                                 : request->entry->fields[CM_FIELD_DEVICE] };

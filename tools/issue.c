@@ -54,8 +54,8 @@ static const char *const paragraphs[] = {
 
 static const struct cm_example examples[] = {
     { "certmill issue --in csrs --out certs", "One certificate for each CSR in csrs/." },
-    { "cat *.csr | certmill issue --in - --out certs --device-from cn --enroll default",
-      "CSRs from a pipe, unknown devices registered by their common name." },
+    { "cat *.csr | certmill issue --in - --out certs --device-from cn",
+      "CSRs from a pipe, each for the device that its common name says." },
 };
 
 struct issuing {
