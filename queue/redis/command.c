@@ -55,11 +55,13 @@ void cm_command_bytes(struct cm_command *command, struct cm_bytes argument)
     assert(command->missing_count > 0);
     command->missing_count--;
     append_header(command, '$', argument.size);
-    char *at = reserve(command, argument.size + 2);
+    /* One more than is sent: hiredis looks for the command's name as if it were a C string. */
+    char *at = reserve(command, argument.size + 3);
     if (argument.size > 0)
         memcpy(at, argument.data, argument.size);
     at[argument.size] = '\r';
     at[argument.size + 1] = '\n';
+    at[argument.size + 2] = '\0';
     command->size += argument.size + 2;
 }
 
