@@ -90,7 +90,7 @@ struct cm_output {
  * Fails with: IO; then some may be written, and none was removed.
  */
 CM_MUST_USE cm_status cm_output_write(const struct cm_output *output,
-                                      const struct cm_answer *answers, uint32_t count,
+                                      const struct cm_answer *const *answers, uint32_t count,
                                       struct cm_error *err);
 
 #endif

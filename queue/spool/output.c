@@ -160,18 +160,19 @@ static bool has_file(const struct cm_answer *answer)
     return answer->status != CM_ANSWER_DONE;
 }
 
-static cm_status write_and_name(const struct cm_output *output, const struct cm_answer *answers,
-                                uint32_t count, struct cm_error *err)
+static cm_status write_and_name(const struct cm_output *output,
+                                const struct cm_answer *const *answers, uint32_t count,
+                                struct cm_error *err)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (has_file(&answers[i]) && write_temporary(output, &answers[i], i, err) != CM_OK)
+        if (has_file(answers[i]) && write_temporary(output, answers[i], i, err) != CM_OK)
             return CM_IO;
     /* One flush for all contents, before any of them has its name. */
     if (syncfs(output->answered) != 0
         || (output->refused != output->answered && syncfs(output->refused) != 0))
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "flush the answers");
     for (uint32_t i = 0; i < count; i++)
-        if (has_file(&answers[i]) && name_result(output, &answers[i], i, err) != CM_OK)
+        if (has_file(answers[i]) && name_result(output, answers[i], i, err) != CM_OK)
             return CM_IO;
     if (fsync(output->answered) != 0
         || (output->refused != output->answered && fsync(output->refused) != 0))
@@ -179,17 +180,17 @@ static cm_status write_and_name(const struct cm_output *output, const struct cm_
     return CM_OK;
 }
 
-static void remove_temporaries(const struct cm_output *output, const struct cm_answer *answers,
-                               uint32_t count)
+static void remove_temporaries(const struct cm_output *output,
+                               const struct cm_answer *const *answers, uint32_t count)
 {
     char name[64];
     for (uint32_t i = 0; i < count; i++) {
         format_temporary_name(i, name, sizeof name);
-        unlinkat(folder_of(output, &answers[i]), name, 0);
+        unlinkat(folder_of(output, answers[i]), name, 0);
     }
 }
 
-cm_status cm_output_write(const struct cm_output *output, const struct cm_answer *answers,
+cm_status cm_output_write(const struct cm_output *output, const struct cm_answer *const *answers,
                           uint32_t count, struct cm_error *err)
 {
     if (write_and_name(output, answers, count, err) != CM_OK) {
@@ -197,6 +198,6 @@ cm_status cm_output_write(const struct cm_output *output, const struct cm_answer
         return CM_IO;
     }
     for (uint32_t i = 0; i < count && output->incoming >= 0; i++)
-        remove_incoming(output, request_of(&answers[i]));
+        remove_incoming(output, request_of(answers[i]));
     return CM_OK;
 }

@@ -18,6 +18,9 @@ enum {
     SLOTS_COUNT = 4096
 };
 
+STAILQ_HEAD(job_list, job);
+struct group;
+
 struct spool_queue {
     struct cm_queue head;
     struct cm_source source;
@@ -37,19 +40,30 @@ struct spool_queue {
     char *enroll_group;
     struct cm_spool_request_list waiting; /* given back, or their answers could not be written */
     struct cm_spool_request *held[SLOTS_COUNT];
-    LIST_HEAD(, job) jobs;
+    struct job_list jobs; /* wait for the group that is being written */
+    struct group *group;  /* that one */
 };
 
-/* A batch of answers on its way to the disk. Survives its queue. */
+/* A batch of answers. */
 struct job {
-    struct cm_work work;
-    LIST_ENTRY(job) link;
-    struct spool_queue *queue; /* NULL: closed */
-    struct cm_output output;
+    STAILQ_ENTRY(job) link;
     struct cm_answer *answers; /* borrowed until answered */
     uint32_t count;
     cm_answered_fn *answered;
     void *arg;
+};
+
+/*
+ * Batches on their way to the disk together: what comes while one group is being written is the next
+ * group, so that a slow disk is flushed less often and not asked for more. Survives its queue.
+ */
+struct group {
+    struct cm_work work;
+    struct spool_queue *queue; /* NULL: closed */
+    struct cm_output output;
+    struct job_list jobs;
+    const struct cm_answer **answers; /* of all jobs */
+    uint32_t count;
     cm_status status;
     struct cm_error err;
 };
@@ -208,51 +222,96 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 
 /* --------------------------------------------------------------------------------- answers -- */
 
-static void write_job(struct cm_work *work, void *context)
+static void write_group(struct cm_work *work, void *context)
 {
-    struct job *job = (struct job *)work;
+    struct group *group = (struct group *)work;
     (void)context;
-    job->status = cm_output_write(&job->output, job->answers, job->count, &job->err);
+    group->status = cm_output_write(&group->output, group->answers, group->count, &group->err);
 }
 
-static void look_at_writing(struct spool_queue *queue, const struct job *job)
+static void look_at_writing(struct spool_queue *queue, const struct group *group)
 {
-    if (job->status != CM_OK && !queue->cannot_write)
-        cm_queue_tell(&queue->head, CM_QUEUE_DOWN, "%s", job->err.text);
-    if (job->status == CM_OK && queue->cannot_write)
+    bool failed = group->status != CM_OK;
+    if (failed && !queue->cannot_write)
+        cm_queue_tell(&queue->head, CM_QUEUE_DOWN, "%s", group->err.text);
+    if (!failed && queue->cannot_write)
         cm_queue_tell(&queue->head, CM_QUEUE_UP, "answers can be written again");
-    queue->cannot_write = job->status != CM_OK;
+    queue->cannot_write = failed;
+    if (failed) {
+        cm_timer_stop(&queue->turn);
+        schedule_turn(queue, FAILED_PAUSE_MS);
+    }
 }
 
 /* What could not be answered waits to be delivered again. */
-static void end_job(struct job *job)
+static void end_job(struct spool_queue *queue, struct job *job, cm_status status)
 {
-    struct spool_queue *queue = job->queue;
-    bool written = job->status == CM_OK;
     for (uint32_t i = 0; i < job->count; i++) {
         struct cm_spool_request *request = job->answers[i].entry->backend;
-        if (written)
+        if (status == CM_OK)
             drop(queue, request);
         else
             TAILQ_INSERT_TAIL(&queue->waiting, request, link);
     }
-    job->answered(written ? CM_OK : CM_UNAVAILABLE, job->arg);
+    job->answered(status == CM_OK ? CM_OK : CM_UNAVAILABLE, job->arg);
+    free(job);
 }
 
-static void on_job_done(struct cm_work *work)
+static void end_jobs(struct spool_queue *queue, struct job_list *jobs, cm_status status)
 {
-    struct job *job = (struct job *)work;
-    struct spool_queue *queue = job->queue;
-    if (queue) {
-        LIST_REMOVE(job, link);
-        look_at_writing(queue, job);
-        if (job->status != CM_OK) {
-            cm_timer_stop(&queue->turn);
-            schedule_turn(queue, FAILED_PAUSE_MS);
-        }
-        end_job(job);
+    struct job *job;
+    while ((job = STAILQ_FIRST(jobs))) {
+        STAILQ_REMOVE_HEAD(jobs, link);
+        end_job(queue, job, status);
     }
-    free(job);
+}
+
+static void start_group(struct spool_queue *queue);
+
+static void on_group_done(struct cm_work *work)
+{
+    struct group *group = (struct group *)work;
+    struct spool_queue *queue = group->queue;
+    if (queue) {
+        queue->group = NULL;
+        start_group(queue);
+        look_at_writing(queue, group);
+        end_jobs(queue, &group->jobs, group->status);
+    }
+    free(group->answers);
+    free(group);
+}
+
+static void list_answers(struct group *group)
+{
+    struct job *job;
+    uint32_t count = 0;
+    STAILQ_FOREACH(job, &group->jobs, link)
+    count += job->count;
+    group->answers = malloc(count * sizeof *group->answers);
+    if (!group->answers)
+        abort();
+    STAILQ_FOREACH(job, &group->jobs, link)
+    for (uint32_t i = 0; i < job->count; i++)
+        group->answers[group->count++] = &job->answers[i];
+}
+
+static void start_group(struct spool_queue *queue)
+{
+    if (queue->group || STAILQ_EMPTY(&queue->jobs))
+        return;
+    struct group *group = calloc(1, sizeof *group);
+    if (!group)
+        abort();
+    group->work.run = write_group;
+    group->work.done = on_group_done;
+    group->queue = queue;
+    group->output = queue->output;
+    STAILQ_INIT(&group->jobs);
+    STAILQ_CONCAT(&group->jobs, &queue->jobs);
+    list_answers(group);
+    queue->group = group;
+    cm_workers_submit(queue->writer, &group->work);
 }
 
 static void spool_answer(struct cm_queue *head, struct cm_answer *answers, uint32_t count,
@@ -262,16 +321,9 @@ static void spool_answer(struct cm_queue *head, struct cm_answer *answers, uint3
     struct job *job = calloc(1, sizeof *job);
     if (!job)
         abort();
-    job->work.run = write_job;
-    job->work.done = on_job_done;
-    job->queue = queue;
-    job->output = queue->output;
-    job->answers = answers;
-    job->count = count;
-    job->answered = answered;
-    job->arg = arg;
-    LIST_INSERT_HEAD(&queue->jobs, job, link);
-    cm_workers_submit(queue->writer, &job->work);
+    *job = (struct job){ .answers = answers, .count = count, .answered = answered, .arg = arg };
+    STAILQ_INSERT_TAIL(&queue->jobs, job, link);
+    start_group(queue);
 }
 
 static void spool_give_back(struct cm_queue *head, struct cm_entry **entries, uint32_t count)
@@ -297,15 +349,13 @@ static void spool_publish_chain(struct cm_queue *head, const char *issuer, struc
 static void spool_close(struct cm_queue *head)
 {
     struct spool_queue *queue = (struct spool_queue *)head;
-    struct job *job;
     queue->head.on_event = NULL;
     cm_workers_free(queue->writer); /* writes what was submitted */
-    while ((job = LIST_FIRST(&queue->jobs))) {
-        LIST_REMOVE(job, link);
-        job->status = CM_UNAVAILABLE;
-        end_job(job);
-        job->queue = NULL; /* its mail is still to come */
+    if (queue->group) {
+        queue->group->queue = NULL; /* its mail is still to come */
+        end_jobs(queue, &queue->group->jobs, CM_UNAVAILABLE);
     }
+    end_jobs(queue, &queue->jobs, CM_UNAVAILABLE);
     for (unsigned i = 0; i < SLOTS_COUNT; i++)
         while (queue->held[i])
             drop(queue, queue->held[i]);
@@ -393,7 +443,7 @@ static cm_status spool_open(struct cm_loop *loop, const struct cm_queue_settings
     queue->requester = strdup(settings->requester ? settings->requester : "local");
     queue->enroll_group = settings->enroll_group ? strdup(settings->enroll_group) : NULL;
     TAILQ_INIT(&queue->waiting);
-    LIST_INIT(&queue->jobs);
+    STAILQ_INIT(&queue->jobs);
     cm_status status = settings->input ? open_once(queue, settings->input, settings->output, err)
                                        : open_watched(queue, settings->folder, err);
     if (status == CM_OK)

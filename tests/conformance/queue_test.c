@@ -298,7 +298,7 @@ static void test_an_empty_field_is_there_and_an_absent_one_is_not(void)
 static bool all_are_gone(void *arg)
 {
     (void)arg;
-    return rig.delivered_count >= 10000 && backend->count_pending() == 0;
+    return rig.delivered_count >= 10000 && rig.answered_count == rig.submitted_count;
 }
 
 static void test_ten_thousand_entries_are_each_answered_once(void)
@@ -312,6 +312,7 @@ static void test_ten_thousand_entries_are_each_answered_once(void)
     cm_queue_want(rig.queue, 500);
     CU_ASSERT_TRUE(cm_queue_rig_wait(&rig, all_are_gone, NULL, 60000));
     CU_ASSERT_EQUAL(rig.delivered_count, 10000);
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
     CU_ASSERT_EQUAL(rig.unavailable_count, 0);
     CU_ASSERT_TRUE_FATAL(backend->find_answer("device-09999", &answer));
     CU_ASSERT_EQUAL(answer.copies_count, 1);

@@ -44,6 +44,7 @@ static struct batch *new_batch(struct cm_queue_rig *rig, uint32_t count)
     struct batch *batch = calloc(1, sizeof *batch + count * sizeof batch->answers[0]);
     batch->texts = calloc(count, sizeof *batch->texts);
     batch->rig = rig;
+    rig->submitted_count++;
     return batch;
 }
 

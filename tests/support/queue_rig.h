@@ -18,9 +18,10 @@ struct cm_queue_rig {
     struct cm_entry **entries; /* in hand, in the order of arrival */
     uint32_t entries_count;
     uint32_t entries_space;
-    uint32_t delivered_count; /* ever */
-    uint32_t answered_count;  /* batches called back, by outcome */
-    uint32_t unavailable_count;
+    uint32_t delivered_count;   /* ever */
+    uint32_t submitted_count;   /* batches of answers that were given to the queue, */
+    uint32_t answered_count;    /* that were called back, */
+    uint32_t unavailable_count; /* and of these not with OK */
     uint32_t events_count[CM_QUEUE_EXHAUSTED + 1];
     char last_down[CM_ERROR_TEXT_SIZE];
     bool answers_at_once; /* every delivery is issued from inside on_entries */
