@@ -160,6 +160,15 @@ static bool has_file(const struct cm_answer *answer)
     return answer->status != CM_ANSWER_DONE;
 }
 
+/* Refusals on a file system of their own have to be flushed by themselves. */
+static bool is_elsewhere(const struct cm_output *output)
+{
+    struct stat answered;
+    struct stat refused;
+    return fstat(output->answered, &answered) != 0 || fstat(output->refused, &refused) != 0
+           || answered.st_dev != refused.st_dev;
+}
+
 static cm_status write_and_name(const struct cm_output *output,
                                 const struct cm_answer *const *answers, uint32_t count,
                                 struct cm_error *err)
@@ -168,8 +177,7 @@ static cm_status write_and_name(const struct cm_output *output,
         if (has_file(answers[i]) && write_temporary(output, answers[i], i, err) != CM_OK)
             return CM_IO;
     /* One flush for all contents, before any of them has its name. */
-    if (syncfs(output->answered) != 0
-        || (output->refused != output->answered && syncfs(output->refused) != 0))
+    if (syncfs(output->answered) != 0 || (is_elsewhere(output) && syncfs(output->refused) != 0))
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "flush the answers");
     for (uint32_t i = 0; i < count; i++)
         if (has_file(answers[i]) && name_result(output, answers[i], i, err) != CM_OK)
