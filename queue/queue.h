@@ -18,6 +18,7 @@
  * benchmarks). One conformance suite (tests/conformance/queue_test.c) runs against each.
  *
  * Everything runs on the loop's thread and calls back there, never inside the call that caused it.
+ * The process ignores SIGPIPE: a Redis server may go away while it is being written to.
  */
 #ifndef CM_QUEUE_QUEUE_H
 #define CM_QUEUE_QUEUE_H

@@ -1,5 +1,6 @@
 #include "tests/support/queue_rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,6 +18,8 @@ struct batch {
 void cm_queue_rig_init(struct cm_queue_rig *rig)
 {
     *rig = (struct cm_queue_rig){ .loop = NULL };
+    signal(SIGPIPE,
+           SIG_IGN); /* as in every process that has a Redis queue: hiredis writes plainly */
     if (cm_loop_new(&rig->loop, NULL) != CM_OK)
         abort();
 }
