@@ -86,7 +86,7 @@ enum settings_kind {
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")
 
 #define SETTINGS_authority(X, S)                                                                                       \
-    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Its keys are called `NAME/1`, `NAME/2`, ...")                    \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Its keys are called `NAME-1`, `NAME-2`, ...")                    \
     X(S, URL, crl_url, "crl-url", OPTIONAL, 0, 1, 1024, "",                                                            \
       "CRL distribution point in certificates; may hold `${shard}` and `${issuer}`. Without it: none.")                \
     X(S, URL, ocsp_url, "ocsp-url", OPTIONAL, 0, 1, 1024, "", "OCSP responder in certificates. Without it: none.")     \

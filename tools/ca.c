@@ -20,7 +20,7 @@
 
 /* A generation, ready to be printed. */
 struct shown {
-    char name[80]; /* "issuing/1" */
+    char name[80]; /* "issuing-1" */
     const char *state;
     char provider[80], key[400], sigalg[40];
     char subject[400];
@@ -61,7 +61,7 @@ static cm_status describe(const struct cm_generation *generation, struct shown *
     if (status != CM_OK)
         return status;
     *shown = (struct shown){ .state = cm_generation_state_name(generation->state) };
-    snprintf(shown->name, sizeof shown->name, "%.*s/%" PRId64, TEXT_OF(generation->authority),
+    snprintf(shown->name, sizeof shown->name, "%.*s-%" PRId64, TEXT_OF(generation->authority),
              generation->generation);
     snprintf(shown->provider, sizeof shown->provider, "%.*s", TEXT_OF(generation->provider));
     snprintf(shown->key, sizeof shown->key, "%.*s", TEXT_OF(generation->key));
@@ -144,7 +144,7 @@ static int run_list(const struct cm_call *call)
 /* ---------------------------------------------------------------------------------- ca show -- */
 
 struct search {
-    const char *name; /* "issuing" (its active generation) or "issuing/1" */
+    const char *name; /* "issuing" (its active generation) or "issuing-1" */
     struct cm_arena *arena;
     struct shown shown;
     const char *pem;
@@ -156,7 +156,7 @@ struct search {
 static bool is_wanted(const struct search *search, const struct cm_generation *generation)
 {
     char name[80];
-    snprintf(name, sizeof name, "%.*s/%" PRId64, TEXT_OF(generation->authority),
+    snprintf(name, sizeof name, "%.*s-%" PRId64, TEXT_OF(generation->authority),
              generation->generation);
     if (strcmp(search->name, name) == 0)
         return true;
@@ -229,7 +229,7 @@ static int run_show(const struct cm_call *call)
 static const char *const list_paragraphs[] = {
     "Lists every authority of the deployment with each generation of its key: name, state, "
     "algorithm, end of validity and subject.",
-    "A generation is called `NAME/NUMBER`. Its state is pending, active, retiring, retired or "
+    "A generation is called `NAME-NUMBER`. Its state is pending, active, retiring, retired or "
     "compromised; the active one signs.",
     NULL
 };
@@ -251,7 +251,7 @@ const struct cm_command cm_command_ca_list = {
 };
 
 static const char *const show_paragraphs[] = {
-    "Shows one authority: `NAME` for its active generation, `NAME/NUMBER` for a certain one. Without "
+    "Shows one authority: `NAME` for its active generation, `NAME-NUMBER` for a certain one. Without "
     "a name it is the first authority of the settings.",
     NULL
 };
@@ -261,7 +261,7 @@ static const struct cm_option show_options[] = {
     CM_OPTION_JSON,
 };
 static const struct cm_example show_examples[] = {
-    { "certmill ca show issuing/1", "One generation." },
+    { "certmill ca show issuing-1", "One generation." },
     { "certmill ca show root --pem > root.pem", "The root certificate, for relying parties." },
 };
 

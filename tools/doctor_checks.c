@@ -220,7 +220,7 @@ static void check_generation(struct cm_doctor *doctor, const struct cm_generatio
 {
     struct cm_certificate certificate;
     struct cm_error err;
-    const char *name = cm_arena_printf(doctor->arena, "%.*s/%" PRId64,
+    const char *name = cm_arena_printf(doctor->arena, "%.*s-%" PRId64,
                                        TEXT_OF(generation->authority), generation->generation);
     if (cm_certificate_read(generation->certificate, &certificate, &err) != CM_OK) {
         cm_doctor_say(doctor, CM_VERDICT_FAIL, name, "restore the store from a backup",

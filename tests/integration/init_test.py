@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 CERTMILL, SOURCE = sys.argv[1], sys.argv[2]
@@ -144,7 +145,7 @@ class Init(Deployment):
         self.init("--passphrase", "file:pass")
         self.assertIn("ENCRYPTED", read(self.path("keys", "issuing-1.pem")))
         self.verify()
-        self.assertIn("issuing/1: the key file:issuing-1.pem signs", self.good("doctor"))
+        self.assertIn("issuing-1: the key file:issuing-1.pem signs", self.good("doctor"))
 
     def test_base_url_stands_in_the_settings(self):
         self.init("--base-url", "http://pki.example")
@@ -164,7 +165,7 @@ class Authorities(Deployment):
 
     def test_list_and_show_agree(self):
         listed = json.loads(self.good("ca", "list", "--json"))["authorities"]
-        self.assertEqual([one["name"] for one in listed], ["root/1", "issuing/1"])
+        self.assertEqual([one["name"] for one in listed], ["root-1", "issuing-1"])
         for one in listed:
             shown = json.loads(self.good("ca", "show", one["name"], "--json"))
             self.assertEqual(shown["sha256"], one["sha256"])
@@ -273,6 +274,7 @@ class Devices(Deployment):
                 lock = self.path("store", "certmill.db.lock")
                 while not os.path.getsize(lock):
                     self.assertIsNone(holder.poll())
+                    time.sleep(0.01)
                 done = self.certmill("device", "import", "-", stdin="device,group\nx,default\n")
                 self.assertEqual(done.returncode, 1)
                 self.assertIn("is being written by process %d; stop the engine first" % holder.pid, done.stderr)
@@ -316,11 +318,11 @@ class Doctor(Deployment):
 
     def test_a_missing_key_fails(self):
         os.remove(self.path("keys", "issuing-1.pem"))
-        self.expect("FAIL", "issuing/1", "the key file:issuing-1.pem")
+        self.expect("FAIL", "issuing-1", "the key file:issuing-1.pem")
 
     def test_a_key_of_another_certificate_fails(self):
         shutil.copy(self.path("keys", "root.pem"), self.path("keys", "issuing-1.pem"))
-        self.expect("FAIL", "issuing/1", "is not that of the certificate")
+        self.expect("FAIL", "issuing-1", "is not that of the certificate")
 
     def test_a_missing_store_fails(self):
         shutil.rmtree(self.path("store"))
@@ -342,6 +344,23 @@ class Doctor(Deployment):
             settings.write(text.replace("kind: spool", "kind: redis")
                            .replace("  spool:\n", "  redis: {url: \"unix:///nowhere.sock\"}\n  spool:\n"))
         self.expect("FAIL", "queue", "unix:///nowhere.sock")
+
+
+    def test_a_redis_that_answers_is_ok(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("there is no redis-server")
+        socket = os.path.join(self.scratch, "redis.sock")
+        command = ["redis-server", "--port", "0", "--unixsocket", socket, "--dir", self.scratch, "--save", ""]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+            try:
+                while not os.path.exists(socket):
+                    self.assertIsNone(server.poll())
+                    time.sleep(0.01)
+                shutil.rmtree(self.folder)
+                self.init("--queue", "redis", "--redis-url", "unix://" + socket)
+                self.expect("OK", "queue", socket + " answers", healthy=True)
+            finally:
+                server.terminate()
 
 
 class Pages(unittest.TestCase):
