@@ -90,7 +90,8 @@ static char typed[16][64]; /* the words of the last command line */
 /* Runs "certmill WORD..." (NULL at the end) and keeps what it said. */
 static int certmill(const char *const *words)
 {
-    char *argv[16] = { (char[]){ "certmill" } };
+    static char name[] = "certmill";
+    static char *argv[16] = { name }; /* the last call points into it */
     int argc = 1;
     for (; words[argc - 1]; argc++)
         argv[argc] = strcpy(typed[argc], words[argc - 1]);
