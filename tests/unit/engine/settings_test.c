@@ -238,6 +238,45 @@ static void test_a_nul_character_is_refused(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, ":2: store.path: a NUL character"));
 }
 
+/* Understood, or refused with the file's name and a line: nothing else may come out. */
+static void expect_verdict(const char *text, size_t size)
+{
+    struct cm_settings *settings = NULL;
+    struct cm_error err = { 0 };
+    cm_status status = cm_settings_read(write_file(text, size), &settings, &err);
+    if (status == CM_OK) {
+        cm_settings_free(settings);
+        return;
+    }
+    CU_ASSERT_EQUAL(status, CM_MALFORMED);
+    CU_ASSERT_EQUAL(strncmp(err.text, path, strlen(path)), 0);
+    CU_ASSERT(strtol(err.text + strlen(path) + 1, NULL, 10) > 0);
+}
+
+static void test_a_file_cut_or_damaged_anywhere_gets_a_verdict(void)
+{
+    static const char whole[] = PROFILE "    subject:\n    - {field: cn, text: \"${device}\"}\n"
+                                        "    key-types: [p256]\n    validity: 90d\n"
+                                        "queue: {redis: {password: \"env:PW\"}}\n";
+    static const char damages[] = "\0\n:[{&*'\"x";
+    char text[sizeof whole];
+    for (size_t size = 0; size < sizeof whole; size++)
+        expect_verdict(whole, size);
+    for (size_t at = 0; at < sizeof whole - 1; at++)
+        for (size_t damage = 0; damage < sizeof damages - 1; damage++) {
+            memcpy(text, whole, sizeof whole);
+            text[at] = damages[damage];
+            expect_verdict(text, sizeof whole - 1);
+        }
+}
+
+static void test_an_alias_of_itself_is_refused(void)
+{
+    expect_verdict("version: 1\nproviders: &a [*a]\n", strlen("version: 1\nproviders: &a [*a]\n"));
+    expect_verdict("&a {version: *a}\n", strlen("&a {version: *a}\n"));
+    expect_verdict("&a {store: *a}\n", strlen("&a {store: *a}\n"));
+}
+
 /* --------------------------------------------------------------------------- good files -- */
 
 static struct cm_settings *good(const char *text)
@@ -389,7 +428,8 @@ CM_TEST_SUITE(
     settings, CM_TEST(test_bad_files_are_refused_with_line_and_expectation),
     CM_TEST(test_a_secret_in_clear_text_is_not_repeated), CM_TEST(test_a_missing_file_is_not_found),
     CM_TEST(test_a_folder_and_a_huge_file_are_refused), CM_TEST(test_a_nul_character_is_refused),
-    CM_TEST(test_absent_keys_have_their_defaults),
+    CM_TEST(test_a_file_cut_or_damaged_anywhere_gets_a_verdict),
+    CM_TEST(test_an_alias_of_itself_is_refused), CM_TEST(test_absent_keys_have_their_defaults),
     CM_TEST(test_relative_paths_start_in_the_folder_of_the_file),
     CM_TEST(test_names_become_pointers), CM_TEST(test_finders_find_no_name_that_is_not_there),
     CM_TEST(test_an_own_profile_takes_what_it_does_not_say_from_its_base),
