@@ -17,8 +17,8 @@ static cm_status explain_busy(struct cm_error *err)
     return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "%s", text);
 }
 
-static cm_status open_store(struct cm_deployment *deployment, enum cm_deployment_use use,
-                            struct cm_error *err)
+cm_status cm_deployment_open_store(struct cm_deployment *deployment, enum cm_deployment_use use,
+                                   struct cm_error *err)
 {
     struct cm_store_settings settings = { .path = deployment->settings->store_path,
                                           .read_only = use == CM_DEPLOYMENT_READ };
@@ -42,8 +42,8 @@ cm_status cm_deployment_open(struct cm_deployment *deployment, const struct cm_c
     *deployment = (struct cm_deployment){ 0 };
     cm_arena_init(&deployment->arena, 65536);
     cm_status status = cm_settings_read(cm_call_value(call, "config"), &deployment->settings, err);
-    if (status == CM_OK)
-        status = open_store(deployment, use, err);
+    if (status == CM_OK && use != CM_DEPLOYMENT_SETTINGS)
+        status = cm_deployment_open_store(deployment, use, err);
     return status;
 }
 

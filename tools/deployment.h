@@ -18,7 +18,11 @@ struct cm_deployment {
     struct cm_arena arena;          /* for the command's own use */
 };
 
-enum cm_deployment_use { CM_DEPLOYMENT_READ, CM_DEPLOYMENT_WRITE };
+enum cm_deployment_use {
+    CM_DEPLOYMENT_SETTINGS, /* no store; see cm_deployment_open_store */
+    CM_DEPLOYMENT_READ,
+    CM_DEPLOYMENT_WRITE
+};
 
 /*
  * Does:       reads the settings of the call's --config and opens the store, with a reader in a
@@ -28,6 +32,11 @@ enum cm_deployment_use { CM_DEPLOYMENT_READ, CM_DEPLOYMENT_WRITE };
 CM_MUST_USE cm_status cm_deployment_open(struct cm_deployment *deployment,
                                          const struct cm_call *call, enum cm_deployment_use use,
                                          struct cm_error *err);
+
+/* Opens the store of a deployment that was opened without; use is READ or WRITE. */
+CM_MUST_USE cm_status cm_deployment_open_store(struct cm_deployment *deployment,
+                                               enum cm_deployment_use use, struct cm_error *err);
+
 void cm_deployment_close(struct cm_deployment *deployment);
 
 #endif

@@ -54,6 +54,8 @@ static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *de
     for (uint32_t i = 0; i < file->count; i++)
         file->rows[i].replace = replace;
     cm_status status = digest_rows(file, audit.digest, err);
+    if (status == CM_OK) /* only now: nobody waits for the store while a file is read */
+        status = cm_deployment_open_store(deployment, CM_DEPLOYMENT_WRITE, err);
     if (status == CM_OK)
         status = cm_store_apply(deployment->store, &op, err);
     if (status == CM_OK)
@@ -92,7 +94,7 @@ static int run_import(const struct cm_call *call)
 {
     struct cm_deployment deployment;
     struct cm_error err = { 0 };
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_WRITE, &err);
+    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_SETTINGS, &err);
     if (status == CM_OK)
         status = import(call, &deployment, &err);
     cm_deployment_close(&deployment);
