@@ -10,9 +10,9 @@
 #include "engine/base/hash.h"
 #include "engine/x509/pem.h"
 
-enum { DEVICE_SIZE_MAX = 255 };
+enum { ID_SIZE_MAX = 128, DEVICE_SIZE_MAX = 255 };
 
-/* X(field) of CM_FIELD_MAP that the answer depends on, in the order of the digest. */
+/* The fields that the answer depends on, in the order of the digest. */
 static const enum cm_field digested[] = { CM_FIELD_OP,      CM_FIELD_DEVICE, CM_FIELD_CSR,
                                           CM_FIELD_PROFILE, CM_FIELD_SERIAL, CM_FIELD_REASON };
 
@@ -33,36 +33,40 @@ static void digest(struct cm_request *request)
     memcpy(request->digest.octets, hash, sizeof request->digest.octets);
 }
 
-static bool check_identity(struct cm_request *request)
+static bool check_id(struct cm_request *request, struct cm_bytes id)
 {
-    const struct cm_entry *entry = request->entry;
-    struct cm_refusal *refusal = &request->refusal;
-    if (!entry->fields[CM_FIELD_ID].data)
-        return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
-                         "field id is missing");
-    if (!entry->fields[CM_FIELD_REQUESTER].data)
-        return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
-                         "field requester is missing");
-    if (request->has_key)
-        return true;
-    if (!request->requester) {
-        char name[64];
-        struct cm_bytes id = entry->fields[CM_FIELD_ID];
-        if (id.size < 1 || id.size > 128)
-            return cm_refuse(refusal, CM_REFUSAL_REQUEST_ID_INVALID, CM_REFUSAL_NO_OFFSET,
-                             "the id has %zu octets, expected 1 to 128", id.size);
-        for (size_t i = 0; i < id.size; i++)
-            if (id.data[i] < 0x21 || id.data[i] > 0x7e)
-                return cm_refuse(refusal, CM_REFUSAL_REQUEST_ID_INVALID, CM_REFUSAL_NO_OFFSET,
-                                 "octet %zu of the id is not visible ASCII", i);
-        return cm_refuse(refusal, CM_REFUSAL_REQUEST_REQUESTER_UNKNOWN, CM_REFUSAL_NO_OFFSET,
-                         "requester %s is not in the settings",
-                         cm_bytes_printable(entry->fields[CM_FIELD_REQUESTER], name, sizeof name));
-    }
-    return cm_refuse(refusal, CM_REFUSAL_REQUEST_ID_INVALID, CM_REFUSAL_NO_OFFSET, NULL);
+    if (id.size < 1 || id.size > ID_SIZE_MAX)
+        return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_ID_INVALID, CM_REFUSAL_NO_OFFSET,
+                         "the id has %zu octets, expected 1 to 128", id.size);
+    for (size_t i = 0; i < id.size; i++)
+        if (id.data[i] < 0x21 || id.data[i] > 0x7e)
+            return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_ID_INVALID, i,
+                             "the id holds an octet that is not visible ASCII");
+    return true;
 }
 
-/* X(name, what this engine does with it) - a closed list: anything else is refused at once. */
+static bool check_present(struct cm_request *request, enum cm_field field)
+{
+    return request->entry->fields[field].data
+           || cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
+                        "field %s is missing", cm_field_name(field));
+}
+
+/* Intake has looked the requester up already; here the reason is told when it is unknown. */
+static bool check_identity(struct cm_request *request)
+{
+    struct cm_bytes requester = request->entry->fields[CM_FIELD_REQUESTER];
+    char name[64];
+    if (!check_present(request, CM_FIELD_ID) || !check_present(request, CM_FIELD_REQUESTER)
+        || !check_id(request, request->entry->fields[CM_FIELD_ID]))
+        return false;
+    return request->requester
+           || cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_REQUESTER_UNKNOWN,
+                        CM_REFUSAL_NO_OFFSET, "requester %s is not in the settings",
+                        cm_bytes_printable(requester, name, sizeof name));
+}
+
+/* A closed list: anything else is refused at once. */
 static bool check_op(struct cm_request *request)
 {
     static const char *const later[] = { "renew", "revoke", "quarantine", "reinstate" };
@@ -138,16 +142,12 @@ static bool decode_envelope(struct cm_request *request)
     }
     if (!check_op(request) || !check_priority(request))
         return false;
-    if (!entry->fields[CM_FIELD_CSR].data)
-        return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
-                         "field csr is missing");
+    if (!check_present(request, CM_FIELD_CSR))
+        return false;
     if (entry->device_from != CM_DEVICE_FROM_FIELD)
-        return true;
-    if (!entry->fields[CM_FIELD_DEVICE].data)
-        return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
-                         "field device is missing");
+        return true; /* the CSR's subject will say */
     request->device_id = entry->fields[CM_FIELD_DEVICE];
-    return check_device_id(request);
+    return check_present(request, CM_FIELD_DEVICE) && check_device_id(request);
 }
 
 void cm_decode_envelopes(struct cm_batch *batch)
