@@ -2,7 +2,6 @@
 #include "tools/bench.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/commands.h"
+#include "tools/scratch.h"
 
 #define CEILING_SECONDS 1.5
 
@@ -100,33 +100,15 @@ static const struct cm_example examples[] = {
 
 /* --- scratch ------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *found, int type, struct FTW *walk)
-{
-    (void)found;
-    (void)type;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_folder(const char *path)
-{
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* /var/tmp rather than /tmp, which may lie in memory: the store's syncs are part of the figures. */
 static cm_status make_folder(const char *wanted, char *ret_path, size_t space, struct cm_error *err)
 {
-    const char *parent = getenv("TMPDIR");
     if (wanted) {
         snprintf(ret_path, space, "%s", wanted);
         if (mkdir(wanted, 0700) != 0)
             return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_OS, errno, "%s", wanted);
         return CM_OK;
     }
-    snprintf(ret_path, space, "%s/certmill-bench.XXXXXX", parent && *parent ? parent : "/var/tmp");
-    if (!mkdtemp(ret_path))
-        return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "%s", ret_path);
-    return CM_OK;
+    return cm_scratch_make("certmill-bench", ret_path, space, err);
 }
 
 /* --- phases -------------------------------------------------------------------------------------- */
@@ -228,7 +210,7 @@ static int run(const struct cm_call *call)
     int exit_code =
         status == CM_OK ? report(call, &plan, &result) : cm_call_fail(call, "%s", err.text);
     if (!wanted)
-        remove_folder(folder);
+        cm_scratch_remove(folder);
     return exit_code;
 }
 

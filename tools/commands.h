@@ -16,6 +16,7 @@ extern const struct cm_command cm_command_device_show;
 extern const struct cm_command cm_command_ca_list;
 extern const struct cm_command cm_command_ca_show;
 extern const struct cm_command cm_command_doctor;
+extern const struct cm_command cm_command_quickstart;
 extern const struct cm_command cm_command_bench;
 
 #endif

@@ -3,28 +3,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARGUMENTS_MAX = 32 };
+static char *copy(const char *text)
+{
+    char *kept = strdup(text);
+    if (!kept)
+        abort();
+    return kept;
+}
 
 int cm_inner_call(const struct cm_command *command, const char *const *arguments)
 {
-    char *argv[ARGUMENTS_MAX + 2] = { strdup(command->name) };
-    char *owned[ARGUMENTS_MAX + 1]; /* parsing reorders argv */
-    int argc = 1;
     struct cm_call call;
     bool help = false;
-    while (arguments[argc - 1] && argc <= ARGUMENTS_MAX) {
-        argv[argc] = strdup(arguments[argc - 1]);
+    int argc = 1;
+    while (arguments[argc - 1])
         argc++;
-    }
-    for (int i = 0; i < argc; i++) {
-        if (!argv[i])
-            abort();
-        owned[i] = argv[i];
-    }
+    /* Parsing reorders argv, so what is to be freed is kept beside it. */
+    char **argv = calloc((size_t)argc + 1, sizeof *argv);
+    char **owned = calloc((size_t)argc + 1, sizeof *owned);
+    if (!argv || !owned)
+        abort();
+    for (int i = 0; i < argc; i++)
+        argv[i] = owned[i] = copy(i == 0 ? command->name : arguments[i - 1]);
     int exit_code = cm_call_parse(command, argc, argv, &call, &help);
     if (exit_code == CM_EXIT_DONE)
         exit_code = command->run(&call);
     for (int i = 0; i < argc; i++)
         free(owned[i]);
+    free(owned);
+    free(argv);
     return exit_code;
 }

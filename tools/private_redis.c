@@ -13,7 +13,10 @@
 
 #include <hiredis/hiredis.h>
 
-enum { TRIES = 1000, TRY_PERIOD_US = 10000, NOT_FOUND_EXIT = 127 };
+enum { TRIES = 1000, TRY_PERIOD_US = 10000, NOT_FOUND_EXIT = 127, SOCKET_PATH_MAX = 107 };
+
+#define SCHEME      "unix://"
+#define SOCKET_NAME "redis.sock"
 
 static void run_server(const struct cm_private_redis *redis, const char *folder, const char *aof)
 {
@@ -24,7 +27,7 @@ static void run_server(const struct cm_private_redis *redis, const char *folder,
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         dup2(null, fd);
     execlp("redis-server", "redis-server", "--port", "0", "--unixsocket",
-           redis->url + strlen("unix://"), "--unixsocketperm", "700", "--dir", folder, "--save", "",
+           redis->url + strlen(SCHEME), "--unixsocketperm", "700", "--dir", folder, "--save", "",
            "--appendonly", strcmp(aof, "no") == 0 ? "no" : "yes", "--appendfsync",
            strcmp(aof, "always") == 0 ? "always" : "everysec", "--logfile", log, "--daemonize",
            "no", (char *)NULL);
@@ -43,7 +46,7 @@ static void read_version(redisContext *connection, struct cm_private_redis *redi
 
 static bool is_up(struct cm_private_redis *redis)
 {
-    redisContext *connection = redisConnectUnix(redis->url + strlen("unix://"));
+    redisContext *connection = redisConnectUnix(redis->url + strlen(SCHEME));
     bool up = connection && !connection->err;
     if (up)
         read_version(connection, redis);
@@ -71,16 +74,27 @@ static cm_status wait_for_server(struct cm_private_redis *redis, struct cm_error
     return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "redis-server did not come up");
 }
 
+static bool place_socket(struct cm_private_redis *redis, const char *folder)
+{
+    char *whole = realpath(folder, NULL);
+    bool fits = whole && strlen(whole) + sizeof SOCKET_NAME <= SOCKET_PATH_MAX;
+    snprintf(redis->made_folder, sizeof redis->made_folder, "/tmp/certmill-redis.XXXXXX");
+    if (fits)
+        redis->made_folder[0] = '\0';
+    else if (!mkdtemp(redis->made_folder))
+        return false;
+    snprintf(redis->url, sizeof redis->url, SCHEME "%s/" SOCKET_NAME,
+             fits ? whole : redis->made_folder);
+    free(whole);
+    return true;
+}
+
 cm_status cm_private_redis_start(struct cm_private_redis *redis, const char *folder,
                                  const char *aof, struct cm_error *err)
 {
     *redis = (struct cm_private_redis){ .pid = 0 };
-    snprintf(redis->folder, sizeof redis->folder, "/tmp/certmill-redis.XXXXXX");
-    if (!mkdtemp(redis->folder)) {
-        redis->folder[0] = '\0';
-        return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "no folder for a socket in /tmp");
-    }
-    snprintf(redis->url, sizeof redis->url, "unix://%s/redis.sock", redis->folder);
+    if (!place_socket(redis, folder))
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "no place for the socket of redis-server");
     redis->pid = fork();
     if (redis->pid == 0)
         run_server(redis, folder, aof);
@@ -98,9 +112,9 @@ void cm_private_redis_stop(struct cm_private_redis *redis)
         waitpid(redis->pid, NULL, 0);
     }
     redis->pid = 0;
-    if (redis->folder[0]) {
-        unlink(redis->url + strlen("unix://"));
-        rmdir(redis->folder);
-    }
-    redis->folder[0] = '\0';
+    if (redis->url[0])
+        unlink(redis->url + strlen(SCHEME));
+    if (redis->made_folder[0])
+        rmdir(redis->made_folder);
+    redis->url[0] = redis->made_folder[0] = '\0';
 }

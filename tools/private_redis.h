@@ -10,15 +10,16 @@
 #include "engine/base/status.h"
 
 struct cm_private_redis {
-    pid_t pid; /* 0: not running */
-    char folder[64];
-    char url[96]; /* unix:///tmp/.../redis.sock */
+    pid_t pid;            /* 0: not running */
+    char made_folder[64]; /* of the socket; empty: it stands in the caller's */
+    char url[128];        /* unix:///.../redis.sock */
     char version[32];
 };
 
 /*
  * Does:       starts the server and waits until it answers. aof is "no", "everysec" or "always";
- *             its files go below folder, its socket below /tmp (the path of a socket is short).
+ *             its files go into folder, and its socket too where the path is short enough for one,
+ *             else below /tmp.
  * Fails with: NOT_FOUND (no redis-server), UNAVAILABLE (not up within 10 s), IO.
  */
 CM_MUST_USE cm_status cm_private_redis_start(struct cm_private_redis *redis, const char *folder,

@@ -1,0 +1,40 @@
+/*
+ * Quickstart: what its parts tell each other. Private to tools/quickstart*.c.
+ *
+ *     quickstart.c         the command: steps in their order, and the summary
+ *     quickstart_run.c     the main job: through the spool, or through a private Redis
+ *     quickstart_verify.c  a sample of the certificates, held against `openssl verify`
+ */
+#ifndef CM_TOOLS_QUICKSTART_H
+#define CM_TOOLS_QUICKSTART_H
+
+#include <stdbool.h>
+
+#include "tools/fleet.h"
+
+struct cm_quickstart {
+    const char *folder;
+    uint32_t devices_count;
+    bool redis;
+    bool json;
+    struct cm_arena arena; /* paths */
+    const char *settings;  /* DIR/certmill.yaml */
+    const char *csrs, *certs;
+    struct cm_fleet *fleet;
+
+    /* what came out */
+    uint32_t issued, refused;
+    uint32_t verified, sampled;
+    double write_s, import_s, issue_s;
+};
+
+/* Every step prints its own complaint and returns false when it failed. */
+bool cm_quickstart_issue(struct cm_quickstart *quickstart);
+bool cm_quickstart_issue_redis(struct cm_quickstart *quickstart);
+bool cm_quickstart_verify(struct cm_quickstart *quickstart);
+
+/* A complaint, on standard error; with --json on standard output, too. Returns false. */
+bool cm_quickstart_fail(const struct cm_quickstart *quickstart, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif
