@@ -38,7 +38,7 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_CHOICE,
       .argument = "KIND",
       .standard = "memory",
-      .choices = "memory redis",
+      .choices = "memory redis spool",
       .help = "Where the requests come from." },
     { .name = "rate",
       .type = CM_OPTION_NUMBER,
@@ -139,13 +139,25 @@ static cm_status measure_ceiling(const struct cm_bench_plan *plan,
                                     ret_ceiling, err);
 }
 
+static cm_status run_queue(const struct cm_bench_plan *plan, struct cm_bench_result *result,
+                           struct cm_error *err)
+{
+    switch (plan->queue) {
+    case CM_BENCH_REDIS:
+        return cm_bench_run_redis(plan, result, err);
+    case CM_BENCH_SPOOL:
+        return cm_bench_run_spool(plan, result, err);
+    default:
+        return cm_bench_run_memory(plan, result, err);
+    }
+}
+
 static cm_status run_phases(const struct cm_bench_plan *plan, struct cm_bench_result *result,
                             struct cm_error *err)
 {
     cm_status status = cm_bench_deploy(plan, err);
     if (status == CM_OK)
-        status = plan->queue == CM_BENCH_REDIS ? cm_bench_run_redis(plan, result, err)
-                                               : cm_bench_run_memory(plan, result, err);
+        status = run_queue(plan, result, err);
     if (status == CM_OK)
         status = measure_ceiling(plan, &result->ceiling_after, err);
     result->ceiling.per_second =
@@ -181,7 +193,9 @@ static void read_plan(const struct cm_call *call, struct cm_bench_plan *plan)
     const char *queue = cm_call_value(call, "queue");
     *plan = (struct cm_bench_plan){
         .devices_count = (uint32_t)cm_call_number(call, "devices"),
-        .queue = strcmp(queue, "redis") == 0 ? CM_BENCH_REDIS : CM_BENCH_MEMORY,
+        .queue = strcmp(queue, "redis") == 0   ? CM_BENCH_REDIS
+                 : strcmp(queue, "spool") == 0 ? CM_BENCH_SPOOL
+                                               : CM_BENCH_MEMORY,
         .queue_name = queue,
         .rate_per_s = (uint32_t)cm_call_number(call, "rate"),
         .window = (uint32_t)cm_call_number(call, "window"),
@@ -201,6 +215,8 @@ static int run(const struct cm_call *call)
     char folder[4096];
     const char *wanted = cm_call_value(call, "dir");
     read_plan(call, &plan);
+    if (plan.rate_per_s && plan.queue == CM_BENCH_SPOOL)
+        return cm_usage_fail("--rate goes with --queue memory or redis: files are all there");
     if (make_folder(wanted, folder, sizeof folder, &err) != CM_OK)
         return cm_call_fail(call, "%s", err.text);
     plan.folder = folder;

@@ -6,6 +6,8 @@
  *     bench_tally.c       which request was answered when: rates, latencies, doubles
  *     bench_run.c         the engine in this process, its loop, and what the run costs
  *     bench_memory.c      requests and answers inside the process
+ *     bench_spool.c       requests and answers as files
+ *     bench_redis.c       a private redis-server, and beside it
  *     bench_load.c        the load generator: a process that is to Redis what a backend is
  *     bench_ceiling.c     what the bare cryptography would allow
  *     bench_report.c      JSON and text; bench_html.c the page with plots
@@ -153,6 +155,8 @@ CM_MUST_USE cm_status cm_bench_run_engine(const struct cm_bench_plan *plan,
 
 CM_MUST_USE cm_status cm_bench_run_memory(const struct cm_bench_plan *plan,
                                           struct cm_bench_result *result, struct cm_error *err);
+CM_MUST_USE cm_status cm_bench_run_spool(const struct cm_bench_plan *plan,
+                                         struct cm_bench_result *result, struct cm_error *err);
 CM_MUST_USE cm_status cm_bench_run_redis(const struct cm_bench_plan *plan,
                                          struct cm_bench_result *result, struct cm_error *err);
 
@@ -165,6 +169,10 @@ double cm_bench_cpu_s(void);
 double cm_bench_cpu_of_s(pid_t pid);
 
 /* --- output -------------------------------------------------------------------------------------- */
+
+#define CM_BENCH_COMMAND_SIZE 512
+/* The command line that makes this run again. */
+const char *cm_bench_command(const struct cm_bench_plan *plan, char *text, size_t space);
 
 void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench_result *result);
 void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench_result *result);

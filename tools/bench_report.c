@@ -130,7 +130,7 @@ static json_t *figures_json(const struct cm_bench_figures *figures)
                      "certificates_per_second", figures->per_second);
 }
 
-static const char *command_text(const struct cm_bench_plan *plan, char *text, size_t space)
+const char *cm_bench_command(const struct cm_bench_plan *plan, char *text, size_t space)
 {
     snprintf(text, space,
              "certmill bench --devices %" PRIu32 " --queue %s --rate %" PRIu32 " --window %" PRIu32
@@ -143,7 +143,7 @@ static const char *command_text(const struct cm_bench_plan *plan, char *text, si
 void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench_result *result)
 {
     const struct cm_bench_figures *figures = &result->figures;
-    char command[512];
+    char command[CM_BENCH_COMMAND_SIZE];
     json_t *object = figures_json(figures);
     json_t *more = json_pack(
         "{s:f, s:f, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o, "
@@ -158,7 +158,7 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
         (json_int_t)result->processors, "slices", slices_json(figures), "cpu_seconds", "engine",
         result->engine_cpu_s, "load_generator", figures->load_cpu_s, "redis_server",
         result->redis_cpu_s, "settings", settings_json(plan), "versions", versions_json(result),
-        "command", command_text(plan, command, sizeof command));
+        "command", cm_bench_command(plan, command, sizeof command));
     json_object_update(object, more);
     json_decref(more);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(7));
