@@ -53,6 +53,7 @@ class CountTests(unittest.TestCase):
         self.assertEqual(self.counts(entry("OK", cunit(12, 0)), entry("OK", cunit(3, 0))), "15 0 0")
         self.assertEqual(self.counts(entry("OK", "", "Ran 7 tests in 3.0s\n\nOK\n")), "7 0 0")
         self.assertEqual(self.counts(entry("FAIL", "", "Ran 7 tests in 3.0s\n\nFAILED (failures=2, errors=1)\n")), "4 3 0")
+        self.assertEqual(self.counts(entry("OK", "", "Ran 7 tests in 3.0s\n\nOK (skipped=2)\n")), "5 0 2")
 
     def test_nothing_is_nothing(self):
         self.assertEqual(self.counts(), "0 0 0")
