@@ -6,7 +6,8 @@
  * macro is nothing, and the names are not in the binary (a test looks).
  *
  * Points, in the order of a batch: entries-arrived, composed, intent-durable, signed, sealed,
- * store-commit, recorded, answers-written, answered.
+ * store-commit and store-committed (around each commit: of an intent and of a record), recorded,
+ * answers-written, answered.
  */
 #ifndef CM_BASE_FAULTPOINT_H
 #define CM_BASE_FAULTPOINT_H

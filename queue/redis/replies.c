@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
 #include "queue/redis/internal.h"
 
 enum {
@@ -282,6 +283,7 @@ static void settle_batch(struct cm_reply_batch *batch)
     if (batch->confirmed_count == batch->count) {
         batch->queue->replies.retry_ms = RETRY_FIRST_MS;
         cm_link_settle(&batch->queue->replies.link);
+        CM_FAULT_POINT("answers-written");
         acknowledge(batch);
     } else {
         schedule_retry(batch->queue);

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
 
 enum {
     GROUP_ROWS_DEFAULT = 2048,
@@ -43,8 +44,10 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
         status = cm_sqlite_change(store, op, err);
     if (status == CM_OK)
         status = cm_sqlite_change_total(store, err);
+    CM_FAULT_POINT("store-commit");
     if (status == CM_OK)
         status = commit(store, err);
+    CM_FAULT_POINT("store-committed");
     if (status != CM_OK) {
         cm_sqlite_die_if_fatal(err);
         roll_back(store, &before);
