@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""The engine is killed at every named point between two steps; after a restart nothing is lost, doubled or unrecorded."""
+import os
+import re
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+# pylint: disable=wrong-import-position
+import case
+import checker
+import deployment
+
+POINTS = ("entries-arrived", "composed", "intent-durable", "signed", "sealed", "store-commit", "store-committed",
+          "recorded", "answers-written", "answered")
+# Behind the intent and before the record: what was promised is then found open at the next start.
+PROMISING = ("intent-durable", "signed", "sealed")
+COUNT = 200
+
+
+class Kill(case.Case):
+    def kill_at(self, point, nth):
+        requests = self.deploy(f"{point}-{nth}", COUNT)
+        self.die_at(f"{point}:{nth}:kill", requests)
+        promised = len(checker.Store(self.deployment.store).intent_items())
+        if point in PROMISING:
+            self.assertGreater(promised, 0, "the point lies behind a durable intent")
+        evidence = self.finish(self.start())
+        # Nothing has changed meanwhile, so each promise is kept: no serial is given up.
+        self.assertEqual(len(evidence.store.abandoned), 0)
+
+    def test_a_second_kill_while_recovering_loses_nothing(self):
+        requests = self.deploy("twice", COUNT)
+        self.die_at("intent-durable:2:kill", requests)
+        self.die_at("signed:1:kill")
+        self.die_at("store-commit:2:kill")
+        self.assertEqual(len(self.finish(self.start()).store.abandoned), 0)
+
+    def test_promises_that_cannot_be_kept_are_abandoned_and_their_requests_answered(self):
+        requests = self.deploy("changed", COUNT)
+        self.die_at("signed:2:kill", requests)
+        promised = len(checker.Store(self.deployment.store).intent_items())
+        self.deployment.edit(r'# ocsp-url: .*', 'ocsp-url: "http://changed.example/ocsp"')
+        evidence = self.finish(self.start())
+        self.assertGreater(promised, 0)
+        self.assertEqual(len(evidence.store.abandoned), promised)
+
+
+def add_points():
+    for point in POINTS:
+        for nth in (1, 3):
+            def test(self, point=point, nth=nth):
+                self.kill_at(point, nth)
+            setattr(Kill, f"test_killed_at_passage_{nth}_of_{point.replace('-', '_')}", test)
+
+
+class Points(unittest.TestCase):
+    def test_every_point_of_the_sources_is_swept(self):
+        found = set()
+        for folder in ("engine", "queue", "providers", "tools"):
+            for path, _, names in os.walk(os.path.join(deployment.SOURCE, folder)):
+                for name in names:
+                    if name.endswith(".c"):
+                        with open(os.path.join(path, name), encoding="utf-8") as file:
+                            found |= set(re.findall(r'CM_FAULT_POINT\("([^"]*)"\)', file.read()))
+        self.assertEqual(found, set(POINTS))
+
+
+add_points()
+
+if __name__ == "__main__":
+    case.main(None if deployment.has_fault_points() else "this build has no fault points (meson option fault_points)")

@@ -1,0 +1,91 @@
+"""Requests as a backend makes them, a record of what was asked, and the answers that came."""
+import time
+
+from deployment import make_csrs, wait_until
+
+
+class Request:
+    """One entry of the request stream. expect: "issued", a refusal code, or None where both are right."""
+
+    def __init__(self, id, device, csr, requester="local", profile=None, expect="issued", extra=()):
+        self.id, self.device, self.csr = id, device, csr
+        self.requester, self.profile, self.expect, self.extra = requester, profile, expect, tuple(extra)
+
+    def fields(self):
+        words = []
+        for name, value in (("id", self.id), ("requester", self.requester), ("device", self.device),
+                            ("csr", self.csr), ("profile", self.profile), *self.extra):
+            if value is not None:
+                words += [name, value]
+        return words
+
+
+def fleet(count, name, key_type="p256", **options):
+    """Requests of devices NAME-0, NAME-1, ... with a new key each."""
+    csrs = make_csrs(count, key_type, name)
+    return [Request(f"{name}-id-{i}", f"{name}-{i}", csrs[i], **options) for i in range(count)]
+
+
+class Backend:
+    """Pushes requests and gathers every publication on the result streams."""
+
+    def __init__(self, deployment):
+        self.deployment = deployment
+        self.prefix = deployment.prefix
+        self.client = deployment.redis.client()
+        self.requests = []
+        self.publications = []  # {field: bytes}, in the order of arrival
+        self._last = {}
+
+    def reconnect(self):
+        self.client.close()
+        self.client = self.deployment.redis.client()
+
+    def push(self, requests, again=False):
+        if not again:
+            self.requests += requests
+        self.push_raw([request.fields() for request in requests])
+
+    def push_raw(self, entries):
+        stream = self.prefix + ":requests"
+        self.client.pipeline([["XADD", stream, "*", *fields] for fields in entries])
+
+    def push_slowly(self, requests, chunk=40, pause_s=0.005):
+        for at in range(0, len(requests), chunk):
+            self.push(requests[at:at + chunk])
+            time.sleep(pause_s)
+
+    def collect(self, requester="local"):
+        """Takes over what was published since the last time; returns all publications."""
+        stream = f"{self.prefix}:results:{requester}"
+        rows = self.client.call("XRANGE", stream, "(" + self._last[stream] if stream in self._last else "-", "+")
+        for number, fields in rows:
+            self._last[stream] = number.decode()
+            self.publications.append({fields[i].decode(): fields[i + 1] for i in range(0, len(fields), 2)})
+        return self.publications
+
+    def forget_streams(self):
+        """After a FLUSHALL the streams begin again."""
+        self._last = {}
+
+    def answers(self):
+        """{id: [publication, ...]}"""
+        found = {}
+        for publication in self.collect():
+            found.setdefault(publication.get("id", b"").decode("latin-1"), []).append(publication)
+        return found
+
+    def missing(self):
+        answers = self.answers()
+        return [request.id for request in self.requests if request.id not in answers]
+
+    def wait_answered(self, timeout_s=20):
+        def describe():
+            missing = self.missing()
+            return f"{len(missing)} of {len(self.requests)} requests have an answer missing, such as {missing[:3]}"
+        wait_until(lambda: not self.missing(), timeout_s, describe, step_s=0.02)
+
+    def pending(self):
+        """(entries in the request stream, entries delivered and not acknowledged)"""
+        stream = self.prefix + ":requests"
+        return self.client.call("XLEN", stream), self.client.call("XPENDING", stream, self.prefix)[0]

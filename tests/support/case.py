@@ -1,0 +1,69 @@
+"""The frame of tests that run a deployment: one Redis for a file, a deployment, its backend and engines for each test."""
+import os
+import signal
+import subprocess
+import sys
+import unittest
+
+import checker
+import deployment
+from backend import Backend, fleet
+
+
+class Case(unittest.TestCase):
+    redis = None  # of the file; a test may set one of its own
+
+    @classmethod
+    def setUpClass(cls):
+        if Case.redis is None:
+            Case.redis = deployment.RedisServer(deployment.scratch())
+
+    def deploy(self, name, count=0, redis=None, **options):
+        """self.deployment and self.backend; returns requests of count devices on the list, not pushed yet."""
+        self.deployment = deployment.Deployment(redis or Case.redis, prefix=name, **options)
+        self.backend = Backend(self.deployment)
+        self.addCleanup(lambda: self.backend.client.close())
+        requests = fleet(count, name)
+        if count:
+            self.deployment.add_devices([request.device for request in requests])
+        return requests
+
+    def start(self, fault=None, wait=True):
+        engine = self.deployment.start(fault, wait)
+        self.addCleanup(lambda: engine.is_alive() and engine.kill())
+        return engine
+
+    def die_at(self, fault, requests=()):
+        """An engine that kills itself at a fault point, with requests pushed meanwhile."""
+        engine = self.start(fault)
+        if requests:
+            self.backend.push_slowly(requests)
+        try:
+            code = engine.wait(20)
+        except subprocess.TimeoutExpired:
+            self.fail(f"{fault} was not passed:\n{engine.text()}")
+        self.assertEqual(code, -signal.SIGKILL, engine.text())
+
+    def stop(self, engine, timeout_s=5):
+        self.assertEqual(engine.stop(timeout_s), 0, engine.text())
+
+    def finish(self, engine, timeout_s=20, open_keys=()):
+        """Everything is answered, the engine stops, nothing stays in the stream, the checker agrees."""
+        self.backend.wait_answered(timeout_s)
+        self.stop(engine)
+        self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
+        return checker.check(self.backend, self.deployment, open_keys)
+
+    def skip(self, reason):
+        """Loudly: the report counts lines that begin with SKIP."""
+        sys.stderr.flush()
+        print(f"\nSKIP: {self.id().rpartition('.')[2]}: {reason}", flush=True)
+        self.skipTest(reason)
+
+
+def main(skip_all=None):
+    """skip_all: why the whole file cannot run here."""
+    if skip_all:
+        print(f"SKIP: {os.path.basename(sys.argv[0])}: {skip_all}")
+        sys.exit(77)
+    unittest.main(module="__main__", verbosity=2)

@@ -1,0 +1,209 @@
+"""Real deployments for tests: a scratch folder, a private Redis, `certmill init`, engines that are started and killed.
+
+The programs come from the environment, as meson sets it: CERTMILL, MAKE_CSRS. Every process that is started here is
+ended here, by its own pid.
+"""
+import atexit
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from redis_client import RedisClient, RedisError
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CERTMILL = os.environ.get("CERTMILL", os.path.join(SOURCE, "build/tools/certmill"))
+MAKE_CSRS = os.environ.get("MAKE_CSRS", os.path.join(SOURCE, "build/tests/support/make_csrs"))
+
+_alive = []
+
+
+@atexit.register
+def _end_all():
+    for process in _alive:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+def spawn(command, **options):
+    process = subprocess.Popen(command, **options)
+    _alive.append(process)
+    return process
+
+
+def scratch():
+    """A new folder that goes when the program ends."""
+    folder = tempfile.mkdtemp(prefix="certmill-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def wait_until(condition, timeout_s, what, step_s=0.01):
+    """The condition's value once it is true; an AssertionError after the time-out."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what() if callable(what) else what}")
+        time.sleep(step_s)
+
+
+def make_csrs(count, key_type="p256", name="device"):
+    """Certificate requests (DER) with new keys; subjects are CN=name-0, name-1, ..."""
+    data = subprocess.run([MAKE_CSRS, str(count), key_type, name], check=True, stdout=subprocess.PIPE).stdout
+    found, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        found.append(data[at + 4:at + 4 + size])
+        at += 4 + size
+    assert len(found) == count
+    return found
+
+
+def has_fault_points():
+    """True when CERTMILL was built with the option fault_points."""
+    with open(CERTMILL, "rb") as file:
+        return b"CERTMILL_FAULT" in file.read()
+
+
+class RedisServer:
+    """redis-server on a Unix socket in a folder. append_only: "no", or an appendfsync policy such as "always"."""
+
+    def __init__(self, folder, append_only="no"):
+        self.folder = folder
+        self.socket = os.path.join(folder, "redis.sock")
+        self.append_only = append_only
+        self.process = None
+        self.start()
+
+    def start(self):
+        persistence = ["--appendonly", "no", "--save", ""]
+        if self.append_only != "no":
+            persistence = ["--appendonly", "yes", "--appendfsync", self.append_only, "--save", ""]
+        with open(os.path.join(self.folder, "redis.log"), "ab") as log:
+            self.process = spawn(["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
+                                  *persistence], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self._answers, 10, "redis-server answers")
+
+    def _answers(self):
+        try:
+            client = self.client()
+            reply = client.call("PING")
+            client.close()
+            return reply == b"PONG"
+        except (OSError, RedisError):  # not there yet, or loading
+            return False
+
+    def client(self):
+        return RedisClient(self.socket)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+class Engine:
+    """One `certmill serve`."""
+
+    def __init__(self, settings, log, fault=None, wait=True):
+        environment = dict(os.environ)
+        environment.pop("CERTMILL_FAULT", None)
+        if fault:
+            environment["CERTMILL_FAULT"] = fault
+        self.log = log
+        with open(log, "wb") as file:
+            self.process = spawn([CERTMILL, "serve", "-c", settings], env=environment, stdin=subprocess.DEVNULL,
+                                 stdout=file, stderr=file)
+        if wait:
+            wait_until(lambda: "serving" in self.text() or self.process.poll() is not None, 20, "the engine serves")
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def kill(self):
+        self.process.kill()
+        return self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s):
+        return self.process.wait(timeout_s)
+
+    def stop(self, timeout_s=5):
+        """SIGTERM; the exit code. Raises when it takes longer."""
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise AssertionError(f"the engine did not stop within {timeout_s} s:\n{self.text()}") from error
+
+
+class Deployment:
+    """What `certmill init` makes, on the Redis given, with devices and small batches."""
+
+    def __init__(self, redis, folder=None, prefix="certmill", lease="60s", consumer="engine", deliveries_max=1000,
+                 batch_items=16, init=(), profiles=None, key_type="p256"):
+        self.folder = folder or os.path.join(scratch(), "ca")
+        self.redis = redis
+        self.prefix = prefix
+        self.starts = 0
+        self.settings = os.path.join(self.folder, "certmill.yaml")
+        self.store = os.path.join(self.folder, "store", "certmill.db")
+        queue = ["--queue", "redis", "--redis-url", "unix://" + redis.socket] if redis else []
+        self.run("init", "--quiet", "--key-type", key_type, *queue, *init, self.folder, settings=False)
+        if redis:
+            consumer_line = f"\n    consumer: {consumer}" if consumer else ""
+            self.edit(r"(?m)^    url: .*$", rf"\g<0>\n    prefix: {prefix}\n    lease: {lease}{consumer_line}"
+                      rf"\n    deliveries-max: {deliveries_max}")
+        self.edit(r"\Z", f"\nengine:\n  batch-items: {batch_items}\n")
+        self.edit(r"(?m)^    remember-refusals: .*$", "    remember-refusals: yes")
+
+    def run(self, *arguments, settings=True, check=True, stdin=None, prefix=()):
+        """Runs a command of certmill to its end."""
+        command = [*prefix, CERTMILL, *arguments, *(["-c", self.settings] if settings else [])]
+        done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=120)
+        if check and done.returncode != 0:
+            raise AssertionError(f"{command}: exit code {done.returncode}: {done.stderr.decode()}")
+        return done
+
+    def edit(self, pattern, replacement):
+        with open(self.settings, encoding="utf-8") as file:
+            text, count = re.subn(pattern, replacement, file.read(), count=1)
+        assert count == 1, f"{pattern} is not in the settings"
+        with open(self.settings, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def add_devices(self, names, group="default", attributes=()):
+        header = ",".join(["device", "group", *(name for name, _ in attributes)])
+        rows = [",".join([name, group, *(value for _, value in attributes)]) for name in names]
+        self.run("device", "import", "--quiet", "--replace", "-", stdin="\n".join([header, *rows, ""]).encode())
+
+    def start(self, fault=None, wait=True):
+        self.starts += 1
+        engine = Engine(self.settings, os.path.join(self.folder, f"serve-{self.starts}.log"), fault, wait)
+        if wait and not fault and not engine.is_alive():
+            raise AssertionError(f"the engine did not start:\n{engine.text()}")
+        return engine

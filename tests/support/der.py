@@ -1,0 +1,55 @@
+"""A small DER reader for checks: just enough to take certificates and requests apart."""
+
+OID_CN = bytes.fromhex("550403")
+OID_BASIC_CONSTRAINTS = bytes.fromhex("551d13")
+
+
+def read(data, at=0):
+    """(tag, content, end) of the element at an offset."""
+    tag, size, at = data[at], data[at + 1], at + 2
+    if size & 0x80:
+        count = size & 0x7F
+        size, at = int.from_bytes(data[at:at + count], "big"), at + count
+    if at + size > len(data):
+        raise ValueError("truncated DER")
+    return tag, data[at:at + size], at + size
+
+
+def children(content):
+    """[(tag, content, whole encoding)] of a constructed element's content."""
+    found, at = [], 0
+    while at < len(content):
+        tag, inner, end = read(content, at)
+        found.append((tag, inner, content[at:end]))
+        at = end
+    return found
+
+
+def attributes(name):
+    """[(OID, value)] of a Name's content."""
+    return [(parts[0][1], parts[1][1])
+            for _, rdn, _ in children(name) for _, pair, _ in children(rdn) for parts in [children(pair)]]
+
+
+class Certificate:
+    """What checks ask for: serial (bytes), subject (attributes), spki (DER), extensions {OID: (critical, value)}."""
+
+    def __init__(self, der):
+        tbs = children(children(read(der)[1])[0][1])
+        if tbs[0][0] == 0xA0:
+            tbs = tbs[1:]
+        self.serial = tbs[0][1]
+        self.subject = attributes(tbs[4][1])
+        self.spki = tbs[5][2]
+        wrapped = [inner for tag, inner, _ in tbs if tag == 0xA3]
+        rows = [children(row) for _, row, _ in children(read(wrapped[0])[1])] if wrapped else []
+        self.extensions = {row[0][1]: (len(row) == 3, row[-1][1]) for row in rows}
+
+    @property
+    def common_name(self):
+        return dict(self.subject).get(OID_CN)
+
+
+def csr_spki(der):
+    """The SubjectPublicKeyInfo of a certificate request."""
+    return children(children(read(der)[1])[0][1])[2][2]
