@@ -138,8 +138,10 @@ cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error 
     cm_status status = cm_sqlite_get_integer(db, "PRAGMA application_id", &application, err);
     if (status == CM_OK)
         status = cm_sqlite_get_integer(db, "PRAGMA user_version", &version, err);
-    if (status != CM_OK)
-        return status;
+    if (status != CM_OK) {
+        const struct cm_error cause = *err;
+        return CM_FAIL(err, status, cause.origin, cause.native, "%.150s: %s", path, cause.text);
+    }
     if (application != APPLICATION_ID)
         return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
                        "%s is not a store of certmill, or its making was interrupted", path);
