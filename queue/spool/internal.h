@@ -85,6 +85,9 @@ struct cm_output {
     int refused;
 };
 
+/* Removes what a killed process was writing. A folder that cannot be read stays as it is. */
+void cm_output_clean(int folder);
+
 /*
  * Writes the answers and removes what they answer. Thread: a worker's; touches only its arguments.
  * Fails with: IO; then some may be written, and none was removed.

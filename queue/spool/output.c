@@ -1,7 +1,9 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,6 +45,31 @@ static int folder_of(const struct cm_output *output, const struct cm_answer *ans
 static void format_temporary_name(uint32_t index, char *ret_name, size_t space)
 {
     snprintf(ret_name, space, ".certmill-%d-%u.tmp", (int)getpid(), index);
+}
+
+/* Of a process that is gone. */
+static bool is_left_behind(const char *name)
+{
+    int pid, end = 0;
+    unsigned index;
+    return sscanf(name, ".certmill-%d-%u.tmp%n", &pid, &index, &end) == 2 && end > 0
+           && name[end] == '\0' && pid > 0 && kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+void cm_output_clean(int folder)
+{
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+    const struct dirent *found;
+    if (!stream) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((found = readdir(stream)))
+        if (is_left_behind(found->d_name))
+            unlinkat(folder, found->d_name, 0);
+    closedir(stream);
 }
 
 /* -------------------------------------------------------------------------------- contents -- */

@@ -397,6 +397,8 @@ static cm_status open_watched(struct spool_queue *queue, const char *folder, str
         status = open_below(folder, "refused", &queue->output.refused, err);
     if (status != CM_OK)
         return status;
+    cm_output_clean(queue->output.answered);
+    cm_output_clean(queue->output.refused);
     queue->output.incoming = queue->source.folder;
     queue->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (queue->watch < 0 || inotify_add_watch(queue->watch, path, IN_MOVED_TO | IN_CLOSE_WRITE) < 0)
@@ -416,6 +418,7 @@ static cm_status open_once(struct spool_queue *queue, const char *input, const c
     if (queue->output.answered < 0)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "open the folder %.200s", output);
     queue->output.refused = queue->output.answered;
+    cm_output_clean(queue->output.answered);
     return CM_OK;
 }
 
