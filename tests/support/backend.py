@@ -85,6 +85,14 @@ class Backend:
             return f"{len(missing)} of {len(self.requests)} requests have an answer missing, such as {missing[:3]}"
         wait_until(lambda: not self.missing(), timeout_s, describe, step_s=0.02)
 
+    def wait_publications(self, count, timeout_s=20):
+        wait_until(lambda: len(self.collect()) >= count, timeout_s,
+                   lambda: f"{len(self.publications)} publications, expected {count}")
+
+    def pending_entries(self):
+        """Entries in the request stream, delivered or not."""
+        return self.client.call("XLEN", self.prefix + ":requests")
+
     def pending(self):
         """(entries in the request stream, entries delivered and not acknowledged)"""
         stream = self.prefix + ":requests"

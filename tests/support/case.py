@@ -20,6 +20,10 @@ class Case(unittest.TestCase):
 
     def deploy(self, name, count=0, redis=None, **options):
         """self.deployment and self.backend; returns requests of count devices on the list, not pushed yet."""
+        if redis is None:
+            client = Case.redis.client()
+            client.call("FLUSHALL")
+            client.close()
         self.deployment = deployment.Deployment(redis or Case.redis, prefix=name, **options)
         self.backend = Backend(self.deployment)
         self.addCleanup(lambda: self.backend.client.close())
@@ -66,4 +70,4 @@ def main(skip_all=None):
     if skip_all:
         print(f"SKIP: {os.path.basename(sys.argv[0])}: {skip_all}")
         sys.exit(77)
-    unittest.main(module="__main__", verbosity=2)
+    unittest.main(module="__main__", verbosity=2, warnings="ignore")

@@ -63,7 +63,7 @@ static int make_one(const char *type, const char *name)
 
 int main(int argc, char **argv)
 {
-    char name[80];
+    char name[96];
     if (argc != 4) {
         fputs("usage: make_csrs COUNT KEY-TYPE NAME\n", stderr);
         return 2;

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""The disk is full, the store is read-only, the clock is wrong: nothing is signed that is not recorded, and it recovers."""
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+# pylint: disable=wrong-import-position
+import case
+import checker
+import deployment
+
+MIB = 1 << 20
+
+
+class Disk(case.Case):
+    def mount(self, size):
+        """A small file system of its own, or a loud skip."""
+        folder = deployment.scratch()
+        if os.geteuid() != 0 or not shutil.which("mount"):
+            self.skip("a small file system needs root and mount")
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True,
+                              check=False)
+        if done.returncode != 0:
+            self.skip(f"mount does not work here: {done.stderr.decode().strip()}")
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", folder], check=True))
+        return folder
+
+    def deploy_on(self, folder, name, count):
+        """A deployment whose store lies in a folder on that file system."""
+        requests = self.deploy(name, count)
+        store = os.path.join(folder, "store")
+        shutil.move(os.path.dirname(self.deployment.store), store)
+        self.deployment.edit(r"(?m)^  path: store/certmill.db.*$", f"  path: {store}/certmill.db")
+        self.deployment.store = os.path.join(store, "certmill.db")
+        return requests
+
+    @staticmethod
+    def fill(folder):
+        path = os.path.join(folder, "ballast")
+        with open(path, "wb", buffering=0) as file:
+            for size in (65536, 4096, 512, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+        return path
+
+    def test_a_full_disk_delays_and_nothing_is_signed_unrecorded(self):
+        folder = self.mount(8 * MIB)
+        requests = self.deploy_on(folder, "fulldisk", 300)
+        engine = self.start()
+        self.backend.push(requests[:50])
+        self.backend.wait_answered()
+        ballast = self.fill(folder)
+        self.backend.push(requests[50:])
+        deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
+        time.sleep(1)
+        self.assertTrue(engine.is_alive(), engine.text())
+        published = {row["certificate"] for row in self.backend.collect() if "certificate" in row}
+        recorded = {row[1] for row in checker.Store(self.deployment.store).ders}
+        self.assertLessEqual(published, recorded)
+        os.unlink(ballast)
+        self.finish(engine, timeout_s=60)
+
+    def test_a_disk_that_fills_by_itself_under_load_loses_nothing(self):
+        folder = self.mount(2 * MIB)
+        requests = self.deploy_on(folder, "filling", 600)
+        engine = self.start()
+        self.backend.push_slowly(requests)
+        deployment.wait_until(lambda: "store:" in engine.text(), 15, lambda: "a notice of the store:\n" + engine.text())
+        subprocess.run(["mount", "-o", f"remount,size={64 * MIB}", folder], check=True)
+        self.finish(engine, timeout_s=60)
+
+    def test_an_engine_killed_on_a_full_disk_recovers_when_there_is_space(self):
+        folder = self.mount(8 * MIB)
+        requests = self.deploy_on(folder, "fullkill", 200)
+        engine = self.start()
+        self.backend.push(requests[:50])
+        self.backend.wait_answered()
+        ballast = self.fill(folder)
+        self.backend.push(requests[50:])
+        deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
+        engine.kill()
+        os.unlink(ballast)
+        self.finish(self.start())
+
+    def test_an_engine_on_a_full_disk_stops_when_asked(self):
+        folder = self.mount(8 * MIB)
+        requests = self.deploy_on(folder, "fullstop", 100)
+        engine = self.start()
+        ballast = self.fill(folder)
+        self.backend.push(requests)
+        deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
+        engine.signal(signal.SIGTERM)
+        try:
+            engine.wait(10)
+        except subprocess.TimeoutExpired:
+            self.fail(f"still there after 10 s:\n{engine.text()}")
+        os.unlink(ballast)
+        self.finish(self.start())
+
+    def test_a_read_only_file_system_is_refused_with_a_reason_and_nothing_is_taken(self):
+        folder = self.mount(8 * MIB)
+        requests = self.deploy_on(folder, "readonly", 20)
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+        self.backend.push(requests)
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(10), 1, engine.text())
+        self.assertIn(self.deployment.store, engine.text())
+        self.assertEqual(self.backend.pending_entries(), 20)
+        subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
+        self.finish(self.start())
+
+    def test_a_store_that_is_missing_or_no_store_is_refused_with_its_path(self):
+        self.deploy("missing")
+        shutil.move(self.deployment.store, self.deployment.store + ".away")
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(10), 1)
+        self.assertIn(self.deployment.store, engine.text())
+        with open(self.deployment.store, "wb") as file:
+            file.write(b"no database at all\n" * 1000)
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(10), 1)
+        self.assertIn(self.deployment.store, engine.text())
+
+    def test_a_clock_that_was_set_back_is_refused_at_the_start(self):
+        requests = self.deploy("clock", 10)
+        library = next((path for path in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+                                          "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1")
+                        if os.path.exists(path)), None)
+        if not library:
+            self.skip("setting a clock back for one process needs libfaketime")
+        engine = self.start()
+        self.backend.push(requests)
+        self.finish(engine)
+        os.environ.update(LD_PRELOAD=library, FAKETIME="-1h")
+        try:
+            engine = self.start(wait=False)
+        finally:
+            del os.environ["LD_PRELOAD"], os.environ["FAKETIME"]
+        self.assertEqual(engine.wait(10), 1)
+        self.assertIn("clock", engine.text())
+
+    def test_a_store_written_in_the_future_is_refused_at_the_start(self):
+        """The same as a clock that was set back, seen from the store."""
+        self.deploy("future", 1)
+        db = sqlite3.connect(self.deployment.store)
+        db.execute("UPDATE total SET last_time_ms = last_time_ms + 3600000")
+        db.commit()
+        db.close()
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(10), 1, engine.text())
+        self.assertIn("clock", engine.text())
+
+
+if __name__ == "__main__":
+    case.main()
