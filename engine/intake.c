@@ -33,11 +33,27 @@ static bool is_aged(const struct cm_engine *engine, const struct cm_batch *batch
     return age_ns >= engine->settings->engine.batch_age_ms_max * CM_NS_PER_MS;
 }
 
+static void on_age(void *arg);
+
+/*
+ * Whenever something has changed: the batch goes on, or a timer is running that will look again, or
+ * all workers are busy, and the first that becomes free looks again.
+ */
+static void flush_when_due(struct cm_engine *engine)
+{
+    const struct cm_batch *batch = engine->gathering;
+    if (!batch || batch->requests_count == 0 || !worker_is_free(engine))
+        return;
+    if (is_aged(engine, batch))
+        flush(engine);
+    else if (!cm_timer_is_running(&engine->gathering_timer))
+        cm_timer_start(&engine->gathering_timer, engine->loop,
+                       engine->settings->engine.batch_age_ms_max, on_age, engine);
+}
+
 static void on_age(void *arg)
 {
-    struct cm_engine *engine = arg;
-    if (engine->gathering && worker_is_free(engine))
-        flush(engine);
+    flush_when_due(arg);
 }
 
 static bool is_visible_ascii(struct cm_bytes text)
@@ -106,8 +122,6 @@ static bool gather(struct cm_engine *engine, struct cm_entry *entry)
         engine->gathering = cm_engine_take_batch(engine);
         if (!engine->gathering)
             return false;
-        cm_timer_start(&engine->gathering_timer, engine->loop,
-                       engine->settings->engine.batch_age_ms_max, on_age, engine);
     }
     struct cm_batch *batch = engine->gathering;
     add_request(engine, batch, entry);
@@ -140,9 +154,7 @@ void cm_intake_continue(struct cm_engine *engine)
     struct cm_entry *entry;
     while ((entry = backlog_peek(engine)) && gather(engine, entry))
         backlog_pop(engine);
-    struct cm_batch *batch = engine->gathering;
-    if (batch && batch->requests_count > 0 && worker_is_free(engine) && is_aged(engine, batch))
-        flush(engine);
+    flush_when_due(engine);
 }
 
 void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)

@@ -38,6 +38,7 @@ struct cm_engine {
     struct cm_engine_options options;
     enum cm_engine_state state;
     struct cm_task event_task;
+    bool event_is_posted;
     enum cm_engine_event event; /* that event_task delivers, with event_text */
     char event_text[CM_ERROR_TEXT_SIZE];
 
@@ -68,6 +69,8 @@ struct cm_engine {
     struct cm_entry **backlog;  /* entries for which no batch is free */
     uint32_t backlog_first, backlog_count, backlog_space; /* ring */
 
+    uint64_t answering_count; /* entries whose answers the queue has, not written yet */
+    struct cm_timer stop_timer;
     struct cm_engine_counters counters;
 };
 

@@ -121,8 +121,9 @@ static void let_go(struct cm_engine *engine, struct cm_request *request)
     struct cm_waiting *waiting = cm_inflight_leave(&engine->inflight, request);
     while (waiting) {
         struct cm_waiting *next = waiting->next;
-        engine->counters.in_flight--; /* counted again as it arrives again */
-        cm_intake(engine, &waiting->entry, 1);
+        engine->counters.in_flight--;              /* counted again as it arrives again */
+        if (engine->state != CM_ENGINE_IS_STOPPED) /* else it is for the next engine */
+            cm_intake(engine, &waiting->entry, 1);
         free(waiting);
         waiting = next;
     }
@@ -143,6 +144,7 @@ static void give_back(struct cm_batch *batch)
 static void on_answered(cm_status status, void *arg)
 {
     struct cm_batch *batch = arg;
+    batch->engine->answering_count -= batch->requests_count;
     if (status != CM_OK)
         cm_engine_notice(batch->engine, "queue: answers could not be written; they come again");
     CM_FAULT_POINT("answered");
@@ -169,10 +171,12 @@ void cm_reply(struct cm_batch *batch)
         count_latency(&engine->counters, arrived_ns, now_ns);
     }
     give_back(batch);
-    if (batch->answers_count > 0)
-        cm_queue_answer(engine->queue, batch->answers, batch->answers_count, on_answered, batch);
-    else
+    if (batch->answers_count == 0) {
         cm_pipeline_answered(batch);
+        return;
+    }
+    engine->answering_count += batch->requests_count;
+    cm_queue_answer(engine->queue, batch->answers, batch->answers_count, on_answered, batch);
 }
 
 void cm_reply_let_go(struct cm_batch *batch)

@@ -53,7 +53,7 @@ class Requests(case.Case):
         self.stop(engine)
         engine = self.start()
         self.backend.push(requests, again=True)
-        self.backend.wait_publications(100)
+        self.backend.wait_publications(150)
         self.finish(engine)
 
     def test_a_request_sent_ten_times_at_once_gets_one_certificate_and_ten_equal_answers(self):
@@ -212,9 +212,9 @@ class Requests(case.Case):
         evidence = self.finish(engine)
         self.assertEqual(len(evidence.store.certificates), 5)
         nobody = Backend(self.deployment).collect("nobody")
-        self.assertEqual([row["code"] for row in nobody], [b"request.requester-unknown"])
+        self.assertEqual(nobody, [])
         dead = self.backend.client.call("XRANGE", "unknown:dead", "-", "+")
-        self.assertEqual(len(dead), 3, dead)
+        self.assertEqual(len(dead), 4, dead)
 
     def test_an_entry_delivered_too_often_is_answered_and_set_aside(self):
         requests = self.deploy("poison", 5, deliveries_max=2)

@@ -82,7 +82,7 @@ static const struct {
       ":3: providers[0].name: expected a name of 1 to 64 letters" },
     { "version: 1\nproviders:\n- {name: .a, kind: openssl}\n", ":3: providers[0].name: expected" },
     { "version: 1\nproviders:\n- {name: a, kind: opensl}\n",
-      "(did you mean openssl?), found \"opensl\"" },
+      ":3: providers[0].kind: expected openssl" },
     { GOOD "engine: {workers: 010}\n", ":14: engine.workers: expected a number from 0 to 1024" },
     { GOOD "engine: {workers: 0x10}\n", ":14: engine.workers: expected a number" },
     { GOOD "engine: {workers: -1}\n", ":14: engine.workers: expected a number" },
