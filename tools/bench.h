@@ -124,6 +124,9 @@ struct cm_bench_result {
     uint32_t type_counts[CM_KEY_TYPE_COUNT];
     struct cm_bench_ceiling ceiling_before, ceiling_after, ceiling; /* the last: their mean */
     double engine_cpu_s, redis_cpu_s;
+    double idle_share;   /* of all processors, from start to end */
+    double others_share; /* taken by processes that do not belong to the run */
+    double machine_s;    /* what the shares are of: seconds of one processor */
     uint64_t peak_memory;
     uint64_t store_size;
     uint64_t batches;
@@ -163,6 +166,13 @@ CM_MUST_USE cm_status cm_bench_run_redis(const struct cm_bench_plan *plan,
 /* The fleet of the plan, with a progress of its own. */
 CM_MUST_USE cm_status cm_bench_make_fleet(const struct cm_bench_plan *plan,
                                           struct cm_fleet **ret_fleet, struct cm_error *err);
+
+/* Processor time of the whole machine since it started. Seconds of one processor. */
+struct cm_bench_machine {
+    double idle_s, busy_s;
+};
+
+struct cm_bench_machine cm_bench_read_machine(void);
 
 /* User and system time of this process so far, and of another (0 when it is gone). Seconds. */
 double cm_bench_cpu_s(void);

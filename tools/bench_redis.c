@@ -28,6 +28,10 @@ static void take_over(const struct cm_bench_load_page *page, struct cm_bench_res
 {
     result->figures = page->figures;
     result->fleet_s = page->fleet_s;
+    if (result->machine_s > 0)
+        result->others_share -= page->figures.load_cpu_s / result->machine_s;
+    if (result->others_share < 0)
+        result->others_share = 0;
     memcpy(result->type_counts, page->type_counts, sizeof result->type_counts);
 }
 

@@ -24,6 +24,12 @@ static double cpu_us(const struct cm_bench_result *result)
     return result->figures.issued ? seconds * 1e6 / result->figures.issued : 0;
 }
 
+/* What the ratio would be if processor time were all that counts. */
+static double cpu_ratio(const struct cm_bench_result *result)
+{
+    return cpu_us(result) > 0 ? result->ceiling.cpu_us / cpu_us(result) : 0;
+}
+
 /* --- text ---------------------------------------------------------------------------------------- */
 
 /* 12345678 as "12,345,678". */
@@ -77,6 +83,7 @@ void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench
     printf("  %-22s %11s /s  bare verify + sign, %" PRIu32 " threads\n", "ceiling",
            grouped(result->ceiling.per_second, number), result->processors);
     printf("  %-22s %11.1f %%\n", "of the ceiling", ratio(result) * 100);
+    printf("  %-22s %11.1f %%  by processor time\n", "", cpu_ratio(result) * 100);
     printf("  %-22s %11.1f ms p50 %.1f, p90 %.1f, p99 %.1f, max %.1f\n", "latency", figures->p50_ms,
            figures->p50_ms, figures->p90_ms, figures->p99_ms, figures->max_ms);
     printf("  %-22s %11.1f MB at its peak\n", "memory of the engine",
@@ -88,6 +95,11 @@ void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench
         print_cpu("redis-server", result->redis_cpu_s, result);
     }
     printf("  %-22s %11s %13.1f us for one verify + sign\n", "ceiling", "", result->ceiling.cpu_us);
+    if (result->others_share > 0.05)
+        printf(
+            "\n  Other processes took %.0f %% of the processors during the run: believe the CPU\n"
+            "  times, not the rates.\n",
+            result->others_share * 100);
     print_slices(figures);
     print_trouble(figures);
 }
@@ -147,7 +159,7 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
     json_t *object = figures_json(figures);
     json_t *more = json_pack(
         "{s:f, s:f, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o, "
-        "s:{s:f, s:f, s:f}, s:o, s:o, s:s}",
+        "s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:o, s:o, s:s}",
         "ceiling_per_second", result->ceiling.per_second, "ceiling_before",
         result->ceiling_before.per_second, "ceiling_after", result->ceiling_after.per_second,
         "ceiling_cpu_us", result->ceiling.cpu_us, "cpu_us", cpu_us(result), "ratio_to_ceiling",
@@ -157,8 +169,10 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
         (json_int_t)result->batches, "devices", (json_int_t)plan->devices_count, "processors",
         (json_int_t)result->processors, "slices", slices_json(figures), "cpu_seconds", "engine",
         result->engine_cpu_s, "load_generator", figures->load_cpu_s, "redis_server",
-        result->redis_cpu_s, "settings", settings_json(plan), "versions", versions_json(result),
-        "command", cm_bench_command(plan, command, sizeof command));
+        result->redis_cpu_s, "ratio_by_cpu_time", cpu_ratio(result), "idle_share",
+        result->idle_share, "others_share", result->others_share, "settings", settings_json(plan),
+        "versions", versions_json(result), "command",
+        cm_bench_command(plan, command, sizeof command));
     json_object_update(object, more);
     json_decref(more);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(7));

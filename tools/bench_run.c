@@ -40,6 +40,24 @@ double cm_bench_cpu_of_s(pid_t pid)
     return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
+struct cm_bench_machine cm_bench_read_machine(void)
+{
+    unsigned long long user = 0, nice = 0, kernel = 0, idle = 0, waiting = 0, irq = 0, softirq = 0;
+    FILE *file = fopen("/proc/stat", "r");
+    if (!file
+        || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &kernel, &idle,
+                  &waiting, &irq, &softirq)
+               != 7)
+        idle = 1;
+    if (file)
+        fclose(file);
+    const double ticks_per_s = (double)sysconf(_SC_CLK_TCK);
+    return (struct cm_bench_machine){
+        .idle_s = (double)(idle + waiting) / ticks_per_s,
+        .busy_s = (double)(user + nice + kernel + irq + softirq) / ticks_per_s,
+    };
+}
+
 /* From now on the kernel counts the peak anew, where it can. */
 static void forget_peak_memory(void)
 {
@@ -72,6 +90,7 @@ struct run {
     struct cm_bench_result *result;
     struct cm_progress progress;
     double redis_cpu_s; /* before */
+    struct cm_bench_machine machine;
     bool is_done;
 };
 
@@ -81,8 +100,21 @@ static void begin(struct cm_runner *runner)
     forget_peak_memory();
     run->redis_cpu_s = cm_bench_cpu_of_s(run->source->redis_pid);
     run->result->engine_cpu_s = cm_bench_cpu_s();
+    run->machine = cm_bench_read_machine();
     cm_progress_start(&run->progress, "certificates", run->plan->devices_count, run->plan->quiet);
     run->source->begin(runner->loop, run->source->arg);
+}
+
+/* What the load generator took is known later only: until then it counts among the others. */
+static void share_machine(struct run *run)
+{
+    struct cm_bench_machine now = cm_bench_read_machine();
+    double idle_s = now.idle_s - run->machine.idle_s, busy_s = now.busy_s - run->machine.busy_s;
+    double ours_s = run->result->engine_cpu_s + run->result->redis_cpu_s;
+    double all_s = idle_s + busy_s;
+    run->result->idle_share = all_s > 0 ? idle_s / all_s : 0;
+    run->result->others_share = all_s > 0 && busy_s > ours_s ? (busy_s - ours_s) / all_s : 0;
+    run->result->machine_s = all_s;
 }
 
 static void end(struct cm_runner *runner)
@@ -92,6 +124,7 @@ static void end(struct cm_runner *runner)
     run->result->engine_cpu_s = cm_bench_cpu_s() - run->result->engine_cpu_s;
     run->result->redis_cpu_s = cm_bench_cpu_of_s(run->source->redis_pid) - run->redis_cpu_s;
     run->result->peak_memory = peak_memory();
+    share_machine(run);
     cm_progress_end(&run->progress);
     cm_engine_stop(runner->engine);
 }
