@@ -84,8 +84,8 @@ void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench
            grouped(result->ceiling.per_second, number), result->processors);
     printf("  %-22s %11.1f %%\n", "of the ceiling", ratio(result) * 100);
     printf("  %-22s %11.1f %%  by processor time\n", "", cpu_ratio(result) * 100);
-    printf("  %-22s %11.1f ms p50 %.1f, p90 %.1f, p99 %.1f, max %.1f\n", "latency", figures->p50_ms,
-           figures->p50_ms, figures->p90_ms, figures->p99_ms, figures->max_ms);
+    printf("  %-22s %11.1f ms median; p90 %.1f, p99 %.1f, max %.1f\n", "latency", figures->p50_ms,
+           figures->p90_ms, figures->p99_ms, figures->max_ms);
     printf("  %-22s %11.1f MB at its peak\n", "memory of the engine",
            (double)result->peak_memory / 1e6);
     printf("  %-22s %11.1f MB\n\n", "store", (double)result->store_size / 1e6);
