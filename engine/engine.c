@@ -17,7 +17,10 @@
 #include "engine/base/clock.h"
 #include "providers/backends.h"
 
-enum { ARENA_BLOCK_SIZE = 256 * 1024, STOP_PATIENCE_MS = 2000 };
+enum {
+    ARENA_BLOCK_SIZE = 256 * 1024,
+    STOP_PATIENCE_MS = 3000 /* with a queue that is away; who asks for a stop waits longer */
+};
 
 /* --- telling ------------------------------------------------------------------------------------- */
 
@@ -34,18 +37,14 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
 static void deliver_event(void *arg)
 {
     struct cm_engine *engine = arg;
-    engine->event_is_posted = false;
     engine->options.on_event(engine->event, engine->event_text, engine->options.arg);
 }
 
-/* Posted: whoever called us is not called back from inside. A later event replaces one on its way. */
+/* Posted: whoever called us is not called back from inside. At most one is on its way at a time. */
 static void post_event(struct cm_engine *engine, enum cm_engine_event event, const char *text)
 {
     engine->event = event;
     snprintf(engine->event_text, sizeof engine->event_text, "%s", text);
-    if (engine->event_is_posted)
-        return;
-    engine->event_is_posted = true;
     engine->event_task = (struct cm_task){ .run = deliver_event, .arg = engine };
     cm_loop_post(engine->loop, &engine->event_task);
 }
@@ -280,14 +279,9 @@ static void on_queue_event(enum cm_queue_event event, const char *text, void *ar
     cm_engine_notice(engine, "queue: %s", text);
 }
 
-/* Entries that were under way when the engine was told to stop are for the next one. */
 static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
 {
-    struct cm_engine *engine = arg;
-    if (engine->state == CM_ENGINE_IS_RUNNING)
-        cm_intake(engine, entries, count);
-    else
-        cm_queue_give_back(engine->queue, entries, count);
+    cm_intake(arg, entries, count);
 }
 
 static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
@@ -364,26 +358,6 @@ static void give_back_backlog(struct cm_engine *engine)
     }
 }
 
-/*
- * A queue that is away cannot take answers. They are durable, so nobody needs to wait for it: the
- * entries come again after their lease and are answered from the store.
- */
-static void stop_without_queue(void *arg)
-{
-    struct cm_engine *engine = arg;
-    if (engine->state != CM_ENGINE_IS_STOPPING)
-        return;
-    if (engine->counters.in_flight > engine->answering_count) {
-        cm_engine_notice(engine, "stopping: %llu requests are still on their way",
-                         (unsigned long long)engine->counters.in_flight);
-        cm_timer_start(&engine->stop_timer, engine->loop, STOP_PATIENCE_MS, stop_without_queue,
-                       engine);
-        return;
-    }
-    engine->state = CM_ENGINE_IS_STOPPED;
-    post_event(engine, CM_ENGINE_STOPPED, "the queue is away; its entries come again");
-}
-
 void cm_engine_stop(struct cm_engine *engine)
 {
     if (engine->state == CM_ENGINE_IS_STOPPING || engine->state == CM_ENGINE_IS_STOPPED)
@@ -392,8 +366,7 @@ void cm_engine_stop(struct cm_engine *engine)
     engine->state = CM_ENGINE_IS_STOPPING;
     if (is_running) {
         give_back_backlog(engine);
-        cm_timer_start(&engine->stop_timer, engine->loop, STOP_PATIENCE_MS, stop_without_queue,
-                       engine);
+        cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
         cm_engine_look_around(engine);
     }
 }
@@ -425,7 +398,6 @@ void cm_engine_close(struct cm_engine *engine)
         return;
     cm_timer_done(&engine->gathering_timer);
     cm_timer_done(&engine->promises_timer);
-    cm_timer_done(&engine->stop_timer);
     cm_queue_close(engine->queue);
     cm_workers_free(engine->workers);
     cm_issuers_close(&engine->issuers);

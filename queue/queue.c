@@ -85,6 +85,13 @@ void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint3
         queue->ops->give_back(queue, entries, count);
 }
 
+void cm_queue_hurry(struct cm_queue *queue, uint32_t patience_ms)
+{
+    cm_loop_assert_here(queue->loop);
+    if (queue->ops->hurry)
+        queue->ops->hurry(queue, patience_ms);
+}
+
 void cm_queue_publish_chain(struct cm_queue *queue, const char *issuer, struct cm_bytes pem)
 {
     cm_loop_assert_here(queue->loop);

@@ -176,6 +176,12 @@ void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t
 void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
 
 /*
+ * For an engine that is stopping: answers that cannot be written are given up (UNAVAILABLE) after
+ * patience_ms instead of after the lease. What can be written still is.
+ */
+void cm_queue_hurry(struct cm_queue *queue, uint32_t patience_ms);
+
+/*
  * Publishes the chain of an issuer generation where requesters look for it (redis: the string key
  * certmill:ca:<issuer>). Remembered and repeated after a reconnect. Spans are copied.
  */
@@ -209,6 +215,7 @@ struct cm_queue_ops {
     void (*answer)(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
                    cm_answered_fn *answered, void *arg);
     void (*give_back)(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
+    void (*hurry)(struct cm_queue *queue, uint32_t patience_ms); /* NULL: it never waits for long */
     void (*publish_chain)(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
     void (*close)(struct cm_queue *queue);
 };

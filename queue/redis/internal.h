@@ -91,6 +91,7 @@ struct cm_replies {
     struct cm_reply_batch_list batches;
     struct cm_timer retry;
     uint32_t retry_ms;
+    uint64_t give_up_ns; /* the engine is stopping: no answer waits for longer; 0: it is not */
 };
 
 struct cm_redis_queue {
@@ -138,6 +139,7 @@ void cm_intake_close(struct cm_redis_queue *queue);
 void cm_replies_open(struct cm_redis_queue *queue);
 void cm_replies_add(struct cm_redis_queue *queue, struct cm_answer *answers, uint32_t count,
                     cm_answered_fn *answered, void *arg);
+void cm_replies_hurry(struct cm_redis_queue *queue, uint32_t patience_ms);
 void cm_replies_close(struct cm_redis_queue *queue);
 
 /* redis.c */

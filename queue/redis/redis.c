@@ -210,6 +210,11 @@ static void redis_close(struct cm_queue *head)
     free_queue(queue);
 }
 
+static void redis_hurry(struct cm_queue *head, uint32_t patience_ms)
+{
+    cm_replies_hurry((struct cm_redis_queue *)head, patience_ms);
+}
+
 const struct cm_queue_ops cm_queue_redis = {
     .name = "redis",
     .open = redis_open,
@@ -217,6 +222,7 @@ const struct cm_queue_ops cm_queue_redis = {
     .wanted = redis_wanted,
     .answer = redis_answer,
     .give_back = redis_give_back,
+    .hurry = redis_hurry,
     .publish_chain = redis_publish_chain,
     .close = redis_close,
 };

@@ -9,6 +9,7 @@
 enum {
     RETRY_FIRST_MS = 50,
     RETRY_MAX_MS = 2000,
+    RETRY_HURRIED_MS = 200,
     PAUSE_REFUSED_MS = 1000,
     REQUESTER_SIZE_MAX = 128,
     DEAD_COUNT_MAX = 100000 /* about: the stream of set-aside entries is trimmed to it */
@@ -271,10 +272,11 @@ static void on_retry(void *arg);
 static void schedule_retry(struct cm_redis_queue *queue)
 {
     struct cm_replies *replies = &queue->replies;
+    uint32_t max_ms = replies->give_up_ns ? RETRY_HURRIED_MS : RETRY_MAX_MS;
     if (cm_timer_is_running(&replies->retry))
         return;
     cm_timer_start(&replies->retry, queue->head.loop, replies->retry_ms, on_retry, queue);
-    replies->retry_ms = replies->retry_ms * 2 < RETRY_MAX_MS ? replies->retry_ms * 2 : RETRY_MAX_MS;
+    replies->retry_ms = replies->retry_ms * 2 < max_ms ? replies->retry_ms * 2 : max_ms;
 }
 
 /* Every command of the batch has its reply, or its connection is gone. */
@@ -337,6 +339,27 @@ static void on_retry(void *arg)
     }
 }
 
+static void bound_deadline(struct cm_reply_batch *batch)
+{
+    uint64_t give_up_ns = batch->queue->replies.give_up_ns;
+    if (give_up_ns && give_up_ns < batch->deadline_ns)
+        batch->deadline_ns = give_up_ns;
+}
+
+void cm_replies_hurry(struct cm_redis_queue *queue, uint32_t patience_ms)
+{
+    struct cm_replies *replies = &queue->replies;
+    struct cm_reply_batch *batch;
+    replies->give_up_ns = cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS;
+    TAILQ_FOREACH(batch, &replies->batches, link)
+    bound_deadline(batch);
+    if (cm_timer_is_running(&replies->retry)) {
+        cm_timer_stop(&replies->retry);
+        replies->retry_ms = RETRY_FIRST_MS;
+        schedule_retry(queue);
+    }
+}
+
 void cm_replies_add(struct cm_redis_queue *queue, struct cm_answer *answers, uint32_t count,
                     cm_answered_fn *answered, void *arg)
 {
@@ -349,6 +372,7 @@ void cm_replies_add(struct cm_redis_queue *queue, struct cm_answer *answers, uin
     batch->answered = answered;
     batch->arg = arg;
     batch->deadline_ns = cm_clock_monotonic_ns() + queue->lease_ms * CM_NS_PER_MS;
+    bound_deadline(batch);
     for (uint32_t i = 0; i < count; i++)
         batch->slots[i] = (struct slot){ .call.replied = on_written, .batch = batch };
     TAILQ_INSERT_TAIL(&queue->replies.batches, batch, link);
