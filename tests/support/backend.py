@@ -2,6 +2,7 @@
 import time
 
 from deployment import make_csrs, wait_until
+from redis_client import RedisError
 
 
 class Request:
@@ -94,6 +95,14 @@ class Backend:
         return self.client.call("XLEN", self.prefix + ":requests")
 
     def pending(self):
-        """(entries in the request stream, entries delivered and not acknowledged)"""
+        """(entries in the request stream, entries delivered and not acknowledged; None without a group)"""
         stream = self.prefix + ":requests"
-        return self.client.call("XLEN", stream), self.client.call("XPENDING", stream, self.prefix)[0]
+        try:
+            delivered = self.client.call("XPENDING", stream, self.prefix)[0]
+        except RedisError:
+            delivered = None
+        return self.client.call("XLEN", stream), delivered
+
+    def wait_empty(self, timeout_s=20):
+        wait_until(lambda: self.pending() == (0, 0), timeout_s,
+                   lambda: f"(entries in the stream, pending) are {self.pending()}", step_s=0.02)

@@ -54,6 +54,7 @@ class Case(unittest.TestCase):
     def finish(self, engine, timeout_s=20, open_keys=()):
         """Everything is answered, the engine stops, nothing stays in the stream, the checker agrees."""
         self.backend.wait_answered(timeout_s)
+        self.backend.wait_empty(timeout_s)
         self.stop(engine)
         self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
         return checker.check(self.backend, self.deployment, open_keys)
