@@ -37,14 +37,18 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
 static void deliver_event(void *arg)
 {
     struct cm_engine *engine = arg;
+    engine->event_is_posted = false;
     engine->options.on_event(engine->event, engine->event_text, engine->options.arg);
 }
 
-/* Posted: whoever called us is not called back from inside. At most one is on its way at a time. */
+/* Posted: whoever called us is not called back from inside. A later event replaces one on its way. */
 static void post_event(struct cm_engine *engine, enum cm_engine_event event, const char *text)
 {
     engine->event = event;
     snprintf(engine->event_text, sizeof engine->event_text, "%s", text);
+    if (engine->event_is_posted)
+        return;
+    engine->event_is_posted = true;
     engine->event_task = (struct cm_task){ .run = deliver_event, .arg = engine };
     cm_loop_post(engine->loop, &engine->event_task);
 }
@@ -279,9 +283,14 @@ static void on_queue_event(enum cm_queue_event event, const char *text, void *ar
     cm_engine_notice(engine, "queue: %s", text);
 }
 
+/* Entries that were under way when the engine was told to stop are for the next one. */
 static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
 {
-    cm_intake(arg, entries, count);
+    struct cm_engine *engine = arg;
+    if (engine->state == CM_ENGINE_IS_RUNNING)
+        cm_intake(engine, entries, count);
+    else
+        cm_queue_give_back(engine->queue, entries, count);
 }
 
 static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)

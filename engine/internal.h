@@ -69,8 +69,6 @@ struct cm_engine {
     struct cm_entry **backlog;  /* entries for which no batch is free */
     uint32_t backlog_first, backlog_count, backlog_space; /* ring */
 
-    uint64_t answering_count; /* entries whose answers the queue has, not written yet */
-    struct cm_timer stop_timer;
     struct cm_engine_counters counters;
 };
 

@@ -144,7 +144,6 @@ static void give_back(struct cm_batch *batch)
 static void on_answered(cm_status status, void *arg)
 {
     struct cm_batch *batch = arg;
-    batch->engine->answering_count -= batch->requests_count;
     if (status != CM_OK)
         cm_engine_notice(batch->engine, "queue: answers could not be written; they come again");
     CM_FAULT_POINT("answered");
@@ -175,7 +174,6 @@ void cm_reply(struct cm_batch *batch)
         cm_pipeline_answered(batch);
         return;
     }
-    engine->answering_count += batch->requests_count;
     cm_queue_answer(engine->queue, batch->answers, batch->answers_count, on_answered, batch);
 }
 
