@@ -53,7 +53,7 @@ class Requests(case.Case):
         self.stop(engine)
         engine = self.start()
         self.backend.push(requests, again=True)
-        self.backend.wait_publications(100)
+        self.backend.wait_publications(150)
         self.finish(engine)
 
     def test_a_request_sent_ten_times_at_once_gets_one_certificate_and_ten_equal_answers(self):
