@@ -16,7 +16,7 @@
 #define CM_ENGINE_ENGINE_H
 
 #include "engine/base/loop.h"
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 #include "queue/queue.h"
 

@@ -12,7 +12,7 @@
 #ifndef CM_ENGINE_REQUEST_H
 #define CM_ENGINE_REQUEST_H
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 #include "engine/x509/csr.h"
 #include "engine/x509/template.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 #include "tools/commands.h"
 #include "tools/inner_call.h"

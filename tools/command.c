@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-#include "engine/nearest.h"
+#include "engine/base/nearest.h"
 
 #define LONG_BASE 256 /* what getopt_long returns for option i is LONG_BASE + i */
 #define WORDS_MAX 64

@@ -6,7 +6,7 @@
 #ifndef CM_TOOLS_DEPLOYMENT_H
 #define CM_TOOLS_DEPLOYMENT_H
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 #include "tools/command.h"
 

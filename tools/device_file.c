@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "engine/nearest.h"
+#include "engine/base/nearest.h"
 
 #define COLUMNS_MAX         64
 #define DEVICE_SIZE_MAX     255

@@ -12,7 +12,7 @@
 #define CM_TOOLS_DEVICE_FILE_H
 
 #include "engine/base/arena.h"
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 
 /* The devices of a file. Rows are on the heap, what they point at is in the arena given. */

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "engine/store/store.h"
 
 enum cm_verdict { CM_VERDICT_OK, CM_VERDICT_WARN, CM_VERDICT_FAIL };

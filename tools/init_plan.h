@@ -6,7 +6,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/status.h"
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "tools/new_files.h"
 
 struct cm_init_plan {

@@ -7,7 +7,7 @@
 #ifndef CM_TOOLS_KEY_SESSION_H
 #define CM_TOOLS_KEY_SESSION_H
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "providers/provider.h"
 
 struct cm_key_session {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/settings_reference.h"
+#include "engine/settings/reference.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 

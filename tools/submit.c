@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 

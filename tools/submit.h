@@ -6,7 +6,7 @@
 #ifndef CM_TOOLS_SUBMIT_H
 #define CM_TOOLS_SUBMIT_H
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 
 /* One CSR and its answer. Everything owned by the submission. */
 struct cm_submitted {

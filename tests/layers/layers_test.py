@@ -34,7 +34,7 @@ class Layers(unittest.TestCase):
     def test_an_arrow_that_points_up_is_refused(self):
         for path, header in (
             ("engine/base/log.c", "engine/x509/der.h"),
-            ("engine/base/log.c", "engine/settings.h"),
+            ("engine/base/log.c", "engine/settings/settings.h"),
             ("engine/x509/csr.c", "providers/provider.h"),
             ("engine/x509/csr.h", "engine/store/store.h"),
             ("providers/provider.c", "queue/queue.h"),
@@ -74,8 +74,8 @@ class Layers(unittest.TestCase):
             ("queue/redis/redis.c", "queue/queue.h"),
             ("engine/store/sqlite/sqlite.c", "engine/store/store.h"),
             ("engine/dispatch.c", "providers/provider.h"),
-            ("engine/status/http.c", "engine/settings.h"),
-            ("tools/bench.c", "engine/settings.h"),
+            ("engine/status/http.c", "engine/settings/settings.h"),
+            ("tools/bench.c", "engine/settings/settings.h"),
             ("bench/load.c", "tools/command.h"),
             ("tests/integration/serve_test.c", "tools/command.h"),
         ):

@@ -1,8 +1,8 @@
-#include "engine/settings_build.h"
+#include "engine/settings/build.h"
 
 #include <string.h>
 
-#include "engine/settings_value.h"
+#include "engine/settings/value.h"
 
 #define NAMES_OF(array) array, sizeof array / sizeof array[0]
 

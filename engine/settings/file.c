@@ -1,4 +1,4 @@
-#include "engine/settings_file.h"
+#include "engine/settings/file.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "engine/base/bytes.h"
-#include "engine/nearest.h"
-#include "engine/settings_value.h"
+#include "engine/base/nearest.h"
+#include "engine/settings/value.h"
 
 #define FILE_SIZE_MAX (1u << 20)
 #define PLACE_SIZE    160

@@ -1,9 +1,9 @@
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/settings_build.h"
+#include "engine/settings/build.h"
 
 /* DESIGN. A file is read in four steps, each of which may name a line: libyaml parses it, the
    walker holds it against the table of keys, libcyaml fills the raw structs, the builders make the

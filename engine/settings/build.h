@@ -6,8 +6,8 @@
 #define CM_ENGINE_SETTINGS_BUILD_H
 
 #include "engine/base/arena.h"
-#include "engine/settings.h"
-#include "engine/settings_file.h"
+#include "engine/settings/settings.h"
+#include "engine/settings/file.h"
 
 /* What is under way while a file becomes settings. */
 struct settings_build {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/settings.h"
+#include "engine/settings/settings.h"
 
 /* The good file: 13 lines, to which the tests append. */
 #define STORE      "store: {path: s.db}\n"                                 /* 2 */

@@ -1,9 +1,9 @@
-#include "engine/settings_reference.h"
+#include "engine/settings/reference.h"
 
 #include <string.h>
 
-#include "engine/settings_keys.h"
-#include "engine/settings_value.h"
+#include "engine/settings/keys.h"
+#include "engine/settings/value.h"
 #include "engine/x509/profile.h"
 
 static const char introduction[] =

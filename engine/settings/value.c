@@ -1,4 +1,4 @@
-#include "engine/settings_value.h"
+#include "engine/settings/value.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "engine/base/bytes.h"
-#include "engine/nearest.h"
+#include "engine/base/nearest.h"
 
 /* ----------------------------------------------------------------- numbers and durations -- */
 

@@ -1,8 +1,8 @@
 /*
  * Nearest: which known word did somebody mean, for "unknown key ... (did you mean ...?)". Any thread.
  */
-#ifndef CM_ENGINE_NEAREST_H
-#define CM_ENGINE_NEAREST_H
+#ifndef CM_BASE_NEAREST_H
+#define CM_BASE_NEAREST_H
 
 #include <stddef.h>
 

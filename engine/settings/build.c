@@ -1,12 +1,12 @@
-#include "engine/settings_build.h"
+#include "engine/settings/build.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/nearest.h"
-#include "engine/settings_value.h"
+#include "engine/base/nearest.h"
+#include "engine/settings/value.h"
 
 #define NAMES_MAX 1100 /* entries of any list, and the built-in profiles */
 

@@ -13,7 +13,7 @@
 #include <yaml.h>
 
 #include "engine/base/status.h"
-#include "engine/settings_keys.h"
+#include "engine/settings/keys.h"
 
 struct settings_file {
     const char *path; /* borrowed */

@@ -4,7 +4,7 @@
 #ifndef CM_ENGINE_SETTINGS_VALUE_H
 #define CM_ENGINE_SETTINGS_VALUE_H
 
-#include "engine/settings_keys.h"
+#include "engine/settings/keys.h"
 
 #define SETTINGS_NO_EXPIRY "no-expiry"
 

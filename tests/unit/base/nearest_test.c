@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "engine/nearest.h"
+#include "engine/base/nearest.h"
 
 static const char *const words[] = { "issuing", "groups",  "requesters",
                                      "engine",  "crl-url", "ocsp-url" };

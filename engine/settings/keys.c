@@ -1,4 +1,4 @@
-#include "engine/settings_keys.h"
+#include "engine/settings/keys.h"
 
 #include <stdlib.h>
 #include <string.h>
