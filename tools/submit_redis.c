@@ -18,7 +18,8 @@ struct submitting {
     struct cm_client *client;
     struct cm_client_request *requests;
     struct cm_timer timeout;
-    struct cm_arena arena; /* of the PEM texts */
+    struct cm_submitted **by_id; /* the files, sorted: there may be hundreds of thousands */
+    struct cm_arena arena;       /* of the PEM texts */
     uint32_t chains_pending;
     cm_status status;
     struct cm_error err;
@@ -76,22 +77,63 @@ static void take_issued(struct submitting *submitting, struct cm_submitted *file
     free(issuer);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp((*(struct cm_submitted *const *)a)->id, (*(struct cm_submitted *const *)b)->id);
+}
+
+static void sort_files(struct submitting *submitting)
+{
+    const struct cm_submission *submission = submitting->submission;
+    submitting->by_id = calloc(submission->files_count, sizeof *submitting->by_id);
+    if (!submitting->by_id)
+        abort();
+    for (uint32_t i = 0; i < submission->files_count; i++)
+        submitting->by_id[i] = &submission->files[i];
+    qsort(submitting->by_id, submission->files_count, sizeof *submitting->by_id, compare_ids);
+}
+
+/* The first file whose id does not stand before this one. */
+static uint32_t find_id(const struct submitting *submitting, struct cm_bytes id)
+{
+    uint32_t from = 0, to = submitting->submission->files_count;
+    while (from < to) {
+        uint32_t middle = from + (to - from) / 2;
+        const char *other = submitting->by_id[middle]->id;
+        size_t size = strlen(other);
+        int order = memcmp(other, id.data, size < id.size ? size : id.size);
+        if (order < 0 || (order == 0 && size < id.size))
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+static void take_answer(struct submitting *submitting, struct cm_submitted *file,
+                        const struct cm_client_result *result)
+{
+    file->is_answered = true;
+    submitting->submission->answered_count++;
+    if (cm_bytes_is(result->status, "issued")) {
+        take_issued(submitting, file, result);
+    } else {
+        file->code = own_text(result->code);
+        file->message = own_text(result->message);
+    }
+}
+
+/* Files of one name and content share their id and its answer. */
 static void take_result(struct submitting *submitting, const struct cm_client_result *result)
 {
-    struct cm_submission *submission = submitting->submission;
-    for (uint32_t i = 0; i < submission->files_count; i++) {
-        struct cm_submitted *file = &submission->files[i];
-        if (file->is_answered || !cm_bytes_is(result->id, file->id))
-            continue;
-        file->is_answered = true;
-        submission->answered_count++;
-        if (cm_bytes_is(result->status, "issued")) {
-            take_issued(submitting, file, result);
-        } else {
-            file->code = own_text(result->code);
-            file->message = own_text(result->message);
-        }
-    }
+    if (!result->id.data)
+        return;
+    for (uint32_t i = find_id(submitting, result->id);
+         i < submitting->submission->files_count
+         && cm_bytes_is(result->id, submitting->by_id[i]->id);
+         i++)
+        if (!submitting->by_id[i]->is_answered)
+            take_answer(submitting, submitting->by_id[i], result);
 }
 
 static void on_results(const struct cm_client_result *results, uint32_t count, void *arg)
@@ -162,6 +204,7 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
     status = cm_client_open(submitting.loop, &settings, on_results, NULL, &submitting,
                             &submitting.client, err);
     if (status == CM_OK) {
+        sort_files(&submitting);
         fill_requests(&submitting);
         push(&submitting);
         cm_timer_start(&submitting.timeout, submitting.loop, submission->timeout_s * 1000,
@@ -174,6 +217,7 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
     cm_timer_done(&submitting.timeout);
     cm_client_close(submitting.client);
     free(submitting.requests);
+    free(submitting.by_id);
     cm_arena_done(&submitting.arena);
     cm_loop_free(submitting.loop);
     return status;
