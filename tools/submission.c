@@ -40,7 +40,8 @@ cm_status cm_file_read(const char *path, size_t size_max, uint8_t **ret_data, si
     return CM_OK;
 }
 
-cm_status cm_file_write(const char *path, const void *data, size_t size, struct cm_error *err)
+cm_status cm_file_write(const char *path, const void *data, size_t size, enum cm_file_sync sync,
+                        struct cm_error *err)
 {
     char hidden[4096];
     const char *slash = strrchr(path, '/');
@@ -49,7 +50,8 @@ cm_status cm_file_write(const char *path, const void *data, size_t size, struct 
         >= (int)sizeof hidden)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, ENAMETOOLONG, "write %s", path);
     int file = open(hidden, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool is_good = file >= 0 && write(file, data, size) == (ssize_t)size && fsync(file) == 0;
+    bool is_good = file >= 0 && write(file, data, size) == (ssize_t)size
+                   && (sync == CM_FILE_LATER || fsync(file) == 0);
     int code = errno;
     if (file >= 0)
         close(file);
@@ -59,6 +61,16 @@ cm_status cm_file_write(const char *path, const void *data, size_t size, struct 
         code = errno;
     unlink(hidden);
     return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "write %s", path);
+}
+
+cm_status cm_folder_flush(const char *folder, struct cm_error *err)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_good = fd >= 0 && syncfs(fd) == 0;
+    int code = errno;
+    if (fd >= 0)
+        close(fd);
+    return is_good ? CM_OK : CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "sync %s", folder);
 }
 
 /* The same name and content make the same id: submitting again is a repetition, no second request. */
@@ -142,10 +154,10 @@ static cm_status save_answer(const struct cm_submission *submission,
         >= (int)sizeof path)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, ENAMETOOLONG, "write %s", file->name);
     if (file->is_issued)
-        return cm_file_write(path, file->pem, strlen(file->pem), err);
+        return cm_file_write(path, file->pem, strlen(file->pem), CM_FILE_LATER, err);
     json_t *object = json_pack("{s:s, s:s}", "code", file->code, "message", file->message);
     char *text = json_dumps(object, JSON_COMPACT);
-    cm_status status = cm_file_write(path, text, strlen(text), err);
+    cm_status status = cm_file_write(path, text, strlen(text), CM_FILE_LATER, err);
     free(text);
     json_decref(object);
     return status;
@@ -174,10 +186,15 @@ int cm_submission_report(const struct cm_submission *submission)
 {
     json_t *answers = json_array();
     bool is_complete = true;
+    struct cm_error err;
     for (uint32_t i = 0; i < submission->files_count; i++) {
         const struct cm_submitted *file = &submission->files[i];
         is_complete = tell(submission, file) && is_complete && file->is_issued;
         json_array_append_new(answers, answer_to_json(file));
+    }
+    if (submission->folder && cm_folder_flush(submission->folder, &err) != CM_OK) {
+        fprintf(stderr, "certmill: %s\n", err.text);
+        is_complete = false;
     }
     if (submission->is_json) {
         json_t *object = json_pack("{s:o}", "answers", json_incref(answers));

@@ -52,8 +52,16 @@ CM_MUST_USE cm_status cm_submit_spool(struct cm_submission *submission, struct c
 CM_MUST_USE cm_status cm_file_read(const char *path, size_t size_max, uint8_t **ret_data,
                                    size_t *ret_size, struct cm_error *err);
 
+enum cm_file_sync {
+    CM_FILE_SYNCED, /* on the disk before it has its name */
+    CM_FILE_LATER   /* the caller syncs many at once, with cm_folder_flush */
+};
+
 /* Writes the file under a hidden name and renames it, so that nobody sees half of it. */
 CM_MUST_USE cm_status cm_file_write(const char *path, const void *data, size_t size,
-                                    struct cm_error *err);
+                                    enum cm_file_sync sync, struct cm_error *err);
+
+/* Everything that was written in the folder's file system is on the disk. Fails with: IO. */
+CM_MUST_USE cm_status cm_folder_flush(const char *folder, struct cm_error *err);
 
 #endif

@@ -48,7 +48,8 @@ static cm_status drop(const struct cm_submission *submission, const struct cm_su
                              ? file->ending
                              : ".csr";
     status = path_in(submission, "incoming", file, ending, path, err);
-    return status == CM_OK ? cm_file_write(path, file->csr, file->csr_size, err) : status;
+    return status == CM_OK ? cm_file_write(path, file->csr, file->csr_size, CM_FILE_SYNCED, err)
+                           : status;
 }
 
 static void take_refusal(struct cm_submitted *file, const char *text)
