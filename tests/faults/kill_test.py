@@ -46,6 +46,19 @@ class Kill(case.Case):
         self.assertGreater(promised, 0)
         self.assertEqual(len(evidence.store.abandoned), promised)
 
+    def test_promises_nobody_comes_for_are_abandoned_after_the_hold_time(self):
+        requests = self.deploy("hold", COUNT)
+        self.deployment.edit(r"(?m)^  batch-items: .*$", r"\g<0>\n  intent-hold: 1s")
+        self.die_at("signed:1:kill", requests)
+        promised = len(checker.Store(self.deployment.store).intent_items())
+        self.backend.client.call("DEL", "hold:requests")
+        engine = self.start()
+        deployment.wait_until(lambda: "were abandoned" in engine.text(), 20, "the promises are abandoned")
+        self.backend.push(requests, again=True)
+        evidence = self.finish(engine)
+        self.assertGreater(promised, 0)
+        self.assertEqual(len(evidence.store.abandoned), promised)
+
 
 def add_points():
     for point in POINTS:

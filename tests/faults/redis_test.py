@@ -89,6 +89,7 @@ class Redis(case.Case):
         engine = self.start()
         self.backend.push(requests[:100])
         self.backend.client.call("DEL", "delete:requests")
+        time.sleep(0.01)  # within the same millisecond Redis would give the same entry ids once more
         self.backend.push(requests, again=True)
         self.backend.requests = requests
         self.finish(engine)

@@ -164,7 +164,7 @@ class Engine:
 class Deployment:
     """What `certmill init` makes, on the Redis given, with devices and small batches."""
 
-    def __init__(self, redis, folder=None, prefix="certmill", lease="60s", consumer="engine", deliveries_max=1000,
+    def __init__(self, redis=None, folder=None, prefix="certmill", lease="60s", consumer="engine", deliveries_max=1000,
                  batch_items=16, init=(), profiles=None, key_type="p256"):
         self.folder = folder or os.path.join(scratch(), "ca")
         self.redis = redis
