@@ -32,8 +32,8 @@ class Case(unittest.TestCase):
             self.deployment.add_devices([request.device for request in requests])
         return requests
 
-    def start(self, fault=None, wait=True):
-        engine = self.deployment.start(fault, wait)
+    def start(self, fault=None, wait=True, variables=()):
+        engine = self.deployment.start(fault, wait, variables)
         self.addCleanup(lambda: engine.is_alive() and engine.kill())
         return engine
 

@@ -1,6 +1,6 @@
 """Real deployments for tests: a scratch folder, a private Redis, `certmill init`, engines that are started and killed.
 
-The programs come from the environment, as meson sets it: CERTMILL, MAKE_CSRS. Every process that is started here is
+The programs come from the environment, as meson sets it: CERTMILL, MAKE_CSRS, CLOCK_SHIM. Every process that is started here is
 ended here, by its own pid.
 """
 import atexit
@@ -16,6 +16,7 @@ from redis_client import RedisClient, RedisError
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CERTMILL = os.environ.get("CERTMILL", os.path.join(SOURCE, "build/tools/certmill"))
+CLOCK_SHIM = os.environ.get("CLOCK_SHIM", os.path.join(SOURCE, "build/tests/support/clock_shim.so"))
 MAKE_CSRS = os.environ.get("MAKE_CSRS", os.path.join(SOURCE, "build/tests/support/make_csrs"))
 
 _alive = []
@@ -118,8 +119,8 @@ class RedisServer:
 class Engine:
     """One `certmill serve`."""
 
-    def __init__(self, settings, log, fault=None, wait=True):
-        environment = dict(os.environ)
+    def __init__(self, settings, log, fault=None, wait=True, variables=()):
+        environment = dict(os.environ, **dict(variables))
         environment.pop("CERTMILL_FAULT", None)
         if fault:
             environment["CERTMILL_FAULT"] = fault
@@ -201,9 +202,9 @@ class Deployment:
         rows = [",".join([name, group, *(value for _, value in attributes)]) for name in names]
         self.run("device", "import", "--quiet", "--replace", "-", stdin="\n".join([header, *rows, ""]).encode())
 
-    def start(self, fault=None, wait=True):
+    def start(self, fault=None, wait=True, variables=()):
         self.starts += 1
-        engine = Engine(self.settings, os.path.join(self.folder, f"serve-{self.starts}.log"), fault, wait)
+        engine = Engine(self.settings, os.path.join(self.folder, f"serve-{self.starts}.log"), fault, wait, variables)
         if wait and not fault and not engine.is_alive():
             raise AssertionError(f"the engine did not start:\n{engine.text()}")
         return engine

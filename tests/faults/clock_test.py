@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""The wall clock is set while the engine works and between its runs: what it would sign with a wrong clock is not signed."""
+import os
+import sqlite3
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+# pylint: disable=wrong-import-position
+import case
+import checker
+import deployment
+
+
+class Clock(case.Case):
+    def begin(self, name, count, offset_s=0):
+        """A deployment whose engines see a clock that set_clock moves."""
+        requests = self.deploy(name, count, lease="1s")
+        self.path = os.path.join(self.deployment.folder, "clock")
+        self.set_clock(offset_s)
+        return requests
+
+    def set_clock(self, offset_s):
+        """Seconds before (negative) or after the true time."""
+        with open(self.path + ".new", "w", encoding="ascii") as file:
+            file.write(str(offset_s))
+        os.rename(self.path + ".new", self.path)
+
+    def start_clocked(self, wait=True):
+        return self.start(wait=wait, variables={"LD_PRELOAD": deployment.CLOCK_SHIM, "CERTMILL_TEST_CLOCK": self.path})
+
+    def issue_some(self, requests):
+        engine = self.start_clocked()
+        self.backend.push(requests)
+        self.backend.wait_answered()
+        return engine
+
+    def test_a_clock_that_was_set_back_is_refused_at_the_start(self):
+        requests = self.begin("start", 20)
+        self.stop(self.issue_some(requests[:10]))
+        self.set_clock(-3600)
+        engine = self.start_clocked(wait=False)
+        self.assertEqual(engine.wait(10), 1, engine.text())
+        self.assertIn("clock", engine.text())
+        self.set_clock(0)
+        engine = self.start_clocked()
+        self.backend.push(requests[10:])
+        self.finish(engine)
+
+    def test_a_clock_set_back_by_a_little_is_borne(self):
+        requests = self.begin("little", 20)
+        engine = self.issue_some(requests[:10])
+        self.set_clock(-3)
+        self.backend.push(requests[10:])
+        self.finish(engine)
+
+    def test_a_clock_set_back_under_way_stops_signing_until_it_is_right(self):
+        requests = self.begin("back", 60)
+        engine = self.issue_some(requests[:30])
+        self.set_clock(-3600)
+        self.backend.push(requests[30:])
+        deployment.wait_until(lambda: "clock" in engine.text(), 10, lambda: "a notice:\n" + engine.text())
+        time.sleep(1.5)
+        self.assertEqual(len({row["id"] for row in self.backend.collect()}), 30, "nothing is signed meanwhile")
+        # Whoever is told so, is told so in bounded words.
+        self.assertLess(len(engine.text()), 100000)
+        self.set_clock(0)
+        self.finish(engine)
+
+    def test_a_clock_set_forward_is_believed_and_serials_stay_unique(self):
+        requests = self.begin("forward", 60)
+        engine = self.issue_some(requests[:30])
+        self.set_clock(3600)
+        self.backend.push(requests[30:])
+        # Certificates of the future do not verify today: the checker looks at all else.
+        self.backend.wait_answered()
+        self.backend.wait_empty()
+        self.stop(engine)
+        store = checker.Store(self.deployment.store)
+        found = checker.violations(checker.Evidence(self.backend.requests, self.backend.collect(), store))
+        self.assertEqual(found, [])
+        self.assertEqual(len(store.certificates), 60)
+
+    def test_a_store_written_in_the_future_is_refused_at_the_start(self):
+        """The same as a clock that was set back, seen from the store."""
+        self.deploy("future", 1)
+        db = sqlite3.connect(self.deployment.store)
+        db.execute("UPDATE total SET last_time_ms = last_time_ms + 3600000")
+        db.commit()
+        db.close()
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(10), 1, engine.text())
+        self.assertIn("clock", engine.text())
+
+
+if __name__ == "__main__":
+    case.main()
