@@ -36,21 +36,24 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
 
 static void deliver_event(void *arg)
 {
-    struct cm_engine *engine = arg;
-    engine->event_is_posted = false;
-    engine->options.on_event(engine->event, engine->event_text, engine->options.arg);
+    struct cm_engine_news *news = arg;
+    struct cm_engine *engine = news->engine;
+    news->is_posted = false;
+    engine->options.on_event(news->event, news->text, engine->options.arg);
 }
 
-/* Posted: whoever called us is not called back from inside. A later event replaces one on its way. */
+/* Posted: whoever called us is not called back from inside. Each kind of event has its own task. */
 static void post_event(struct cm_engine *engine, enum cm_engine_event event, const char *text)
 {
-    engine->event = event;
-    snprintf(engine->event_text, sizeof engine->event_text, "%s", text);
-    if (engine->event_is_posted)
+    struct cm_engine_news *news = &engine->news[event];
+    if (news->is_posted)
         return;
-    engine->event_is_posted = true;
-    engine->event_task = (struct cm_task){ .run = deliver_event, .arg = engine };
-    cm_loop_post(engine->loop, &engine->event_task);
+    news->is_posted = true;
+    news->engine = engine;
+    news->event = event;
+    snprintf(news->text, sizeof news->text, "%s", text);
+    news->task = (struct cm_task){ .run = deliver_event, .arg = news };
+    cm_loop_post(engine->loop, &news->task);
 }
 
 void cm_engine_look_around(struct cm_engine *engine)

