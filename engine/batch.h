@@ -42,6 +42,7 @@ struct cm_batch {
     int64_t time_ms;     /* wall clock when it was composed: notBefore follows from it */
     bool clock_suspect;  /* the wall clock went back: nothing of it may be signed */
     struct cm_work work; /* its turn on a worker */
+    void (*done)(struct cm_batch *batch); /* of the station it is in */
 
     struct cm_lot *lots; /* in the arena */
     uint32_t lots_count;

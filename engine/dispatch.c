@@ -18,7 +18,7 @@ static void sign_lot(void *arg);
 static void finish_lot(struct cm_lot *lot)
 {
     if (--lot->batch->lots_pending == 0)
-        cm_pipeline_signed(lot->batch);
+        lot->batch->done(lot->batch);
 }
 
 static bool may_be_tried_again(cm_status status)
@@ -176,8 +176,9 @@ static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_issuer_key
     return lot;
 }
 
-void cm_dispatch(struct cm_batch *batch)
+void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
 {
+    batch->done = done;
     batch->lots_count = 0;
     batch->lots = cm_arena_alloc(&batch->arena,
                                  (batch->engine->issuers.keys_count + 1) * sizeof *batch->lots);
@@ -190,7 +191,7 @@ void cm_dispatch(struct cm_batch *batch)
     }
     batch->lots_pending = batch->lots_count;
     if (batch->lots_count == 0) {
-        cm_pipeline_signed(batch);
+        batch->done(batch);
         return;
     }
     for (uint32_t i = 0; i < batch->lots_count; i++)

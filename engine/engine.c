@@ -9,7 +9,6 @@
 #include "engine/internal.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,57 +16,8 @@
 #include "engine/base/clock.h"
 #include "providers/backends.h"
 
-enum {
-    ARENA_BLOCK_SIZE = 256 * 1024,
-    STOP_PATIENCE_MS = 3000 /* with a queue that is away; who asks for a stop waits longer */
-};
-
-/* --- telling ------------------------------------------------------------------------------------- */
-
-void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
-{
-    char text[CM_ERROR_TEXT_SIZE];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    engine->options.on_event(CM_ENGINE_NOTICE, text, engine->options.arg);
-}
-
-static void deliver_event(void *arg)
-{
-    struct cm_engine_news *news = arg;
-    struct cm_engine *engine = news->engine;
-    news->is_posted = false;
-    engine->options.on_event(news->event, news->text, engine->options.arg);
-}
-
-/* Posted: whoever called us is not called back from inside. Each kind of event has its own task. */
-static void post_event(struct cm_engine *engine, enum cm_engine_event event, const char *text)
-{
-    struct cm_engine_news *news = &engine->news[event];
-    if (news->is_posted)
-        return;
-    news->is_posted = true;
-    news->engine = engine;
-    news->event = event;
-    snprintf(news->text, sizeof news->text, "%s", text);
-    news->task = (struct cm_task){ .run = deliver_event, .arg = news };
-    cm_loop_post(engine->loop, &news->task);
-}
-
-void cm_engine_look_around(struct cm_engine *engine)
-{
-    if (engine->counters.in_flight > 0)
-        return;
-    if (engine->state == CM_ENGINE_IS_STOPPING) {
-        engine->state = CM_ENGINE_IS_STOPPED;
-        post_event(engine, CM_ENGINE_STOPPED, "everything is answered or given back");
-    } else if (engine->state == CM_ENGINE_IS_RUNNING && engine->queue_exhausted) {
-        engine->queue_exhausted = false;
-        post_event(engine, CM_ENGINE_EXHAUSTED, "the queue is at its end");
-    }
-}
+/* With a queue that is away; who asks for a stop waits longer. */
+enum { STOP_PATIENCE_MS = 3000 };
 
 /* --- workers ------------------------------------------------------------------------------------- */
 
@@ -151,30 +101,6 @@ static void init_limits(struct cm_engine *engine)
     }
 }
 
-/* All memory of the hot path is taken here: a batch for each in flight, and the one that fills. */
-static void init_batches(struct cm_engine *engine)
-{
-    const struct cm_settings_engine *settings = &engine->settings->engine;
-    engine->batches_count = settings->batches_in_flight + 1;
-    engine->backlog_space = engine->batches_count * settings->batch_items_max;
-    engine->batches = calloc(engine->batches_count, sizeof *engine->batches);
-    engine->backlog = calloc(engine->backlog_space, sizeof(struct cm_entry *));
-    if (!engine->batches || !engine->backlog)
-        abort();
-    for (uint32_t i = 0; i < engine->batches_count; i++) {
-        struct cm_batch *batch = &engine->batches[i];
-        batch->engine = engine;
-        cm_arena_init(&batch->arena, ARENA_BLOCK_SIZE);
-        batch->requests = calloc(settings->batch_items_max, sizeof *batch->requests);
-        if (!batch->requests)
-            abort();
-        batch->next = engine->free_batches;
-        engine->free_batches = batch;
-    }
-    /* Waiting entries are in no batch, but their firsts are: twice the credit is enough. */
-    cm_inflight_init(&engine->inflight, engine->backlog_space);
-}
-
 static uint32_t processors_count(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -206,9 +132,10 @@ cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engi
     engine->loop = options->loop;
     engine->settings = options->settings;
     engine->options = *options;
+    engine->begin = cm_pipeline_begin;
     cm_clones_init(&engine->clones);
     init_limits(engine);
-    init_batches(engine);
+    cm_pool_init(engine);
     cm_status status = open_parts(engine, err);
     if (status != CM_OK) {
         cm_engine_close(engine);
@@ -324,7 +251,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
         status = open_queue(engine, &err);
     if (status != CM_OK) {
         engine->state = CM_ENGINE_IS_STOPPED;
-        post_event(engine, CM_ENGINE_FAILED, err.text);
+        cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
         return;
     }
     cm_abandon_watch(engine);
@@ -333,7 +260,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
         cm_engine_look_around(engine);
     } else {
         engine->state = CM_ENGINE_IS_RUNNING;
-        post_event(engine, CM_ENGINE_RUNNING, "requests are taken");
+        cm_engine_post(engine, CM_ENGINE_RUNNING, "requests are taken");
     }
 }
 
@@ -348,7 +275,7 @@ void cm_engine_start(struct cm_engine *engine)
     engine->state = CM_ENGINE_IS_STARTING;
     if (cm_store_reader_open(engine->store, &reader, &err) != CM_OK) {
         engine->state = CM_ENGINE_IS_STOPPED;
-        post_event(engine, CM_ENGINE_FAILED, err.text);
+        cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
         return;
     }
     cm_issuers_open(&engine->issuers, &env, reader, on_issuers_opened, engine);
@@ -383,17 +310,6 @@ void cm_engine_stop(struct cm_engine *engine)
     }
 }
 
-static void close_batches(struct cm_engine *engine)
-{
-    for (uint32_t i = 0; i < engine->batches_count; i++) {
-        cm_timer_done(&engine->batches[i].retry);
-        cm_arena_done(&engine->batches[i].arena);
-        free(engine->batches[i].requests);
-    }
-    free(engine->batches);
-    free(engine->backlog);
-}
-
 static void close_limits(struct cm_engine *engine)
 {
     for (uint32_t i = 0; i < engine->settings->requesters_count; i++)
@@ -421,35 +337,11 @@ void cm_engine_close(struct cm_engine *engine)
     cm_inflight_done(&engine->inflight);
     cm_clones_done(&engine->clones);
     close_limits(engine);
-    close_batches(engine);
+    cm_pool_done(engine);
     free(engine);
 }
 
 /* --- looking ------------------------------------------------------------------------------------- */
-
-struct cm_batch *cm_engine_take_batch(struct cm_engine *engine)
-{
-    struct cm_batch *batch = engine->free_batches;
-    if (!batch)
-        return NULL;
-    engine->free_batches = batch->next;
-    batch->requests_count = 0;
-    batch->clock_suspect = false;
-    batch->lots_count = 0;
-    return batch;
-}
-
-struct cm_limit *cm_engine_requester_limit(struct cm_engine *engine,
-                                           const struct cm_settings_requester *requester)
-{
-    return &engine->requester_limits[requester - engine->settings->requesters];
-}
-
-struct cm_limit *cm_engine_group_limit(struct cm_engine *engine,
-                                       const struct cm_settings_group *group)
-{
-    return &engine->group_limits[group - engine->settings->groups];
-}
 
 const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engine)
 {

@@ -19,7 +19,7 @@ static void flush(struct cm_engine *engine)
     engine->gathering = NULL;
     cm_timer_stop(&engine->gathering_timer);
     engine->considering_count++;
-    cm_pipeline_begin(batch);
+    engine->begin(batch);
 }
 
 static bool worker_is_free(const struct cm_engine *engine)
@@ -119,7 +119,7 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
 static bool gather(struct cm_engine *engine, struct cm_entry *entry)
 {
     if (!engine->gathering) {
-        engine->gathering = cm_engine_take_batch(engine);
+        engine->gathering = cm_pool_take(engine);
         if (!engine->gathering)
             return false;
     }

@@ -1,7 +1,7 @@
 /*
  * What the stations share: the engine, a worker's context, and the stations themselves.
  *
- * Arrows between the stations do not exist: only pipeline.c knows their order.
+ * Stations do not know each other: only pipeline.c knows their order.
  */
 #ifndef CM_ENGINE_INTERNAL_H
 #define CM_ENGINE_INTERNAL_H
@@ -69,7 +69,8 @@ struct cm_engine {
     struct cm_batch *batches; /* the pool's memory */
     uint32_t batches_count;
     struct cm_batch *free_batches;
-    struct cm_batch *gathering; /* the batch that intake fills; NULL: none */
+    struct cm_batch *gathering;            /* the batch that intake fills; NULL: none */
+    void (*begin)(struct cm_batch *batch); /* where a filled batch goes */
     struct cm_timer gathering_timer;
     uint32_t considering_count; /* batches waiting for or on a worker in the first half */
     struct cm_entry **backlog;  /* entries for which no batch is free */
@@ -78,9 +79,15 @@ struct cm_engine {
     struct cm_engine_counters counters;
 };
 
-/* --- stations: over a whole batch, on a worker unless said otherwise ----------------------------- */
+/*
+ * --- stations, in their order; over a whole batch ------------------------------------------------
+ *
+ * Those with a done are asynchronous and belong to the loop; done is called once, perhaps at once.
+ * The others run on a worker. None knows the station after it.
+ */
+typedef void cm_batch_done_fn(struct cm_batch *batch);
 
-/* Loop: puts entries into batches; full or aged batches go on to the pipeline. */
+/* Loop: puts entries into batches; full or aged ones go to engine->begin. */
 void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count);
 /* Loop: a batch has come free, or a worker has: what waits may go on. */
 void cm_intake_continue(struct cm_engine *engine);
@@ -96,35 +103,48 @@ void cm_admit(struct cm_batch *batch, struct cm_worker *worker);
 void cm_prove(struct cm_batch *batch, struct cm_worker *worker);
 /* The bytes to be signed, linted and hashed. */
 void cm_compose(struct cm_batch *batch, struct cm_worker *worker);
-/* Loop: intents, then signatures; calls cm_pipeline_signed when nothing is out any more. */
-void cm_dispatch(struct cm_batch *batch);
+/* Intents durable, then signatures. */
+void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done);
 /* Certificates, each signature checked. */
 void cm_seal(struct cm_batch *batch, struct cm_worker *worker);
-/* Loop: one durable transaction; calls cm_pipeline_recorded. */
-void cm_record(struct cm_batch *batch);
-/* Loop: the answers; calls cm_pipeline_answered. Afterwards the requests let go of what they held. */
-void cm_reply(struct cm_batch *batch);
-void cm_reply_let_go(struct cm_batch *batch);
+/* One durable transaction. */
+void cm_record(struct cm_batch *batch, cm_batch_done_fn *done);
+/* The answers. */
+void cm_reply(struct cm_batch *batch, cm_batch_done_fn *done);
+/* Loop: what the requests held is let go; entries that waited behind them come in again. */
+void cm_release(struct cm_batch *batch);
 
-/* --- pipeline: the order of the stations --------------------------------------------------------- */
-
+/* The order of the stations. Loop: a batch that intake has filled. */
 void cm_pipeline_begin(struct cm_batch *batch);
-void cm_pipeline_signed(struct cm_batch *batch);
-void cm_pipeline_recorded(struct cm_batch *batch);
-void cm_pipeline_answered(struct cm_batch *batch);
 
-/* --- helpers of the engine ----------------------------------------------------------------------- */
+/* --- around them --------------------------------------------------------------------------------- */
 
-struct cm_batch *cm_engine_take_batch(struct cm_engine *engine);
+/* The pool. take returns NULL when all are on their way. */
+void cm_pool_init(struct cm_engine *engine);
+void cm_pool_done(struct cm_engine *engine);
+struct cm_batch *cm_pool_take(struct cm_engine *engine);
+void cm_pool_give(struct cm_batch *batch);
+
+/* News for the engine's owner. */
+void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text);
 void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Gives up the serials of promises that are older than the hold time; from the start on. */
-void cm_abandon_watch(struct cm_engine *engine);
 /* Everything answered? Then whoever waits for that is told. */
 void cm_engine_look_around(struct cm_engine *engine);
-struct cm_limit *cm_engine_requester_limit(struct cm_engine *engine,
-                                           const struct cm_settings_requester *requester);
-struct cm_limit *cm_engine_group_limit(struct cm_engine *engine,
-                                       const struct cm_settings_group *group);
+
+/* Gives up the serials of promises that are older than the hold time; from the start on. */
+void cm_abandon_watch(struct cm_engine *engine);
+
+static inline struct cm_limit *
+cm_engine_requester_limit(struct cm_engine *engine, const struct cm_settings_requester *requester)
+{
+    return &engine->requester_limits[requester - engine->settings->requesters];
+}
+
+static inline struct cm_limit *cm_engine_group_limit(struct cm_engine *engine,
+                                                     const struct cm_settings_group *group)
+{
+    return &engine->group_limits[group - engine->settings->groups];
+}
 
 #endif

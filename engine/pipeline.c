@@ -37,6 +37,45 @@ static void consider(struct cm_work *work, void *context)
     cm_compose(batch, worker);
 }
 
+static void on_answered(struct cm_batch *batch)
+{
+    struct cm_engine *engine = batch->engine;
+    uint32_t count = batch->requests_count;
+    cm_release(batch);
+    cm_pool_give(batch);
+    engine->counters.in_flight -= count;
+    if (engine->state == CM_ENGINE_IS_RUNNING)
+        cm_queue_want(engine->queue, count);
+    cm_intake_continue(engine);
+    cm_engine_look_around(engine);
+}
+
+static void on_recorded(struct cm_batch *batch)
+{
+    cm_reply(batch, on_answered);
+}
+
+static void seal(struct cm_work *work, void *context)
+{
+    cm_seal(batch_of(work), context);
+}
+
+static void on_sealed(struct cm_work *work)
+{
+    cm_record(batch_of(work), on_recorded);
+}
+
+static void on_signed(struct cm_batch *batch)
+{
+    if (batch->lots_count == 0) { /* nothing was to be signed: refusals and repetitions only */
+        cm_record(batch, on_recorded);
+        return;
+    }
+    batch->work.run = seal;
+    batch->work.done = on_sealed;
+    cm_workers_submit(batch->engine->workers, &batch->work);
+}
+
 static void on_considered(struct cm_work *work)
 {
     struct cm_batch *batch = batch_of(work);
@@ -44,7 +83,7 @@ static void on_considered(struct cm_work *work)
     engine->considering_count--;
     if (batch->clock_suspect)
         cm_engine_notice(engine, "the clock has gone back: nothing is signed until it is right");
-    cm_dispatch(batch);
+    cm_dispatch(batch, on_signed);
     cm_intake_continue(engine);
 }
 
@@ -55,47 +94,4 @@ void cm_pipeline_begin(struct cm_batch *batch)
     batch->work.run = consider;
     batch->work.done = on_considered;
     cm_workers_submit(batch->engine->workers, &batch->work);
-}
-
-static void seal(struct cm_work *work, void *context)
-{
-    cm_seal(batch_of(work), context);
-}
-
-static void on_sealed(struct cm_work *work)
-{
-    cm_record(batch_of(work));
-}
-
-void cm_pipeline_signed(struct cm_batch *batch)
-{
-    if (batch->lots_count == 0) {
-        cm_record(batch);
-        return;
-    }
-    batch->work.run = seal;
-    batch->work.done = on_sealed;
-    cm_workers_submit(batch->engine->workers, &batch->work);
-}
-
-void cm_pipeline_recorded(struct cm_batch *batch)
-{
-    cm_reply(batch);
-}
-
-void cm_pipeline_answered(struct cm_batch *batch)
-{
-    struct cm_engine *engine = batch->engine;
-    uint32_t count = batch->requests_count;
-    cm_reply_let_go(batch);
-    for (uint32_t i = 0; i < batch->lots_count; i++)
-        cm_timer_done(&batch->lots[i].retry);
-    cm_arena_reset(&batch->arena);
-    batch->next = engine->free_batches;
-    engine->free_batches = batch;
-    engine->counters.in_flight -= count;
-    if (engine->state == CM_ENGINE_IS_RUNNING)
-        cm_queue_want(engine->queue, count);
-    cm_intake_continue(engine);
-    cm_engine_look_around(engine);
 }

@@ -189,11 +189,12 @@ static void on_recorded(struct cm_store_op *op)
         give_back_all(batch);
     }
     CM_FAULT_POINT("recorded");
-    cm_pipeline_recorded(batch);
+    batch->done(batch);
 }
 
-void cm_record(struct cm_batch *batch)
+void cm_record(struct cm_batch *batch, cm_batch_done_fn *done)
 {
+    batch->done = done;
     struct cm_store_op *op = &batch->record_op;
     struct cm_arena *arena = &batch->arena;
     uint32_t count = batch->requests_count;
@@ -216,7 +217,7 @@ void cm_record(struct cm_batch *batch)
     close_intents(batch, closed, &closed_count);
     op->intents_closed_count = closed_count;
     if (op->certificates_count + op->refusals_count + op->abandoned_count + closed_count == 0) {
-        cm_pipeline_recorded(batch);
+        batch->done(batch);
         return;
     }
     describe(batch);

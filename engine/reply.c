@@ -2,12 +2,9 @@
  * Reply: the answers go out, and only then the entries are acknowledged.
  *
  * Everything an answer says is durable by now. If it cannot be written, the entry comes again and
- * recall answers it from the store, the same to the octet. At the end the batch lets go of what its
- * requests held: keys in flight, claims, reserved quota, and the entries that waited behind them.
+ * recall answers it from the store, the same to the octet.
  */
 #include "engine/internal.h"
-
-#include <stdlib.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/faultpoint.h"
@@ -105,30 +102,6 @@ static void count_latency(struct cm_engine_counters *counters, uint64_t arrived_
     counters->latency_count++;
 }
 
-/* What a request held while it was on its way. */
-static void let_go(struct cm_engine *engine, struct cm_request *request)
-{
-    bool is_issued = request->outcome == CM_OUTCOME_ISSUED;
-    if (request->has_claim)
-        cm_clones_release(&engine->clones, request->key_fingerprint,
-                          is_issued ? cm_serial_number(&request->serial) : 0);
-    if (request->has_quota && !is_issued) {
-        cm_limit_give_back(cm_engine_requester_limit(engine, request->requester));
-        cm_limit_give_back(cm_engine_group_limit(engine, request->group));
-    }
-    if (!request->has_key)
-        return;
-    struct cm_waiting *waiting = cm_inflight_leave(&engine->inflight, request);
-    while (waiting) {
-        struct cm_waiting *next = waiting->next;
-        engine->counters.in_flight--;              /* counted again as it arrives again */
-        if (engine->state != CM_ENGINE_IS_STOPPED) /* else it is for the next engine */
-            cm_intake(engine, &waiting->entry, 1);
-        free(waiting);
-        waiting = next;
-    }
-}
-
 static void give_back(struct cm_batch *batch)
 {
     struct cm_entry **entries =
@@ -147,11 +120,12 @@ static void on_answered(cm_status status, void *arg)
     if (status != CM_OK)
         cm_engine_notice(batch->engine, "queue: answers could not be written; they come again");
     CM_FAULT_POINT("answered");
-    cm_pipeline_answered(batch);
+    batch->done(batch);
 }
 
-void cm_reply(struct cm_batch *batch)
+void cm_reply(struct cm_batch *batch, cm_batch_done_fn *done)
 {
+    batch->done = done;
     struct cm_engine *engine = batch->engine;
     uint64_t now_ns = cm_clock_monotonic_ns();
     batch->answers = cm_arena_alloc(&batch->arena, batch->requests_count * sizeof *batch->answers);
@@ -171,14 +145,8 @@ void cm_reply(struct cm_batch *batch)
     }
     give_back(batch);
     if (batch->answers_count == 0) {
-        cm_pipeline_answered(batch);
+        batch->done(batch);
         return;
     }
     cm_queue_answer(engine->queue, batch->answers, batch->answers_count, on_answered, batch);
-}
-
-void cm_reply_let_go(struct cm_batch *batch)
-{
-    for (uint32_t i = 0; i < batch->requests_count; i++)
-        let_go(batch->engine, &batch->requests[i]);
 }

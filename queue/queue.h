@@ -100,7 +100,7 @@ struct cm_answer {
     const char *message;                   /* REFUSED, FAILED; one line */
     struct cm_bytes certificate;           /* ISSUED: DER */
     struct cm_bytes serial;                /* ISSUED: octets, big-endian */
-    const char *issuer;                    /* ISSUED: authority generation name, e.g. "issuing/1" */
+    const char *issuer;                    /* ISSUED: authority generation name, e.g. "issuing-1" */
     struct cm_bytes chain;                 /* ISSUED: PEM of the issuer and above; may be empty */
     int64_t not_after;                     /* ISSUED: Unix seconds */
 };

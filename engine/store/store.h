@@ -108,7 +108,7 @@ bool cm_generation_state_find(const char *name, enum cm_generation_state *ret_st
 struct cm_generation {
     int64_t number;            /* row; what certificates refer to */
     struct cm_bytes authority; /* "issuing" */
-    int64_t generation;        /* 1, 2, ... within the authority: "issuing/1" */
+    int64_t generation;        /* 1, 2, ... within the authority: "issuing-1" */
     enum cm_generation_state state;
     struct cm_bytes provider;    /* name of the instance in the settings */
     struct cm_bytes key;         /* reference within the provider */

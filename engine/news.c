@@ -1,0 +1,53 @@
+/*
+ * News: what the engine's owner hears of it. Events are posted, so that nobody is called back from
+ * inside a call; notices are told at once.
+ */
+#include "engine/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
+{
+    char text[CM_ERROR_TEXT_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    engine->options.on_event(CM_ENGINE_NOTICE, text, engine->options.arg);
+}
+
+static void deliver_event(void *arg)
+{
+    struct cm_engine_news *news = arg;
+    struct cm_engine *engine = news->engine;
+    news->is_posted = false;
+    engine->options.on_event(news->event, news->text, engine->options.arg);
+}
+
+/* Posted: whoever called us is not called back from inside. Each kind of event has its own task. */
+void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text)
+{
+    struct cm_engine_news *news = &engine->news[event];
+    if (news->is_posted)
+        return;
+    news->is_posted = true;
+    news->engine = engine;
+    news->event = event;
+    snprintf(news->text, sizeof news->text, "%s", text);
+    news->task = (struct cm_task){ .run = deliver_event, .arg = news };
+    cm_loop_post(engine->loop, &news->task);
+}
+
+void cm_engine_look_around(struct cm_engine *engine)
+{
+    if (engine->counters.in_flight > 0)
+        return;
+    if (engine->state == CM_ENGINE_IS_STOPPING) {
+        engine->state = CM_ENGINE_IS_STOPPED;
+        cm_engine_post(engine, CM_ENGINE_STOPPED, "everything is answered or given back");
+    } else if (engine->state == CM_ENGINE_IS_RUNNING && engine->queue_exhausted) {
+        engine->queue_exhausted = false;
+        cm_engine_post(engine, CM_ENGINE_EXHAUSTED, "the queue is at its end");
+    }
+}
