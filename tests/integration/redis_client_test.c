@@ -137,7 +137,7 @@ static void test_a_result_has_its_fields_and_its_chain(void)
 {
     if (!begin(false))
         return;
-    cm_queue_publish_chain(rig.queue, "issuing/1", cm_bytes_str("PEM!"));
+    cm_queue_publish_chain(rig.queue, "issuing-1", cm_bytes_str("PEM!"));
     cm_queue_want(rig.queue, 1);
     cm_client_push(client, requests, 1, on_pushed, NULL);
     CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
@@ -145,7 +145,7 @@ static void test_a_result_has_its_fields_and_its_chain(void)
     cm_queue_rig_answer(&rig, 1);
     CU_ASSERT_TRUE(wait_results(1));
     CU_ASSERT_STRING_EQUAL(last_certificate, "cert:d");
-    cm_client_read_chain(client, "issuing/1", on_chain, NULL);
+    cm_client_read_chain(client, "issuing-1", on_chain, NULL);
     CU_ASSERT_TRUE(cm_queue_rig_wait(&rig, chain_came, NULL, 5000));
     CU_ASSERT_EQUAL(chain_size, 5);
     end();

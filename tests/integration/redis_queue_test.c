@@ -116,7 +116,7 @@ static void test_a_server_that_forgot_everything_is_set_up_again(void)
 {
     if (!begin(CM_REDIS_SERVER_FLEETING, 60000))
         return;
-    cm_queue_publish_chain(rig.queue, "issuing/1", cm_bytes_str("PEM"));
+    cm_queue_publish_chain(rig.queue, "issuing-1", cm_bytes_str("PEM"));
     cm_queue_want(rig.queue, 100);
     cm_queue_rig_run(&rig, 50);
     run_command("FLUSHALL");
@@ -126,7 +126,7 @@ static void test_a_server_that_forgot_everything_is_set_up_again(void)
     cm_queue_rig_answer(&rig, 1);
     CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
     CU_ASSERT_EQUAL(results_of("1"), 1);
-    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "STRLEN t:ca:issuing/1"), 3);
+    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "STRLEN t:ca:issuing-1"), 3);
     end();
 }
 

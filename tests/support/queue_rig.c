@@ -73,7 +73,7 @@ static void issue_all(struct cm_queue_rig *rig, struct cm_entry **entries, uint3
                             (int)answer->device.size, (const char *)answer->device.data);
         answer->certificate = cm_bytes(batch->texts[i], (size_t)size);
         answer->serial = cm_bytes(serial, sizeof serial);
-        answer->issuer = "issuing/1";
+        answer->issuer = "issuing-1";
         answer->chain = cm_bytes_str("chain\n");
         answer->not_after = 253402300799;
     }
