@@ -40,11 +40,11 @@ static void on_abandoned(struct cm_store_op *op)
 {
     struct abandonment *abandonment = op->arg;
     struct cm_engine *engine = abandonment->engine;
-    if (op->status == CM_OK)
+    if (op->status != CM_OK) /* the intents are still open: the next start finds them again */
+        cm_engine_notice(engine, "store: %s; promised serials stay open", op->err.text);
+    else if (op->abandoned_count > 0)
         cm_engine_notice(engine, "%u serials promised before a crash were abandoned",
                          op->abandoned_count);
-    else /* the intents are still open: the next start finds them again */
-        cm_engine_notice(engine, "store: %s; promised serials stay open", op->err.text);
     free(abandonment->rows);
     free(abandonment->closed);
     free(abandonment);
@@ -52,32 +52,50 @@ static void on_abandoned(struct cm_store_op *op)
     cm_engine_look_around(engine);
 }
 
-static void abandon_all(struct cm_engine *engine)
+static struct abandonment *abandonment_new(struct cm_engine *engine, uint32_t promises_count)
 {
-    uint32_t count = engine->promises.open_count;
     struct abandonment *abandonment = calloc(1, sizeof *abandonment);
     if (!abandonment)
         abort();
     abandonment->engine = engine;
-    abandonment->rows = calloc(count, sizeof *abandonment->rows);
-    abandonment->closed = calloc(count, sizeof *abandonment->closed);
+    abandonment->rows = calloc(promises_count, sizeof *abandonment->rows);
+    abandonment->closed = calloc(promises_count, sizeof *abandonment->closed);
     if (!abandonment->rows || !abandonment->closed)
         abort();
+    abandonment->op = (struct cm_store_op){ .kind = CM_STORE_RECORD,
+                                            .done = on_abandoned,
+                                            .arg = abandonment,
+                                            .abandoned = abandonment->rows,
+                                            .intents_closed = abandonment->closed };
+    return abandonment;
+}
+
+static void submit(struct abandonment *abandonment)
+{
     struct cm_store_op *op = &abandonment->op;
-    op->kind = CM_STORE_RECORD;
-    op->done = on_abandoned;
-    op->arg = abandonment;
-    op->abandoned = abandonment->rows;
-    op->intents_closed = abandonment->closed;
-    cm_promises_walk(&engine->promises, collect_overdue, abandonment);
-    snprintf(abandonment->detail, sizeof abandonment->detail, "{\"abandoned\":%u}",
-             op->abandoned_count);
+    snprintf(abandonment->detail, sizeof abandonment->detail, "{\"abandoned\":%u,\"closed\":%u}",
+             op->abandoned_count, op->intents_closed_count);
     abandonment->audit = (struct cm_audit_event){ .kind = "abandon",
                                                   .actor = cm_bytes_str("engine"),
                                                   .detail = cm_bytes_str(abandonment->detail) };
     op->audit = &abandonment->audit;
-    engine->counters.in_flight++; /* stopping waits for it */
-    cm_store_submit(engine->store, op);
+    abandonment->engine->counters.in_flight++; /* stopping waits for it */
+    cm_store_submit(abandonment->engine->store, op);
+}
+
+static void abandon_all(struct cm_engine *engine)
+{
+    struct abandonment *abandonment = abandonment_new(engine, engine->promises.open_count);
+    cm_promises_walk(&engine->promises, collect_overdue, abandonment);
+    submit(abandonment);
+}
+
+void cm_abandon_close(struct cm_engine *engine, int64_t intent_number)
+{
+    struct abandonment *abandonment = abandonment_new(engine, 1);
+    abandonment->closed[0] = intent_number;
+    abandonment->op.intents_closed_count = 1;
+    submit(abandonment);
 }
 
 static void look(void *arg)

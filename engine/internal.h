@@ -134,6 +134,8 @@ void cm_engine_look_around(struct cm_engine *engine);
 
 /* Gives up the serials of promises that are older than the hold time; from the start on. */
 void cm_abandon_watch(struct cm_engine *engine);
+/* Closes an intent of which several batches settled the last promises, so that none could close it. */
+void cm_abandon_close(struct cm_engine *engine, int64_t intent_number);
 
 static inline struct cm_limit *
 cm_engine_requester_limit(struct cm_engine *engine, const struct cm_settings_requester *requester)

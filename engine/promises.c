@@ -68,6 +68,16 @@ struct cm_promise *cm_promises_find(const struct cm_promises *promises,
     return promise;
 }
 
+bool cm_promises_closes(const struct cm_promises *promises, int64_t intent_number,
+                        const void *batch)
+{
+    for (uint32_t i = 0; i < promises->buckets_count; i++)
+        for (struct cm_promise *promise = promises->buckets[i]; promise; promise = promise->next)
+            if (promise->intent_number == intent_number && promise->settled_by != batch)
+                return false;
+    return true;
+}
+
 static bool is_last_of_intent(const struct cm_promises *promises, int64_t intent_number)
 {
     for (uint32_t i = 0; i < promises->buckets_count; i++)

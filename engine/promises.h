@@ -18,7 +18,8 @@ struct cm_promise {
     int64_t intent_number;
     int64_t created_ms;
     int64_t generation_number;
-    bool in_work; /* its request is in a batch now */
+    bool in_work;           /* its request is in a batch now */
+    const void *settled_by; /* the batch whose record, not durable yet, settles it; else NULL */
 };
 
 struct cm_promises {
@@ -41,8 +42,15 @@ struct cm_promise *cm_promises_find(const struct cm_promises *promises,
                                     const struct cm_request_key *key);
 
 /*
- * Takes a promise out because its serial was used or abandoned. Returns the number of its intent if
- * that was the last open one of it (the intent can be closed), else 0.
+ * True when everything still open of the intent is settled by this batch, so that the batch's record
+ * can close the intent too.
+ */
+bool cm_promises_closes(const struct cm_promises *promises, int64_t intent_number,
+                        const void *batch);
+
+/*
+ * Takes a promise out because its serial is durably used or abandoned. Returns the number of its
+ * intent if that was the last open one of it, else 0.
  */
 int64_t cm_promises_settle(struct cm_promises *promises, struct cm_promise *promise);
 

@@ -83,25 +83,22 @@ static void count_usage(struct cm_batch *batch, const struct cm_request *request
         add_usage(batch, group->name);
 }
 
-/* A promise whose serial this batch has used or given up. */
-static void settle_promise(struct cm_batch *batch, struct cm_request *request, int64_t *closed,
-                           uint32_t *closed_count)
+/*
+ * A promise whose serial this batch has used or given up. It stays in memory until the record is
+ * durable: should that fail, the promise still stands.
+ */
+static void settle_promise(struct cm_batch *batch, struct cm_request *request)
 {
     struct cm_promise *promise = request->promise;
-    bool is_used = request->keeps_promise && request->outcome == CM_OUTCOME_ISSUED;
+    bool is_used =
+        request->keeps_promise
+        && (request->outcome == CM_OUTCOME_ISSUED || request->outcome == CM_OUTCOME_FAILED);
     bool is_broken = request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK;
-    bool is_failed = request->keeps_promise && request->outcome == CM_OUTCOME_FAILED;
-    if (!promise)
-        return;
-    promise->in_work = false;
-    if (!is_used && !is_broken && !is_failed)
+    if (!promise || (!is_used && !is_broken))
         return;
     if (is_broken)
         abandon(batch, &promise->item.serial, promise->generation_number);
-    int64_t intent_number = cm_promises_settle(&batch->engine->promises, promise);
-    request->promise = NULL;
-    if (intent_number != 0)
-        closed[(*closed_count)++] = intent_number;
+    promise->settled_by = batch;
 }
 
 static void add_request(struct cm_batch *batch, struct cm_request *request)
@@ -124,13 +121,54 @@ static void add_request(struct cm_batch *batch, struct cm_request *request)
     }
 }
 
-/* What a lot promised is used or abandoned by now, so its intent is over. */
-static void close_intents(struct cm_batch *batch, int64_t *closed, uint32_t *closed_count)
+static bool contains(const int64_t *numbers, uint32_t count, int64_t number)
 {
-    for (uint32_t i = 0; i < batch->lots_count; i++) {
-        struct cm_lot *lot = &batch->lots[i];
-        if (lot->intent.items_count > 0 && lot->intent_op.status == CM_OK)
-            closed[(*closed_count)++] = lot->intent.number;
+    for (uint32_t i = 0; i < count; i++)
+        if (numbers[i] == number)
+            return true;
+    return false;
+}
+
+/* What a lot of this batch promised is used or abandoned by now, so its intent is over. */
+static uint32_t close_own_intents(const struct cm_batch *batch, int64_t *closed)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < batch->lots_count; i++)
+        if (batch->lots[i].intent.items_count > 0 && batch->lots[i].intent_op.status == CM_OK)
+            closed[count++] = batch->lots[i].intent.number;
+    return count;
+}
+
+/* Intents from before a crash, of which this batch settles the last promise. */
+static uint32_t close_old_intents(const struct cm_batch *batch, int64_t *closed, uint32_t count)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        const struct cm_promise *promise = batch->requests[i].promise;
+        if (promise && promise->settled_by == batch
+            && !contains(closed, count, promise->intent_number)
+            && cm_promises_closes(&batch->engine->promises, promise->intent_number, batch))
+            closed[count++] = promise->intent_number;
+    }
+    return count;
+}
+
+/* Durable: what was settled is taken out. Else everything stands as before. */
+static void leave_promises(struct cm_batch *batch, bool is_durable)
+{
+    const struct cm_store_op *op = &batch->record_op;
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        struct cm_promise *promise = batch->requests[i].promise;
+        batch->requests[i].promise = NULL;
+        if (!promise)
+            continue;
+        bool is_settled = promise->settled_by == batch;
+        promise->in_work = false;
+        promise->settled_by = NULL;
+        if (!is_durable || !is_settled)
+            continue;
+        int64_t last_of = cm_promises_settle(&batch->engine->promises, promise);
+        if (last_of != 0 && !contains(op->intents_closed, op->intents_closed_count, last_of))
+            cm_abandon_close(batch->engine, last_of);
     }
 }
 
@@ -188,6 +226,7 @@ static void on_recorded(struct cm_store_op *op)
         cm_engine_notice(engine, "store: %s; the batch is given back", op->err.text);
         give_back_all(batch);
     }
+    leave_promises(batch, op->status == CM_OK);
     CM_FAULT_POINT("recorded");
     batch->done(batch);
 }
@@ -199,7 +238,6 @@ void cm_record(struct cm_batch *batch, cm_batch_done_fn *done)
     struct cm_arena *arena = &batch->arena;
     uint32_t count = batch->requests_count;
     int64_t *closed = cm_arena_alloc(arena, (count + batch->lots_count) * sizeof *closed);
-    uint32_t closed_count = 0;
     *op = (struct cm_store_op){
         .kind = CM_STORE_RECORD,
         .done = on_recorded,
@@ -212,11 +250,12 @@ void cm_record(struct cm_batch *batch, cm_batch_done_fn *done)
     };
     for (uint32_t i = 0; i < count; i++) {
         add_request(batch, &batch->requests[i]);
-        settle_promise(batch, &batch->requests[i], closed, &closed_count);
+        settle_promise(batch, &batch->requests[i]);
     }
-    close_intents(batch, closed, &closed_count);
-    op->intents_closed_count = closed_count;
-    if (op->certificates_count + op->refusals_count + op->abandoned_count + closed_count == 0) {
+    op->intents_closed_count = close_old_intents(batch, closed, close_own_intents(batch, closed));
+    if (op->certificates_count + op->refusals_count + op->abandoned_count + op->intents_closed_count
+        == 0) {
+        leave_promises(batch, true);
         batch->done(batch);
         return;
     }

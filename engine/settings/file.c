@@ -19,6 +19,10 @@
 /* "FILE:LINE: place: text"; long file names lose their beginning, so that the text is seen. */
 static cm_status fail_at(const struct settings_file *file, struct cm_error *err, size_t line,
                          const char *place, const char *format, va_list args)
+    __attribute__((format(printf, 5, 0)));
+
+static cm_status fail_at(const struct settings_file *file, struct cm_error *err, size_t line,
+                         const char *place, const char *format, va_list args)
 {
     char text[CM_ERROR_TEXT_SIZE];
     size_t path_size = strlen(file->path);
