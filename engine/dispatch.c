@@ -64,7 +64,8 @@ static void join_items(struct cm_lot *lot)
 static void retry_later(struct cm_lot *lot)
 {
     uint32_t shift = lot->attempts_count > 6 ? 6 : lot->attempts_count;
-    cm_timer_start(&lot->retry, lot->batch->engine->loop, RETRY_MS << shift, sign_lot, lot);
+    uint32_t delay_ms = (uint32_t)RETRY_MS << shift;
+    cm_timer_start(&lot->retry, lot->batch->engine->loop, delay_ms, sign_lot, lot);
 }
 
 static void on_signed(struct cm_sign_batch *sign_batch, void *arg)

@@ -12,6 +12,8 @@
 
 #include "engine/base/clock.h"
 
+enum { GIVE_BACK_PAUSE_MS = 500 };
+
 static struct cm_batch *batch_of(struct cm_work *work)
 {
     return (struct cm_batch *)((char *)work - offsetof(struct cm_batch, work));
@@ -50,9 +52,30 @@ static void on_answered(struct cm_batch *batch)
     cm_engine_look_around(engine);
 }
 
+static void reply_now(void *arg)
+{
+    cm_reply(arg, on_answered);
+}
+
+static bool gives_back(const struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        if (batch->requests[i].outcome == CM_OUTCOME_GIVEN_BACK)
+            return true;
+    return false;
+}
+
+/*
+ * What is given back comes again at once. Where the disk or the clock is why, that would be a circle
+ * without rest.
+ */
 static void on_recorded(struct cm_batch *batch)
 {
-    cm_reply(batch, on_answered);
+    struct cm_engine *engine = batch->engine;
+    if (engine->state == CM_ENGINE_IS_RUNNING && gives_back(batch))
+        cm_timer_start(&batch->retry, engine->loop, GIVE_BACK_PAUSE_MS, reply_now, batch);
+    else
+        reply_now(batch);
 }
 
 static void seal(struct cm_work *work, void *context)

@@ -172,7 +172,8 @@ typedef void cm_answered_fn(cm_status status, void *arg);
 void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
                      cm_answered_fn *answered, void *arg);
 
-/* Gives entries back unanswered: they come again, to anyone, without delay. */
+/* Gives entries back unanswered: they come again, to anyone, without delay; this delivery does not
+ * count towards deliveries_max. */
 void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
 
 /*

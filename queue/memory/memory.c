@@ -337,6 +337,7 @@ static void memory_give_back(struct cm_queue *head, struct cm_entry **entries, u
     struct memory_queue *queue = (struct memory_queue *)head;
     for (uint32_t i = count; i-- > 0;) {
         struct request *request = entries[i]->backend;
+        request->deliveries_count--; /* this one does not count */
         TAILQ_REMOVE(&queue->broker->leased, request, link);
         TAILQ_INSERT_HEAD(&queue->broker->waiting, request, link);
     }

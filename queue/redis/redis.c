@@ -90,12 +90,13 @@ static void redis_answer(struct cm_queue *head, struct cm_answer *answers, uint3
 }
 
 /* Claimed to ourselves with the idle time of a lease that has run out: free for anyone. */
+/* This delivery does not count: it was no entry's fault. Only those that engines died of are poison. */
 static void send_give_back(struct cm_redis_queue *queue, struct cm_entry *const *entries,
                            uint32_t count)
 {
     struct cm_command *command = &queue->replies.link.command;
     char text[CM_REDIS_ID_SIZE];
-    cm_command_begin(command, 8 + count);
+    cm_command_begin(command, 10 + count);
     cm_command_text(command, "XCLAIM");
     cm_command_text(command, queue->stream);
     cm_command_text(command, queue->prefix);
@@ -107,16 +108,27 @@ static void send_give_back(struct cm_redis_queue *queue, struct cm_entry *const 
     }
     cm_command_text(command, "IDLE");
     cm_command_number(command, (uint64_t)queue->lease_ms + 1);
+    cm_command_text(command, "RETRYCOUNT");
+    cm_command_number(command, entries[0]->deliveries_count - 1);
     cm_command_text(command, "JUSTID");
     cm_link_send(&queue->replies.link, NULL);
+}
+
+/* How many at the front go in one command: those that were delivered equally often. */
+static uint32_t give_back_part(struct cm_entry *const *entries, uint32_t count)
+{
+    uint32_t part = 1;
+    while (part < count && part < GIVE_BACK_COUNT_MAX
+           && entries[part]->deliveries_count == entries[0]->deliveries_count)
+        part++;
+    return part;
 }
 
 static void redis_give_back(struct cm_queue *head, struct cm_entry **entries, uint32_t count)
 {
     struct cm_redis_queue *queue = queue_of(head);
     for (uint32_t done = 0; done < count;) {
-        uint32_t left = count - done;
-        uint32_t part = left < GIVE_BACK_COUNT_MAX ? left : GIVE_BACK_COUNT_MAX;
+        uint32_t part = give_back_part(entries + done, count - done);
         send_give_back(queue, entries + done, part);
         done += part;
     }

@@ -159,8 +159,9 @@ static void test_what_was_given_back_comes_again_without_delay(void)
     CU_ASSERT_EQUAL(rig.delivered_count, 4);
     cm_queue_want(rig.queue, 10);
     CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 4));
+    /* What an engine gave back was no delivery: entries are poison when engines die of them. */
     CU_ASSERT_EQUAL(rig.entries[0]->deliveries_count, 1);
-    CU_ASSERT_EQUAL(rig.entries[1]->deliveries_count, backend->counts_deliveries ? 2 : 1);
+    CU_ASSERT_EQUAL(rig.entries[1]->deliveries_count, 1);
     cm_queue_rig_run(&rig, 50);
     CU_ASSERT_EQUAL(rig.delivered_count, 7);
     cm_queue_rig_answer(&rig, 4);

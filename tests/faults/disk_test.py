@@ -32,7 +32,7 @@ class Disk(case.Case):
 
     def deploy_on(self, folder, name, count):
         """A deployment whose store lies in a folder on that file system."""
-        requests = self.deploy(name, count)
+        requests = self.deploy(name, count, deliveries_max=2)
         store = os.path.join(folder, "store")
         shutil.move(os.path.dirname(self.deployment.store), store)
         self.deployment.edit(r"(?m)^  path: store/certmill.db.*$", f"  path: {store}/certmill.db")
@@ -60,7 +60,7 @@ class Disk(case.Case):
         ballast = self.fill(folder)
         self.backend.push(requests[50:])
         deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
-        time.sleep(1)
+        time.sleep(3)
         self.assertTrue(engine.is_alive(), engine.text())
         published = {row["certificate"] for row in self.backend.collect() if "certificate" in row}
         recorded = {row[1] for row in checker.Store(self.deployment.store).ders}

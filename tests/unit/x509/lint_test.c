@@ -325,8 +325,8 @@ static void test_subjects_have_the_types_and_attributes_of_their_profile(void)
         "300c310a300806035504030c0120",   /* CN " " */
         "300c310a30080603550403130141",   /* CN, PrintableString */
         "300d310b300906035504060c024445", /* C, UTF8String */
-        "300d310b30090603550406130264"
-        "65",                           /* C "de" */
+        ("300d310b30090603550406130264"
+         "65"),                         /* C "de" */
         "300c310a300806035504290c0141", /* an attribute certmill does not write */
         "300c310a300806035504030c0101", /* control character */
     };
@@ -375,8 +375,8 @@ static void test_alternative_names_are_good_and_the_profiles(void)
         "300482022a2e",       /* DNS "*." */
         "300787050a00000001", /* IP of five octets */
         "300487020a00",       /* IP of two */
-        "30068604"
-        "2f2f2f2f",                       /* a URI without scheme */
+        ("30068604"
+         "2f2f2f2f"),                     /* a URI without scheme */
         "3003810161",                     /* mail address without host */
         "3003880161",                     /* registeredID */
         "300da00b06022a03a0053003020101", /* an otherName of another type */

@@ -104,7 +104,7 @@ static struct cm_bytes make_authority(const char *profile, const char *name,
 static struct cm_issuer issuer_of(struct cm_bytes der)
 {
     struct cm_certificate certificate;
-    struct cm_issuer issuer;
+    struct cm_issuer issuer = { 0 };
     struct cm_error err = { 0 };
     if (cm_certificate_read(der, &certificate, &err) != CM_OK
         || cm_issuer_from_certificate(&certificate, &issuer, &err) != CM_OK)
