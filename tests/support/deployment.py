@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -29,6 +30,10 @@ def _end_all():
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
+
+
+# A run that is stopped from outside ends what it started, too.
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def spawn(command, **options):
