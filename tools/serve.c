@@ -1,19 +1,22 @@
 /* certmill serve: the engine at work on the deployment's queue, until a signal stops it. */
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "engine/base/clock.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/runner.h"
 
-static const struct cm_option options[] = { CM_OPTION_CONFIG, CM_OPTION_QUIET };
+static const struct cm_option options[] = { CM_OPTION_CONFIG, CM_OPTION_JSON, CM_OPTION_QUIET };
 
 static const char *const paragraphs[] = {
     "Takes requests from the queue that the settings name (a Redis stream, or a spool folder), decides "
     "them, issues certificates, and writes the answers. Runs in the foreground; standard error carries "
     "what an operator should see.",
     "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered. "
-    "A second signal ends it at once; unanswered requests then come again, and nothing is lost.",
+    "A second signal ends it at once; unanswered requests then come again, and nothing is lost. With "
+    "`--json` the counts of the run are printed as one object when it has stopped.",
     NULL
 };
 
@@ -35,6 +38,17 @@ static void on_running(struct cm_runner *runner)
                 is_redis ? settings->redis.url : settings->spool.folder);
 }
 
+static void print_json(const struct cm_engine_counters *counters)
+{
+    json_t *object =
+        json_pack("{s:I, s:I, s:I, s:I, s:I}", "issued", (json_int_t)counters->issued, "refused",
+                  (json_int_t)counters->refused, "failed", (json_int_t)counters->failed, "repeated",
+                  (json_int_t)counters->repeated, "given_back", (json_int_t)counters->given_back);
+    json_dumpf(object, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(object);
+}
+
 static int run(const struct cm_call *call)
 {
     struct serving serving = { .is_quiet = cm_call_flag(call, "quiet") };
@@ -49,7 +63,9 @@ static int run(const struct cm_call *call)
     cm_runner_done(&runner);
     if (status != CM_OK)
         return cm_call_fail(call, "%s", err.text);
-    if (!serving.is_quiet)
+    if (cm_call_flag(call, "json"))
+        print_json(&runner.counters);
+    else if (!serving.is_quiet)
         fprintf(stderr, "certmill: stopped; issued %llu, refused %llu, failed %llu\n",
                 (unsigned long long)runner.counters.issued,
                 (unsigned long long)runner.counters.refused,
