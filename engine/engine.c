@@ -132,6 +132,7 @@ cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engi
     engine->loop = options->loop;
     engine->settings = options->settings;
     engine->options = *options;
+    engine->queue_settings = *options->queue;
     engine->begin = cm_pipeline_begin;
     cm_clones_init(&engine->clones);
     init_limits(engine);
@@ -225,8 +226,9 @@ static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
 
 static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
 {
-    cm_status status = cm_queue_open(engine->options.queue_ops, engine->loop, engine->options.queue,
-                                     on_entries, on_queue_event, engine, &engine->queue, err);
+    cm_status status =
+        cm_queue_open(engine->options.queue_ops, engine->loop, &engine->queue_settings, on_entries,
+                      on_queue_event, engine, &engine->queue, err);
     if (status != CM_OK)
         return status;
     for (uint32_t i = 0; i < engine->issuers.keys_count; i++)

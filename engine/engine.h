@@ -36,7 +36,7 @@ struct cm_engine_options {
     struct cm_loop *loop;
     const struct cm_settings *settings; /* outlives the engine */
     const struct cm_queue_ops *queue_ops;
-    const struct cm_queue_settings *queue; /* copied by the queue */
+    const struct cm_queue_settings *queue; /* copied; its strings live until RUNNING */
     cm_engine_event_fn *on_event;
     void *arg;
 };

@@ -45,6 +45,7 @@ struct cm_engine {
     struct cm_loop *loop;
     const struct cm_settings *settings;
     struct cm_engine_options options;
+    struct cm_queue_settings queue_settings; /* the strings are the owner's */
     enum cm_engine_state state;
     struct cm_engine_news news[CM_ENGINE_NOTICE]; /* by event; notices are told at once */
 

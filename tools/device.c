@@ -103,16 +103,24 @@ static int run_import(const struct cm_call *call)
 
 /* ------------------------------------------------------------------------------ list, show -- */
 
+/* Takes the next pair off key NUL value NUL, repeated. False at the end. */
+static bool next_attribute(struct cm_bytes *rest, const char **ret_key, const char **ret_value)
+{
+    if (rest->size == 0)
+        return false;
+    *ret_key = (const char *)rest->data;
+    *ret_value = *ret_key + strlen(*ret_key) + 1;
+    *rest = cm_bytes_from(*rest, strlen(*ret_key) + strlen(*ret_value) + 2);
+    return true;
+}
+
 static json_t *to_json(const struct cm_device *device)
 {
     json_t *attributes = json_object();
-    const char *at = (const char *)device->attributes.data;
-    const char *end = at + device->attributes.size;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-        json_object_set_new(attributes, at, json_string(value));
-        at = value + strlen(value) + 1;
-    }
+    struct cm_bytes rest = device->attributes;
+    const char *key, *value;
+    while (next_attribute(&rest, &key, &value))
+        json_object_set_new(attributes, key, json_string(value));
     return json_pack("{s:s%, s:s%, s:s, s:o}", "device", device->id.data, device->id.size, "group",
                      device->group.data, device->group.size, "state",
                      cm_device_state_name(device->state), "attributes", attributes);
@@ -120,13 +128,10 @@ static json_t *to_json(const struct cm_device *device)
 
 static void print_attributes(const struct cm_device *device, const char *before)
 {
-    const char *at = (const char *)device->attributes.data;
-    const char *end = at + device->attributes.size;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-        printf("%s%s=%s", before, at, value);
-        at = value + strlen(value) + 1;
-    }
+    struct cm_bytes rest = device->attributes;
+    const char *key, *value;
+    while (next_attribute(&rest, &key, &value))
+        printf("%s%s=%s", before, key, value);
 }
 
 struct listing {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -27,6 +28,18 @@ static long read_pid(int fd)
     return strtol(text, NULL, 10);
 }
 
+/* Whoever has just taken the lock writes its pid a moment later. */
+static long wait_for_pid(int fd)
+{
+    const struct timespec moment = { .tv_nsec = 20000000 };
+    long pid = read_pid(fd);
+    for (int looks = 0; pid == 0 && looks < 25; looks++) {
+        nanosleep(&moment, NULL);
+        pid = read_pid(fd);
+    }
+    return pid;
+}
+
 static cm_status write_pid(int fd, const char *path, struct cm_error *err)
 {
     char text[32];
@@ -43,7 +56,7 @@ static cm_status take(int fd, const char *path, const char *lock_path,
         int code = errno;
         if (code == EAGAIN || code == EACCES)
             return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
-                           "the store %s is being written by process %ld", path, read_pid(fd));
+                           "the store %s is being written by process %ld", path, wait_for_pid(fd));
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "lock %s", lock_path);
     }
     bool was_unclean = read_pid(fd) != 0;
