@@ -262,6 +262,8 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
         cm_engine_look_around(engine);
     } else {
         engine->state = CM_ENGINE_IS_RUNNING;
+        if (engine->options.listens)
+            cm_engine_listen(engine);
         cm_engine_post(engine, CM_ENGINE_RUNNING, "requests are taken");
     }
 }
@@ -306,6 +308,7 @@ void cm_engine_stop(struct cm_engine *engine)
     bool is_running = engine->state == CM_ENGINE_IS_RUNNING;
     engine->state = CM_ENGINE_IS_STOPPING;
     if (is_running) {
+        cm_control_stop(engine->control);
         give_back_backlog(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
         cm_engine_look_around(engine);
@@ -328,6 +331,7 @@ void cm_engine_close(struct cm_engine *engine)
         return;
     cm_timer_done(&engine->gathering_timer);
     cm_timer_done(&engine->promises_timer);
+    cm_control_close(engine->control);
     cm_queue_close(engine->queue);
     cm_workers_free(engine->workers);
     cm_issuers_close(&engine->issuers);

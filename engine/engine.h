@@ -37,6 +37,7 @@ struct cm_engine_options {
     const struct cm_settings *settings; /* outlives the engine */
     const struct cm_queue_ops *queue_ops;
     const struct cm_queue_settings *queue; /* copied; its strings live until RUNNING */
+    bool listens;                          /* on the control socket, engine/control/control.h */
     cm_engine_event_fn *on_event;
     void *arg;
 };

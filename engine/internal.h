@@ -8,6 +8,7 @@
 
 #include "engine/batch.h"
 #include "engine/clones.h"
+#include "engine/control/control.h"
 #include "engine/engine.h"
 #include "engine/inflight.h"
 #include "engine/issuers.h"
@@ -52,6 +53,7 @@ struct cm_engine {
     struct cm_store *store;
     struct cm_provider **providers; /* by position in the settings */
     struct cm_issuers issuers;
+    struct cm_control *control; /* NULL: nobody listens */
     struct cm_queue *queue;
     bool queue_exhausted;
     struct cm_workers *workers;
@@ -132,6 +134,9 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Everything answered? Then whoever waits for that is told. */
 void cm_engine_look_around(struct cm_engine *engine);
+
+/* Opens the control socket; without one the engine goes on, with a notice. */
+void cm_engine_listen(struct cm_engine *engine);
 
 /* Gives up the serials of promises that are older than the hold time; from the start on. */
 void cm_abandon_watch(struct cm_engine *engine);

@@ -41,7 +41,7 @@ void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const 
 
 void cm_engine_look_around(struct cm_engine *engine)
 {
-    if (engine->counters.in_flight > 0)
+    if (engine->counters.in_flight > 0 || cm_control_is_busy(engine->control))
         return;
     if (engine->state == CM_ENGINE_IS_STOPPING) {
         engine->state = CM_ENGINE_IS_STOPPED;

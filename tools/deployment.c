@@ -12,7 +12,7 @@ static cm_status open_reader(struct cm_deployment *deployment, struct cm_error *
 static cm_status explain_busy(struct cm_error *err)
 {
     char text[CM_ERROR_TEXT_SIZE];
-    snprintf(text, sizeof text, "%.150s; stop the engine first, or try again when it is done",
+    snprintf(text, sizeof text, "%.170s; stop the engine first, or try again when it is done",
              err->text);
     return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "%s", text);
 }

@@ -3,44 +3,24 @@
 #include <string.h>
 
 #include <jansson.h>
-#include <openssl/evp.h>
 
+#include "engine/store/device.h"
 #include "tools/commands.h"
+#include "tools/control_client.h"
 #include "tools/deployment.h"
 #include "tools/device_file.h"
 #include "tools/operator.h"
+#include "tools/progress.h"
 
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
 
 /* ---------------------------------------------------------------------------------- import -- */
 
-/* Over every row as it was asked for, so that the audit log says what came in. */
-static cm_status digest_rows(const struct cm_device_file *file, uint8_t ret_digest[CM_HASH_SIZE],
-                             struct cm_error *err)
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    bool good = hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
-    for (uint32_t i = 0; i < file->count && good; i++) {
-        const struct cm_device_row *row = &file->rows[i];
-        good = EVP_DigestUpdate(hash, row->id.data, row->id.size) == 1
-               && EVP_DigestUpdate(hash, "", 1) == 1
-               && EVP_DigestUpdate(hash, row->group.data, row->group.size) == 1
-               && EVP_DigestUpdate(hash, "", 1) == 1
-               && EVP_DigestUpdate(hash, row->attributes.data, row->attributes.size) == 1
-               && EVP_DigestUpdate(hash, "", 1) == 1;
-    }
-    good = good && EVP_DigestFinal_ex(hash, ret_digest, NULL) == 1;
-    EVP_MD_CTX_free(hash);
-    return good ? CM_OK : CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "hashing failed");
-}
-
-static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *deployment,
-                            struct cm_device_file *file, uint32_t *ret_changed,
-                            struct cm_error *err)
+static cm_status store_rows(struct cm_deployment *deployment, const struct cm_device_file *file,
+                            bool replace, uint32_t *ret_changed, struct cm_error *err)
 {
     struct cm_arena *arena = &deployment->arena;
-    bool replace = cm_call_flag(call, "replace");
     struct cm_audit_event audit = {
         .kind = "device-import",
         .actor = cm_bytes_str(cm_operator_name(arena)),
@@ -51,15 +31,58 @@ static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *de
                               .devices = file->rows,
                               .devices_count = file->count,
                               .audit = &audit };
-    for (uint32_t i = 0; i < file->count; i++)
-        file->rows[i].replace = replace;
-    cm_status status = digest_rows(file, audit.digest, err);
-    if (status == CM_OK) /* only now: nobody waits for the store while a file is read */
-        status = cm_deployment_open_store(deployment, CM_DEPLOYMENT_WRITE, err);
+    cm_status status = cm_device_hash_rows(file->rows, file->count, audit.digest, err);
     if (status == CM_OK)
         status = cm_store_apply(deployment->store, &op, err);
     if (status == CM_OK)
         *ret_changed = op.devices_changed;
+    return status;
+}
+
+/* Which process has the store, and what to do, is said already; added is why it was not asked. */
+static cm_status explain_silence(const struct cm_error *why, struct cm_error *busy)
+{
+    size_t size = strlen(busy->text);
+    snprintf(busy->text + size, sizeof busy->text - size, " (%s)", why->text);
+    return CM_BUSY;
+}
+
+/* To the engine that writes the store. busy says which process that is. */
+static cm_status send_rows(const struct cm_call *call, struct cm_deployment *deployment,
+                           const struct cm_device_file *file, uint32_t *ret_changed,
+                           struct cm_error *busy)
+{
+    struct cm_control_client *client;
+    struct cm_progress progress;
+    struct cm_error err;
+    cm_status status = cm_control_client_open(deployment->settings->store_path, &client, &err);
+    if (status == CM_UNAVAILABLE)
+        return explain_silence(&err, busy);
+    cm_progress_start(&progress, "devices imported", file->count,
+                      cm_call_flag(call, "json") || cm_call_flag(call, "quiet"));
+    if (status == CM_OK)
+        status = cm_control_client_import(client, cm_operator_name(&deployment->arena), file->rows,
+                                          file->count, &progress, ret_changed, &err);
+    cm_progress_end(&progress);
+    cm_control_client_close(client);
+    if (status != CM_OK)
+        *busy = err;
+    return status;
+}
+
+static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *deployment,
+                            const struct cm_device_file *file, uint32_t *ret_changed,
+                            struct cm_error *err)
+{
+    bool replace = cm_call_flag(call, "replace");
+    for (uint32_t i = 0; i < file->count; i++)
+        file->rows[i].replace = replace;
+    /* Only now: nobody waits for the store while a file is read. */
+    cm_status status = cm_deployment_open_store(deployment, CM_DEPLOYMENT_WRITE, err);
+    if (status == CM_BUSY)
+        return send_rows(call, deployment, file, ret_changed, err);
+    if (status == CM_OK)
+        status = store_rows(deployment, file, replace, ret_changed, err);
     return status;
 }
 
@@ -231,7 +254,9 @@ static const char *const import_paragraphs[] = {
     "use in profiles. An empty cell is no attribute.",
     "JSON lines hold one object each: `{\"device\":\"m-1\",\"group\":\"default\","
     "\"attributes\":{\"model\":\"M200\"}}`.",
-    "A device that is on the list already is left as it is, unless `--replace` is given.", NULL
+    "A device that is on the list already is left as it is, unless `--replace` is given.",
+    "While `certmill serve` runs, the store is its own: the devices are then handed to it, through the socket `control.sock` beside the store's file, which is for its user and root. All are checked before the first is taken; a certificate can be had for a device as soon as the command is done. Should the engine stop halfway, the message says how many devices are on the list; do the same again.",
+    NULL
 };
 static const struct cm_option import_options[] = {
     CM_OPTION_CONFIG,
@@ -262,7 +287,7 @@ const struct cm_command cm_command_device_import = {
     .options_count = COUNT(import_options),
     .examples = import_examples,
     .examples_count = COUNT(import_examples),
-    .when_failed = "failed; nothing was imported",
+    .when_failed = "failed; nothing was imported, unless the message says how much",
     .run = run_import,
 };
 

@@ -8,18 +8,10 @@
 #include <jansson.h>
 
 #include "engine/base/nearest.h"
+#include "engine/store/device.h"
 
-#define COLUMNS_MAX         64
-#define DEVICE_SIZE_MAX     255
-#define ATTRIBUTE_KEY_MAX   64
-#define ATTRIBUTE_VALUE_MAX 1024
-#define NO_COLUMN           SIZE_MAX
-
-/* A key and its value, NUL-terminated. */
-struct pair {
-    const char *key;
-    const char *value;
-};
+#define COLUMNS_MAX CM_DEVICE_ATTRIBUTES_MAX
+#define NO_COLUMN   SIZE_MAX
 
 /* A file being read. */
 struct reading {
@@ -50,38 +42,11 @@ static cm_status fail(struct reading *reading, const char *format, ...)
                    reading->line, text);
 }
 
-/* ------------------------------------------------------------------------------ what is text -- */
-
-/* UTF-8 without control characters; jansson takes UTF-8 only. */
-static bool is_text(const char *text)
-{
-    for (const char *at = text; *at; at++) {
-        unsigned char c = (unsigned char)*at;
-        bool c1 = c == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] <= 0x9f;
-        if (c < ' ' || c == 0x7f || c1)
-            return false;
-    }
-    json_t *probe = json_string(text);
-    json_decref(probe);
-    return probe != NULL;
-}
+/* ------------------------------------------------------------------------------ groups -- */
 
 static const char *printable(const char *text, char *space)
 {
     return cm_bytes_printable(cm_bytes_str(text), space, 64);
-}
-
-static cm_status check_device(struct reading *reading, const char *device)
-{
-    char shown[64];
-    if (!device || device[0] == '\0')
-        return fail(reading, "the device id is missing");
-    if (strlen(device) > DEVICE_SIZE_MAX)
-        return fail(reading, "the device id is longer than %d bytes", DEVICE_SIZE_MAX);
-    if (!is_text(device))
-        return fail(reading, "the device id \"%s\" is not UTF-8 without control characters",
-                    printable(device, shown));
-    return CM_OK;
 }
 
 static cm_status check_group(struct reading *reading, const char *group)
@@ -100,49 +65,7 @@ static cm_status check_group(struct reading *reading, const char *group)
                 meant ? " (did you mean " : "", meant ? meant : "", meant ? "?)" : "");
 }
 
-static bool is_attribute_key(const char *key)
-{
-    size_t size = strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return size > 0 && size <= ATTRIBUTE_KEY_MAX && key[size] == '\0';
-}
-
-static cm_status check_attribute(struct reading *reading, const struct pair *pair)
-{
-    char shown[64];
-    if (!is_attribute_key(pair->key))
-        return fail(reading,
-                    "\"%s\" is not an attribute's name: 1 to %d letters, digits, '.', '_', '-'",
-                    printable(pair->key, shown), ATTRIBUTE_KEY_MAX);
-    if (strlen(pair->value) > ATTRIBUTE_VALUE_MAX)
-        return fail(reading, "the attribute %s is longer than %d bytes", pair->key,
-                    ATTRIBUTE_VALUE_MAX);
-    if (!is_text(pair->value))
-        return fail(reading, "the attribute %s is not UTF-8 without control characters", pair->key);
-    return CM_OK;
-}
-
 /* ------------------------------------------------------------------------------------- rows -- */
-
-static int compare_pairs(const void *a, const void *b)
-{
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
-}
-
-/* "key NUL value NUL", repeated, sorted by key. */
-static struct cm_bytes join_pairs(struct cm_arena *arena, struct pair *pairs, size_t count)
-{
-    size_t size = 0;
-    qsort(pairs, count, sizeof *pairs, compare_pairs);
-    for (size_t i = 0; i < count; i++)
-        size += strlen(pairs[i].key) + strlen(pairs[i].value) + 2;
-    char *joined = cm_arena_alloc(arena, size > 0 ? size : 1);
-    char *at = joined;
-    for (size_t i = 0; i < count; i++) {
-        at = stpcpy(at, pairs[i].key) + 1;
-        at = stpcpy(at, pairs[i].value) + 1;
-    }
-    return cm_bytes(joined, size);
-}
 
 static cm_status reserve_row(struct reading *reading)
 {
@@ -163,16 +86,19 @@ static cm_status reserve_row(struct reading *reading)
 }
 
 static cm_status add_row(struct reading *reading, const char *device, const char *group,
-                         struct pair *pairs, size_t pairs_count)
+                         struct cm_device_pair *pairs, size_t pairs_count)
 {
     struct cm_device_file *file = reading->file;
-    cm_status status = check_device(reading, device);
+    struct cm_error why;
+    cm_status status = cm_device_check_id(device, &why);
+    if (status != CM_OK)
+        return fail(reading, "%s", why.text);
     if (!group || group[0] == '\0')
         group = reading->default_group;
-    if (status == CM_OK)
-        status = check_group(reading, group);
+    status = check_group(reading, group);
     for (size_t i = 0; i < pairs_count && status == CM_OK; i++)
-        status = check_attribute(reading, &pairs[i]);
+        if (cm_device_check_attribute(&pairs[i], &why) != CM_OK)
+            status = fail(reading, "%s", why.text);
     if (status == CM_OK)
         status = reserve_row(reading);
     if (status != CM_OK)
@@ -181,7 +107,7 @@ static cm_status add_row(struct reading *reading, const char *device, const char
     file->rows[file->count++] = (struct cm_device_row){
         .id = cm_arena_copy(reading->arena, cm_bytes_str(device)),
         .group = cm_bytes_str(cm_settings_group(reading->settings, cm_bytes_str(group))->name),
-        .attributes = join_pairs(reading->arena, pairs, pairs_count),
+        .attributes = cm_device_join_attributes(reading->arena, pairs, pairs_count),
         .state = CM_DEVICE_ALLOWED,
     };
     return CM_OK;
@@ -242,10 +168,10 @@ static cm_status note_column(struct reading *reading, size_t i, const char *name
         reading->device_column = i;
     else if (strcmp(name, "group") == 0)
         reading->group_column = i;
-    else if (!is_attribute_key(name))
+    else if (!cm_device_is_attribute_key(name))
         return fail(reading,
                     "\"%s\" is not a column's name: 1 to %d letters, digits, '.', '_', '-'",
-                    printable(name, shown), ATTRIBUTE_KEY_MAX);
+                    printable(name, shown), CM_DEVICE_ATTRIBUTE_KEY_MAX);
     return CM_OK;
 }
 
@@ -266,7 +192,7 @@ static cm_status read_header(struct reading *reading, char *line)
 static cm_status read_csv_line(struct reading *reading, char *line)
 {
     char *values[COLUMNS_MAX];
-    struct pair pairs[COLUMNS_MAX];
+    struct cm_device_pair pairs[COLUMNS_MAX];
     size_t count, pairs_count = 0;
     if (reading->columns_count == 0)
         return read_header(reading, line);
@@ -278,15 +204,15 @@ static cm_status read_csv_line(struct reading *reading, char *line)
                     reading->columns_count, count);
     for (size_t i = 0; i < count; i++)
         if (i != reading->device_column && i != reading->group_column && values[i][0])
-            pairs[pairs_count++] = (struct pair){ reading->columns[i], values[i] };
+            pairs[pairs_count++] = (struct cm_device_pair){ reading->columns[i], values[i] };
     const char *group = reading->group_column == NO_COLUMN ? NULL : values[reading->group_column];
     return add_row(reading, values[reading->device_column], group, pairs, pairs_count);
 }
 
 /* ------------------------------------------------------------------------------- JSON lines -- */
 
-static cm_status read_attributes(struct reading *reading, json_t *attributes, struct pair *pairs,
-                                 size_t *ret_count)
+static cm_status read_attributes(struct reading *reading, json_t *attributes,
+                                 struct cm_device_pair *pairs, size_t *ret_count)
 {
     const char *key;
     json_t *value;
@@ -299,7 +225,7 @@ static cm_status read_attributes(struct reading *reading, json_t *attributes, st
         if (count == COLUMNS_MAX)
             return fail(reading, "more than %d attributes", COLUMNS_MAX);
         if (json_string_length(value) > 0)
-            pairs[count++] = (struct pair){ key, json_string_value(value) };
+            pairs[count++] = (struct cm_device_pair){ key, json_string_value(value) };
     }
     *ret_count = count;
     return CM_OK;
@@ -310,7 +236,7 @@ static cm_status read_object(struct reading *reading, json_t *object)
     static const char *const keys[] = { "device", "group", "attributes" };
     const char *key;
     json_t *value;
-    struct pair pairs[COLUMNS_MAX];
+    struct cm_device_pair pairs[COLUMNS_MAX];
     size_t count = 0;
     char shown[64];
     json_object_foreach(object, key, value)

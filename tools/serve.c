@@ -17,6 +17,8 @@ static const char *const paragraphs[] = {
     "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered. "
     "A second signal ends it at once; unanswered requests then come again, and nothing is lost. With "
     "`--json` the counts of the run are printed as one object when it has stopped.",
+    "While it runs the store is its own to write. `certmill device import` hands it devices through the socket "
+    "`control.sock` beside the store's file; it need not be stopped for that.",
     NULL
 };
 
@@ -52,7 +54,9 @@ static void print_json(const struct cm_engine_counters *counters)
 static int run(const struct cm_call *call)
 {
     struct serving serving = { .is_quiet = cm_call_flag(call, "quiet") };
-    struct cm_runner runner = { .on_running = on_running, .with_times = true, .arg = &serving };
+    struct cm_runner runner = {
+        .on_running = on_running, .listens = true, .with_times = true, .arg = &serving
+    };
     struct cm_queue_settings queue;
     struct cm_error err;
     cm_status status = cm_runner_open(&runner, cm_call_value(call, "config"), &err);

@@ -4,11 +4,12 @@ operator runs it, with openssl as the judge of certificates.
 
   init_test.py CERTMILL SOURCE_ROOT
 """
+import fcntl
 import json
 import os
 import shutil
-import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -268,18 +269,17 @@ class Devices(Deployment):
         self.assertIn("/nowhere.csv: No such file", done.stderr)
 
     def test_a_store_in_use_is_said_with_the_process(self):
-        with subprocess.Popen([CERTMILL, "serve", "-c", self.config], stdout=subprocess.DEVNULL) as holder:
-            try:
-                lock = self.path("store", "certmill.db.lock")
-                while not os.path.getsize(lock):
-                    self.assertIsNone(holder.poll())
-                    time.sleep(0.01)
-                done = self.certmill("device", "import", "-", stdin="device,group\nx,default\n")
-                self.assertEqual(done.returncode, 1)
-                self.assertIn("is being written by process %d; stop the engine first" % holder.pid, done.stderr)
-                self.assertEqual(self.devices(), {})
-            finally:
-                holder.send_signal(signal.SIGKILL)
+        with open(self.path("store", "certmill.db.lock"), "r+", encoding="ascii") as lock:
+            whole_file = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, whole_file)
+            lock.write("4711\n")
+            lock.flush()
+            done = self.certmill("device", "import", "-", stdin="device,group\nx,default\n")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("is being written by process 4711; stop the engine first", done.stderr)
+            self.assertIn("(control.sock: No such file or directory)", done.stderr)
+            lock.truncate(0)
+        self.assertEqual(self.devices(), {})
 
 
 class Doctor(Deployment):

@@ -1,0 +1,83 @@
+/*
+ * Control: how the programs of an operator reach a running engine.
+ *
+ * One process writes the store. While an engine runs that is the engine, so whoever has devices for
+ * the allow-list hands them to it, through a Unix stream socket beside the store's file
+ * (cm_control_path). Who may open the socket may write the store's file as well: its mode is 0600,
+ * and the peer's user must be the engine's own or root.
+ *
+ * Requests and answers are one line of JSON each. A connection has one request at a time; what it
+ * sends meanwhile waits. Every request has "v", the version of the protocol, and "op":
+ *
+ *     {"v":1,"op":"devices","actor":"operator:ann","devices":[
+ *         {"id":"m-1","group":"default","state":"allowed","replace":false,"attributes":{"a":"b"}}]}
+ *     {"changed":1}                       durable; state, replace and attributes may be left out
+ *
+ *     {"v":1,"op":"check-devices",...}    the same without the change
+ *     {"checked":1}
+ *
+ *     {"v":1,"op":"status"}
+ *     {"status":"running","pid":4711,"issued":12,...}
+ *
+ *     {"error":"..."}                     nothing was changed
+ *
+ * Bounds: cm_control_max below. A request has to arrive, and its answer to be taken, within the
+ * deadline; who is later is cut off. The process must ignore SIGPIPE.
+ *
+ * Thread: the loop's, all of it.
+ */
+#ifndef CM_ENGINE_CONTROL_CONTROL_H
+#define CM_ENGINE_CONTROL_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/base/loop.h"
+#include "engine/settings/settings.h"
+#include "engine/store/store.h"
+
+struct json_t;
+struct cm_control;
+
+#define CM_CONTROL_VERSION 1
+
+enum cm_control_max {
+    CM_CONTROL_CONNECTIONS_MAX = 16,
+    CM_CONTROL_MESSAGE_SIZE_MAX = 1024 * 1024, /* bytes, the newline left out */
+    CM_CONTROL_DEVICES_MAX = 1000,             /* in one request: requests for certificates go on */
+    CM_CONTROL_DEADLINE_MS = 30000
+};
+
+struct cm_control_env {
+    struct cm_loop *loop;
+    const struct cm_settings *settings; /* outlives the control */
+    struct cm_store *store;             /* so does this, open for writing */
+    /* the engine's, called on the loop */
+    void (*fill_status)(struct json_t *ret_object, void *arg);
+    void (*on_notice)(const char *text, void *arg);
+    void (*on_idle)(void *arg); /* after cm_control_stop, never inside it: not busy any more */
+    void *arg;
+};
+
+/* The socket's path: control.sock in the folder of the store's file. False when space is short. */
+bool cm_control_path(const char *store_path, char *ret_path, size_t space);
+
+/*
+ * Does:       listens. The writer's lock of the store is held, so a socket that is there belongs to
+ *             an engine that is dead, and is replaced.
+ * Fails with: UNSUPPORTED (the path is too long for a socket), EXISTS (something else has the
+ *             name), IO.
+ */
+CM_MUST_USE cm_status cm_control_open(const struct cm_control_env *env,
+                                      struct cm_control **ret_control, struct cm_error *err);
+
+/* Removes the socket; takes no more requests. Those under way are finished. Takes NULL. */
+void cm_control_stop(struct cm_control *control);
+
+/* Stopped, and an answer is still to come or to be taken. Takes NULL: false. */
+bool cm_control_is_busy(const struct cm_control *control);
+
+/* Nothing is in the store. Takes NULL. */
+void cm_control_close(struct cm_control *control);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * Control client: a command's way to the engine that writes the store, engine/control/control.h.
+ *
+ *     if (cm_control_client_open(settings->store_path, &client, &err) == CM_OK)
+ *         status = cm_control_client_import(client, actor, rows, count, &progress, &changed, &err);
+ *     cm_control_client_close(client);
+ *
+ * Calls wait for the engine, within bounds. One thread.
+ */
+#ifndef CM_TOOLS_CONTROL_CLIENT_H
+#define CM_TOOLS_CONTROL_CLIENT_H
+
+#include "engine/store/store.h"
+#include "tools/progress.h"
+
+struct cm_control_client;
+
+/*
+ * Owns:       *ret_client is the caller's, until cm_control_client_close.
+ * Fails with: UNAVAILABLE: no engine listens beside this store; the text says why.
+ */
+CM_MUST_USE cm_status cm_control_client_open(const char *store_path,
+                                             struct cm_control_client **ret_client,
+                                             struct cm_error *err);
+
+/* Takes NULL. */
+void cm_control_client_close(struct cm_control_client *client);
+
+/*
+ * Does:       has the engine check all rows, then put them on the allow-list, a thousand at a time.
+ * Fails with: DENIED (the engine's words), UNCERTAIN (no answer), MALFORMED (an answer that is
+ *             none). When some are on the list the text says how many.
+ */
+CM_MUST_USE cm_status cm_control_client_import(struct cm_control_client *client, const char *actor,
+                                               const struct cm_device_row *rows, uint32_t count,
+                                               struct cm_progress *progress, uint32_t *ret_changed,
+                                               struct cm_error *err);
+
+#endif
