@@ -100,7 +100,7 @@ static cm_status check_keyfile(const char *path, int fd, size_t *ret_size, struc
 static cm_status read_keyfile(const char *path, char **ret_buffer, size_t *ret_size,
                               struct cm_error *err)
 {
-    size_t size, used = 0;
+    size_t size = 0, used = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return CM_FAIL(err, errno == EACCES ? CM_DENIED : CM_NO_KEY, CM_ORIGIN_OS, errno,
