@@ -82,10 +82,10 @@ static void plot_rates(FILE *out, const struct cm_bench_result *result)
     write_scale(out, most);
     for (unsigned i = 0; i < CM_BENCH_SLICES; i++) {
         snprintf(text, sizeof text, "%.0f a second", result->figures.slices[i]);
-        write_bar(out, LEFT + step * i + 4, step - 8, height_of(result->figures.slices[i], most),
-                  text);
+        write_bar(out, (double)LEFT + step * i + 4, step - 8,
+                  height_of(result->figures.slices[i], most), text);
         snprintf(text, sizeof text, "%u %%", (i + 1) * 100 / CM_BENCH_SLICES);
-        write_label(out, LEFT + step * (i + 0.5), text);
+        write_label(out, (double)LEFT + step * (i + 0.5), text);
     }
     double y = TOP + PLOT_HEIGHT - height_of(result->ceiling.per_second, most);
     fprintf(out, "<line class=\"m\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/></svg>\n", LEFT,
@@ -114,11 +114,11 @@ static void plot_latencies(FILE *out, const struct cm_bench_figures *figures)
     for (unsigned i = first; i <= last; i++) {
         snprintf(text, sizeof text, "%.3g to %.3g ms: %" PRIu32, cm_bench_bucket_ms(i),
                  cm_bench_bucket_ms(i + 1), figures->histogram[i]);
-        write_bar(out, LEFT + step * (i - first) + 1, step > 4 ? step - 2 : step,
+        write_bar(out, (double)LEFT + step * (i - first) + 1, step > 4 ? step - 2 : step,
                   height_of(figures->histogram[i], most), text);
         snprintf(text, sizeof text, "%.3g", cm_bench_bucket_ms(i));
         if ((i - first) % label_every == 0)
-            write_label(out, LEFT + step * (i - first), text);
+            write_label(out, (double)LEFT + step * (i - first), text);
     }
     fputs("</svg>\n", out);
 }
@@ -144,8 +144,9 @@ static void plot_cpu(FILE *out, const struct cm_bench_result *result)
     write_scale(out, most);
     for (unsigned i = 0; i < 4; i++) {
         snprintf(text, sizeof text, "%s: %.1f us", shares[i].who, shares[i].us);
-        write_bar(out, LEFT + step * i + 16, step - 32, height_of(shares[i].us, most), text);
-        write_label(out, LEFT + step * (i + 0.5), text);
+        write_bar(out, (double)LEFT + step * i + 16, step - 32, height_of(shares[i].us, most),
+                  text);
+        write_label(out, (double)LEFT + step * (i + 0.5), text);
     }
     fputs("</svg>\n", out);
 }
