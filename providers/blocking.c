@@ -113,6 +113,8 @@ struct opening {
     struct cm_work work;
     struct cm_blocking *blocking;
     char *reference;
+    bool creates;
+    struct cm_key_spec spec;
     enum cm_sigalg alg;
     cm_key_opened_fn *opened;
     void *arg;
@@ -124,7 +126,10 @@ struct opening {
 static void run_opening(struct cm_work *work, void *worker)
 {
     struct opening *opening = (struct opening *)work;
-    opening->status = opening->blocking->ops->key_open(worker, opening->reference, opening->alg,
+    const struct cm_blocking_ops *ops = opening->blocking->ops;
+    opening->status = opening->creates ? ops->key_create(worker, opening->reference, &opening->spec,
+                                                         opening->alg, &opening->key, &opening->err)
+                                       : ops->key_open(worker, opening->reference, opening->alg,
                                                        &opening->key, &opening->err);
     if (opening->key)
         opening->key->provider = opening->blocking->provider;
@@ -138,20 +143,38 @@ static void on_opening_done(struct cm_work *work)
     free(opening);
 }
 
+static void submit_opening(struct opening with)
+{
+    struct opening *opening = calloc(1, sizeof *opening);
+    if (!opening || !(with.reference = strdup(with.reference)))
+        abort();
+    *opening = with;
+    opening->work = (struct cm_work){ .run = run_opening, .done = on_opening_done };
+    cm_workers_submit(opening->blocking->workers, &opening->work);
+}
+
 void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg)
 {
-    struct opening *opening = calloc(1, sizeof *opening);
-    char *copy = strdup(reference);
-    if (!opening || !copy)
-        abort();
-    *opening = (struct opening){ .work = { .run = run_opening, .done = on_opening_done },
-                                 .blocking = blocking,
-                                 .reference = copy,
-                                 .alg = alg,
-                                 .opened = opened,
-                                 .arg = arg };
-    cm_workers_submit(blocking->workers, &opening->work);
+    submit_opening((struct opening){ .blocking = blocking,
+                                     .reference = (char *)(uintptr_t)reference,
+                                     .alg = alg,
+                                     .opened = opened,
+                                     .arg = arg });
+}
+
+void cm_blocking_create_key(struct cm_blocking *blocking, const char *reference,
+                            const struct cm_key_spec *spec, enum cm_sigalg alg,
+                            cm_key_opened_fn *opened, void *arg)
+{
+    assert(blocking->ops->key_create);
+    submit_opening((struct opening){ .blocking = blocking,
+                                     .reference = (char *)(uintptr_t)reference,
+                                     .creates = true,
+                                     .spec = *spec,
+                                     .alg = alg,
+                                     .opened = opened,
+                                     .arg = arg });
 }
 
 /* ------------------------------------------------------------------ life -- */

@@ -27,6 +27,9 @@ struct cm_blocking_ops {
     void (*worker_close)(void *worker);
     cm_status (*key_open)(void *worker, const char *reference, enum cm_sigalg alg,
                           struct cm_key **ret_key, struct cm_error *err);
+    /* NULL: keys are not made here. */
+    cm_status (*key_create)(void *worker, const char *reference, const struct cm_key_spec *spec,
+                            enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
     /* Writes signature and signature_size; the status is the item's. */
     cm_status (*sign_one)(void *worker, struct cm_key *key, struct cm_sign_item *item);
 };
@@ -48,6 +51,9 @@ void cm_blocking_free(struct cm_blocking *blocking);
 /* These have the contracts of provider.h. */
 void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg);
+void cm_blocking_create_key(struct cm_blocking *blocking, const char *reference,
+                            const struct cm_key_spec *spec, enum cm_sigalg alg,
+                            cm_key_opened_fn *opened, void *arg);
 CM_MUST_USE cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *batch,
                                        struct cm_error *err);
 void cm_blocking_cancel(struct cm_sign_batch *batch);

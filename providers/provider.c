@@ -108,23 +108,52 @@ static void refuse_opening(void *arg)
     on_opened(err.status, NULL, &err, opening);
 }
 
-void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
-                          cm_key_opened_fn *opened, void *arg)
+static struct opening *begin_opening(struct cm_provider *provider, cm_key_opened_fn *opened,
+                                     void *arg)
 {
-    cm_loop_assert_here(provider->loop);
-    assert(reference && opened && alg < CM_SIGALG_COUNT);
     struct opening *opening = calloc(1, sizeof *opening);
     if (!opening)
         abort();
     *opening = (struct opening){ .provider = provider, .opened = opened, .arg = arg };
     provider->openings_in_flight++;
-    if (!provider->draining) {
-        provider->ops->open_key(provider, reference, alg, on_opened, opening);
-        return;
-    }
-    CM_FAIL(&opening->err, CM_CLOSING, CM_ORIGIN_SELF, 0, "provider %s is closing", provider->name);
+    if (provider->draining)
+        CM_FAIL(&opening->err, CM_CLOSING, CM_ORIGIN_SELF, 0, "provider %s is closing",
+                provider->name);
+    return opening;
+}
+
+static void post_refusal(struct opening *opening)
+{
     opening->refusal = (struct cm_task){ .run = refuse_opening, .arg = opening };
-    cm_loop_post(provider->loop, &opening->refusal);
+    cm_loop_post(opening->provider->loop, &opening->refusal);
+}
+
+void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(reference && opened && alg < CM_SIGALG_COUNT);
+    struct opening *opening = begin_opening(provider, opened, arg);
+    if (opening->err.status != CM_OK)
+        post_refusal(opening);
+    else
+        provider->ops->open_key(provider, reference, alg, on_opened, opening);
+}
+
+void cm_provider_create_key(struct cm_provider *provider, const char *reference,
+                            const struct cm_key_spec *spec, enum cm_sigalg alg,
+                            cm_key_opened_fn *opened, void *arg)
+{
+    cm_loop_assert_here(provider->loop);
+    assert(reference && spec && opened && alg < CM_SIGALG_COUNT);
+    struct opening *opening = begin_opening(provider, opened, arg);
+    if (opening->err.status == CM_OK && !provider->ops->create_key)
+        CM_FAIL(&opening->err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0, "provider %s makes no keys",
+                provider->name);
+    if (opening->err.status != CM_OK)
+        post_refusal(opening);
+    else
+        provider->ops->create_key(provider, reference, spec, alg, on_opened, opening);
 }
 
 void cm_provider_close_key(struct cm_key *key)

@@ -35,6 +35,7 @@ struct cm_provider_settings {
     const char *name;           /* of the instance, for messages */
     const char *folder;         /* relative key references start here; may be NULL */
     const char *passphrase_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
+    const char *module;         /* pkcs11: path of the vendor's module; may be NULL */
     uint32_t workers_count;     /* threads or sessions; 0: as many as processors */
     const char *options;        /* the backend's own, as its header says; NULL: none */
 };
@@ -44,6 +45,23 @@ struct cm_provider_caps {
     uint32_t batch_items_max;   /* items in one batch */
     uint32_t batches_in_flight; /* more than these are BUSY */
     bool blocks;                /* each signature occupies a worker until it is done */
+};
+
+/* What a new key is to be. */
+struct cm_key_spec {
+    enum cm_key_type type;
+    uint32_t bits; /* of an RSA modulus: 2048, 3072, 4096, ...; else 0 */
+};
+
+/*
+ * What a signature is for. In process it changes nothing; a signer process (host/) holds each lane
+ * to a floor of its own, whatever the engine asks.
+ */
+enum cm_lane {
+    CM_LANE_LEAF,    /* certificates of devices; zero, so that nothing less is assumed */
+    CM_LANE_CRL,     /* CRLs */
+    CM_LANE_OCSP,    /* OCSP responses and responders' certificates */
+    CM_LANE_CEREMONY /* CA certificates, cross certificates, CSRs, checkpoints */
 };
 
 /* An open key. Made by open_key, owned by the caller until close_key; immutable meanwhile. */
@@ -59,7 +77,9 @@ struct cm_key {
 
 /* One message to sign. Lives in an array owned by the caller. */
 struct cm_sign_item {
-    struct cm_bytes message;  /* borrowed until the batch is done */
+    struct cm_bytes message; /* borrowed until the batch is done */
+    const uint8_t
+        *intent_hash;         /* SHA-256 of the message as the durable intent has it; may be NULL */
     uint8_t *signature;       /* borrowed until the batch is done; DER Ecdsa-Sig-Value for ECDSA */
     uint32_t signature_space; /* bytes available at signature; at least signature_size_max */
     uint32_t signature_size;  /* bytes; written by the provider */
@@ -67,7 +87,8 @@ struct cm_sign_item {
 };
 
 struct cm_sign_batch {
-    struct cm_key *key;         /* outlives the batch */
+    struct cm_key *key; /* outlives the batch */
+    enum cm_lane lane;
     struct cm_sign_item *items; /* borrowed until done */
     uint32_t items_count;       /* 1 .. caps.batch_items_max */
     uint64_t
@@ -112,6 +133,17 @@ const char *cm_provider_name(const struct cm_provider *provider);
 void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg);
 void cm_provider_close_key(struct cm_key *key);
+
+/*
+ * Does:       makes a new key where the reference says, so that it never was anywhere else, and opens
+ *             it as open_key does. The reference is one that open_key takes later.
+ * Thread:     the loop's.
+ * Calls back: opened, as for open_key. More statuses: EXISTS (there is a key of that reference:
+ *             nothing is touched), UNSUPPORTED (the backend makes no keys, or not of that kind), IO.
+ */
+void cm_provider_create_key(struct cm_provider *provider, const char *reference,
+                            const struct cm_key_spec *spec, enum cm_sigalg alg,
+                            cm_key_opened_fn *opened, void *arg);
 
 /*
  * Signs every item of the batch, in any order.
@@ -170,6 +202,9 @@ struct cm_provider_ops {
     void (*open_key)(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
                      cm_key_opened_fn *opened, void *arg);
     void (*close_key)(struct cm_key *key);
+    void (*create_key)(struct cm_provider *provider, const char *reference,
+                       const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
+                       void *arg); /* NULL: this backend makes none */
     /* signing: when all items have their status, the backend calls cm_provider_batch_done */
     cm_status (*sign)(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err);
