@@ -294,7 +294,10 @@ struct cm_recall {
     int64_t generation_number;
 };
 
-/* Inside begin and end. ret_recall->known is false for a request never answered. */
+/*
+ * Inside begin and end; it may take a newer snapshot. ret_recall->known is false for a request that
+ * was not answered when the snapshot was taken.
+ */
 CM_MUST_USE cm_status cm_store_recall(struct cm_store_reader *reader,
                                       const struct cm_request_key *key, struct cm_arena *arena,
                                       struct cm_recall *ret_recall, struct cm_error *err);

@@ -14,11 +14,23 @@ import tempfile
 
 import der
 
-ITEM_SIZE, KEY_SIZE, SERIAL_SIZE = 68, 16, 20
+ITEM_SIZE, LOG_ITEM_SIZE, KEY_SIZE, SERIAL_SIZE = 68, 24, 16, 20
 
 
 def request_key(requester, id):
     return hashlib.sha256(requester.encode() + b"\0" + id.encode()).digest()[:KEY_SIZE]
+
+
+def logged_requests(db):
+    """The rows of the log that stand in the index not yet: [(key, certificate or None, refusal or None)]"""
+    moved_until = dict(db.execute("SELECT stretch, moved_until FROM request_stretch"))
+    found = []
+    for number, items in db.execute("SELECT number, items FROM request_log"):
+        for at in range(0, len(items), LOG_ITEM_SIZE):
+            key, answer = items[at:at + KEY_SIZE], int.from_bytes(items[at + KEY_SIZE:at + LOG_ITEM_SIZE], "big", signed=True)
+            if number > moved_until.get(key[0], 0):
+                found.append((key, answer if answer > 0 else None, -answer if answer < 0 else None))
+    return found
 
 
 class Store:
@@ -35,8 +47,7 @@ class Store:
             self.certificates = db.execute("SELECT number, serial_tail, digest, device, generation, key_fingerprint,"
                                            " not_after FROM certificate").fetchall()
             self.ders = db.execute("SELECT number, der FROM certificate_der").fetchall()
-            self.requests = db.execute("SELECT key, certificate, refusal FROM request UNION ALL"
-                                       " SELECT key, certificate, refusal FROM request_recent").fetchall()
+            self.requests = db.execute("SELECT key, certificate, refusal FROM request").fetchall() + logged_requests(db)
             self.refusals = db.execute("SELECT number, code, message FROM refusal").fetchall()
             self.intents = db.execute("SELECT number, created_ms, generation, items FROM intent").fetchall()
             self.abandoned = db.execute("SELECT number, serial_tail, generation FROM abandoned").fetchall()

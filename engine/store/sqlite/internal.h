@@ -7,6 +7,7 @@
  *     connection.c  a connection with its settings, errors, bindings
  *     change.c      what one operation does: devices, generations, the audit row
  *     record.c      the same for intents, certificates, refusals and what goes with them
+ *     request.c     the keys of answered requests: log, index, and recent.c between them
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
  *     checkpoint.c  the log's way into the database, and the errors that end the process
@@ -22,6 +23,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "engine/store/sqlite/recent.h"
 #include "engine/store/store.h"
 
 /* -------------------------------------------------------------- connections -- */
@@ -87,11 +89,11 @@ void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
     X(COMMIT, "COMMIT")                                                                             \
     X(CERTIFICATE, "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                   \
     X(DER, "INSERT INTO certificate_der VALUES (?1, ?2)")                                           \
-    X(REQUEST, "INSERT INTO request_recent VALUES (?1, ?2, ?3)")                                    \
+    X(REQUEST, "INSERT INTO request VALUES (?1, ?2, ?3)")                                           \
     X(FIND_REQUEST, "SELECT 1 FROM request WHERE key = ?1")                                         \
-    X(MOVE_REQUESTS, "INSERT INTO request SELECT * FROM request_recent"                             \
-                     " WHERE key >= ?1 AND key <= ?2 ORDER BY key")                                 \
-    X(FORGET_RECENT, "DELETE FROM request_recent WHERE key >= ?1 AND key <= ?2")                    \
+    X(REQUEST_LOG, "INSERT INTO request_log VALUES (?1, ?2)")                                       \
+    X(REQUEST_LOG_PRUNE, "DELETE FROM request_log WHERE number <= ?1")                              \
+    X(STRETCH, "INSERT OR REPLACE INTO request_stretch VALUES (?1, ?2)")                            \
     X(REFUSAL, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)")                                       \
     X(ABANDONED, "INSERT INTO abandoned VALUES (?1, ?2, ?3)")                                       \
     X(FIND_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                              \
@@ -123,9 +125,6 @@ enum cm_sqlite_change {
         CM_SQLITE_CHANGE_COUNT
 };
 
-/* request_recent is moved by one of so many stretches of keys, when it has so many rows. */
-enum { CM_SQLITE_STRETCHES = 8, CM_SQLITE_RECENT_REQUESTS = 32768 };
-
 /* What the writer knows by heart. Plain data: a rollback puts the copy from before back. */
 struct cm_sqlite_tally {
     int64_t devices, certificates, refusals, abandoned, audit_rows;
@@ -133,8 +132,22 @@ struct cm_sqlite_tally {
     int64_t last_certificate; /* highest number among certificates and abandoned serials */
     int64_t last_abandoned;   /* highest number among abandoned serials */
     int64_t last_intent;
-    int64_t recent_requests;
+    int64_t last_request_log;
     uint8_t audit_hash[CM_HASH_SIZE];
+};
+
+/* The keys of answered requests, as the writer has them. */
+struct cm_sqlite_requests {
+    struct cm_recent *recent; /* shared with the readers of this process; NULL: read-only */
+    uint8_t *log;             /* of the operation at hand */
+    size_t log_size, log_space;
+    int64_t moved_until[CM_RECENT_STRETCHES]; /* rows of request_log up to here are in the index */
+    unsigned next_stretch;
+};
+
+/* Stretches that a transaction moves into the index. */
+struct cm_sqlite_move {
+    unsigned first_stretch, count;
 };
 
 /* Finished operations on their way to the loop. Outlives the store while its task is posted. */
@@ -164,7 +177,7 @@ struct cm_sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[CM_SQLITE_CHANGE_COUNT];
     struct cm_sqlite_tally tally;
-    unsigned next_stretch;    /* of request_recent, to be moved */
+    struct cm_sqlite_requests requests;
     int64_t generation_added; /* by the transaction that is open */
     uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
@@ -213,8 +226,31 @@ CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,
                                               const struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
 
-/* Inside a transaction of its own: moves one stretch of request_recent into request. */
-CM_MUST_USE cm_status cm_sqlite_move_requests(struct cm_sqlite_store *store, struct cm_error *err);
+/*
+ * Requests. Inside a transaction: begin, record each (answer: a certificate's number, or a refusal's,
+ * negative), end writes the log. The transaction's commit is followed by cm_recent_settle, its
+ * rollback by cm_recent_undo. Fails with: EXISTS.
+ */
+void cm_sqlite_requests_begin(struct cm_sqlite_store *store);
+CM_MUST_USE cm_status cm_sqlite_record_request(struct cm_sqlite_store *store,
+                                               const struct cm_request_key *key, int64_t answer,
+                                               struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_requests_end(struct cm_sqlite_store *store, struct cm_error *err);
+
+/* When so many are recent, a transaction of its own moves some; after its commit they are forgotten. */
+bool cm_sqlite_requests_are_many(const struct cm_sqlite_store *store);
+CM_MUST_USE cm_status cm_sqlite_requests_move(struct cm_sqlite_store *store,
+                                              struct cm_sqlite_move *ret_move,
+                                              struct cm_error *err);
+void cm_sqlite_requests_moved(struct cm_sqlite_store *store, const struct cm_sqlite_move *move);
+
+/* At the start, and at the end. Fails with: CORRUPT, IO. */
+CM_MUST_USE cm_status cm_sqlite_requests_load(struct cm_sqlite_store *store, struct cm_error *err);
+void cm_sqlite_requests_done(struct cm_sqlite_store *store);
+
+/* Looks through one row of the log: for readers of a store that another process writes. */
+bool cm_sqlite_log_find(struct cm_bytes items, const struct cm_request_key *key,
+                        int64_t *ret_answer);
 
 /* Ends the process when the error leaves the state of the disk unknown. */
 void cm_sqlite_die_if_fatal(const struct cm_error *err);
@@ -252,8 +288,8 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
     X(PIN, "SELECT last_number FROM total WHERE number = 1")                                       \
     X(GET_TOTAL, "SELECT devices, certificates, refusals, abandoned, audit_rows, last_number,"     \
                  " last_time_ms, (SELECT count(*) FROM intent) FROM total WHERE number = 1")       \
-    X(GET_REQUEST, "SELECT certificate, refusal FROM request_recent WHERE key = ?1"                \
-                   " UNION ALL SELECT certificate, refusal FROM request WHERE key = ?1")           \
+    X(GET_REQUEST, "SELECT certificate, refusal FROM request WHERE key = ?1")                      \
+    X(LOGGED_REQUESTS, "SELECT items FROM request_log")                                            \
     X(GET_REFUSAL, "SELECT digest, code, message FROM refusal WHERE number = ?1")                  \
     X(GET_CERTIFICATE, "SELECT digest, device, generation, not_after, der FROM certificate"        \
                        " JOIN certificate_der USING (number) WHERE number = ?1")                   \
@@ -272,6 +308,8 @@ struct cm_sqlite_reader {
     struct cm_store_reader base;
     sqlite3 *db;
     sqlite3_stmt *statements[CM_SQLITE_LOOKUP_COUNT];
+    struct cm_recent *recent; /* the store's; NULL: another process writes */
+    uint64_t moves;           /* cm_recent_moves before the snapshot was taken */
     bool in_snapshot;
 };
 

@@ -114,6 +114,8 @@ static cm_status open_writer(struct cm_sqlite_store *store, bool create, struct 
         status = cm_sqlite_prepare(store->db, change_sql, CM_SQLITE_CHANGE_COUNT, store->statements,
                                    err);
     if (status == CM_OK)
+        status = cm_sqlite_requests_load(store, err);
+    if (status == CM_OK)
         status = sync_folder(store->path, err);
     return status;
 }
@@ -155,6 +157,7 @@ static void close_store(struct cm_store *base)
     /* The last connection to close moves the log into the database and removes it. */
     sqlite3_close(store->db);
     cm_sqlite_lock_release(&store->lock);
+    cm_sqlite_requests_done(store);
     free(store->scratch);
     free(store->path);
     free(store);

@@ -24,6 +24,7 @@ cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **
     if (!reader)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a reader");
     reader->base.ops = &cm_store_sqlite;
+    reader->recent = store->requests.recent;
     cm_status status = cm_sqlite_connect(store->path, true, &reader->db, err);
     if (status == CM_OK)
         status =
@@ -77,6 +78,8 @@ cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *
     struct cm_sqlite_reader *reader = reader_of(base);
     cm_status status;
     assert(!reader->in_snapshot);
+    if (reader->recent)
+        reader->moves = cm_recent_moves(reader->recent);
     look_up(reader, CM_SQLITE_SNAPSHOT_BEGIN, &status, err);
     if (status != CM_OK)
         return status;
@@ -106,55 +109,106 @@ static cm_status fail_row(const char *what, struct cm_error *err)
     return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "the store is damaged: %s", what);
 }
 
-/* ------------------------------------------------------------------ lookups -- */
+/* ------------------------------------------------------------------- recall -- */
 
-static cm_status recall_certificate(struct cm_sqlite_reader *reader, struct cm_arena *arena,
-                                    struct cm_recall *recall, struct cm_error *err)
+static cm_status read_certificate(sqlite3_stmt *row, struct cm_arena *arena,
+                                  struct cm_recall *recall, struct cm_error *err)
 {
-    cm_status status;
-    sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_CERTIFICATE], 1, recall->number);
-    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_CERTIFICATE, &status, err);
-    if (status != CM_OK)
-        return status;
-    if (!row
-        || !cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
-        status = fail_row("an answered request has no certificate", err);
-    else {
-        recall->generation_number = sqlite3_column_int64(row, 2);
-        recall->certificate = cm_arena_copy(arena, cm_sqlite_column_bytes(row, 4));
-    }
-    if (row)
-        let_go(row);
-    return status;
+    if (!cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
+        return fail_row("a certificate has no digest of its request", err);
+    recall->generation_number = sqlite3_column_int64(row, 2);
+    recall->certificate = cm_arena_copy(arena, cm_sqlite_column_bytes(row, 4));
+    return CM_OK;
 }
 
-static bool read_refusal(sqlite3_stmt *row, struct cm_arena *arena, struct cm_recall *recall)
+static cm_status read_refusal(sqlite3_stmt *row, struct cm_arena *arena, struct cm_recall *recall,
+                              struct cm_error *err)
 {
     const char *code = (const char *)sqlite3_column_text(row, 1);
     const char *message = (const char *)sqlite3_column_text(row, 2);
-    if (!code || !message
+    recall->code = code ? cm_refusal_find(code) : CM_REFUSAL_NONE;
+    if (recall->code == CM_REFUSAL_NONE || !message
         || !cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
-        return false;
-    recall->code = cm_refusal_find(code);
+        return fail_row("a refusal has a code that this program does not know", err);
     recall->message = cm_arena_printf(arena, "%s", message);
-    return recall->code != CM_REFUSAL_NONE;
+    return CM_OK;
 }
 
-static cm_status recall_refusal(struct cm_sqlite_reader *reader, int64_t number,
-                                struct cm_arena *arena, struct cm_recall *recall,
-                                struct cm_error *err)
+/* The row that an answer names. known stays false where the snapshot does not have it. */
+static cm_status read_answer(struct cm_sqlite_reader *reader, int64_t answer,
+                             struct cm_arena *arena, struct cm_recall *recall, struct cm_error *err)
+{
+    bool issued = answer > 0;
+    enum cm_sqlite_lookup lookup = issued ? CM_SQLITE_GET_CERTIFICATE : CM_SQLITE_GET_REFUSAL;
+    cm_status status;
+    sqlite3_bind_int64(reader->statements[lookup], 1, issued ? answer : -answer);
+    sqlite3_stmt *row = look_up(reader, lookup, &status, err);
+    if (!row)
+        return status;
+    recall->known = true;
+    recall->number = issued ? answer : 0;
+    status =
+        issued ? read_certificate(row, arena, recall, err) : read_refusal(row, arena, recall, err);
+    let_go(row);
+    return status;
+}
+
+/* 0: the index does not have the key. */
+static cm_status find_indexed(struct cm_sqlite_reader *reader, const struct cm_request_key *key,
+                              int64_t *ret_answer, struct cm_error *err)
 {
     cm_status status;
-    sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_REFUSAL], 1, number);
-    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_REFUSAL, &status, err);
-    if (status != CM_OK)
-        return status;
-    if (!row || !read_refusal(row, arena, recall))
-        status =
-            fail_row("a refusal is missing or has a code that this program does not know", err);
-    if (row)
+    cm_sqlite_bind_blob(reader->statements[CM_SQLITE_GET_REQUEST], 1, key->octets,
+                        sizeof key->octets);
+    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_REQUEST, &status, err);
+    *ret_answer = 0;
+    if (row) {
+        int64_t certificate = sqlite3_column_int64(row, 0);
+        *ret_answer = certificate > 0 ? certificate : -sqlite3_column_int64(row, 1);
         let_go(row);
+    }
     return status;
+}
+
+/* Slow, for a program beside the one that writes: reads through the whole log. */
+static cm_status find_logged(struct cm_sqlite_reader *reader, const struct cm_request_key *key,
+                             int64_t *ret_answer, struct cm_error *err)
+{
+    cm_status status;
+    sqlite3_stmt *row;
+    bool found = false;
+    while (!found && (row = look_up(reader, CM_SQLITE_LOGGED_REQUESTS, &status, err)))
+        found = cm_sqlite_log_find(cm_sqlite_column_bytes(row, 0), key, ret_answer);
+    let_go(reader->statements[CM_SQLITE_LOGGED_REQUESTS]);
+    return found ? CM_OK : status;
+}
+
+/*
+ * As cm_store_recall, from this snapshot and what the writer has not moved yet. What memory has and
+ * the snapshot lacks came later. What is in neither may have moved between the two looks.
+ */
+static cm_status recall_once(struct cm_sqlite_reader *reader, const struct cm_request_key *key,
+                             struct cm_arena *arena, struct cm_recall *recall,
+                             bool *ret_may_have_moved, struct cm_error *err)
+{
+    int64_t answer = reader->recent ? cm_recent_find(reader->recent, key) : 0;
+    bool is_recent = answer != 0;
+    cm_status status = is_recent ? CM_OK : find_indexed(reader, key, &answer, err);
+    if (status == CM_OK && answer == 0 && !reader->recent)
+        status = find_logged(reader, key, &answer, err);
+    if (status == CM_OK && answer != 0)
+        status = read_answer(reader, answer, arena, recall, err);
+    if (status == CM_OK && answer != 0 && !recall->known && !is_recent)
+        return fail_row("an answered request has neither certificate nor refusal", err);
+    *ret_may_have_moved =
+        answer == 0 && reader->recent && cm_recent_moves(reader->recent) != reader->moves;
+    return status;
+}
+
+static cm_status renew_snapshot(struct cm_sqlite_reader *reader, struct cm_error *err)
+{
+    cm_sqlite_reader_end(&reader->base);
+    return cm_sqlite_reader_begin(&reader->base, err);
 }
 
 cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
@@ -163,23 +217,20 @@ cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request
 {
     struct cm_sqlite_reader *reader = reader_of(base);
     struct cm_recall recall = { .known = false };
-    cm_status status;
+    bool may_have_moved = false;
     assert(reader->in_snapshot);
-    cm_sqlite_bind_blob(reader->statements[CM_SQLITE_GET_REQUEST], 1, key->octets,
-                        sizeof key->octets);
-    sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_REQUEST, &status, err);
-    if (row) {
-        int64_t refusal = sqlite3_column_int64(row, 1);
-        recall.known = true;
-        recall.number = sqlite3_column_int64(row, 0);
-        let_go(row);
-        status = recall.number > 0 ? recall_certificate(reader, arena, &recall, err)
-                                   : recall_refusal(reader, refusal, arena, &recall, err);
+    cm_status status = recall_once(reader, key, arena, &recall, &may_have_moved, err);
+    while (status == CM_OK && may_have_moved) {
+        status = renew_snapshot(reader, err);
+        if (status == CM_OK)
+            status = recall_once(reader, key, arena, &recall, &may_have_moved, err);
     }
     if (status == CM_OK)
         *ret_recall = recall;
     return status;
 }
+
+/* ------------------------------------------------------------------ lookups -- */
 
 bool cm_sqlite_read_device(sqlite3_stmt *row, struct cm_device *ret_device)
 {

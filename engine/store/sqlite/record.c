@@ -35,63 +35,6 @@ static cm_status refuse_used_number(struct cm_sqlite_store *store, cm_certificat
 
 /* ------------------------------------------------------------------ records -- */
 
-/* What stands in request_recent, its own primary key refuses; what was moved has to be asked for. */
-static cm_status refuse_known_request(struct cm_sqlite_store *store,
-                                      const struct cm_request_key *key, struct cm_error *err)
-{
-    bool found = false;
-    int64_t values[2];
-    cm_sqlite_bind_blob(store->statements[CM_SQLITE_FIND_REQUEST], 1, key->octets,
-                        sizeof key->octets);
-    cm_status status = cm_sqlite_look_up(store, CM_SQLITE_FIND_REQUEST, &found, values, err);
-    if (status == CM_OK && found)
-        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0, "store: a request is answered already");
-    return status;
-}
-
-static cm_status record_request(struct cm_sqlite_store *store, const struct cm_request_key *key,
-                                int64_t certificate, int64_t refusal, struct cm_error *err)
-{
-    sqlite3_stmt *statement = store->statements[CM_SQLITE_REQUEST];
-    cm_status status = refuse_known_request(store, key, err);
-    if (status != CM_OK)
-        return status;
-    cm_sqlite_bind_blob(statement, 1, key->octets, sizeof key->octets);
-    if (certificate) {
-        sqlite3_bind_int64(statement, 2, certificate);
-        sqlite3_bind_null(statement, 3);
-    } else {
-        sqlite3_bind_null(statement, 2);
-        sqlite3_bind_int64(statement, 3, refusal);
-    }
-    store->tally.recent_requests++;
-    return cm_sqlite_step(store, CM_SQLITE_REQUEST, "record a request", err);
-}
-
-static void bind_stretch(sqlite3_stmt *statement, const uint8_t *low, const uint8_t *high)
-{
-    cm_sqlite_bind_blob(statement, 1, low, 16);
-    cm_sqlite_bind_blob(statement, 2, high, 16);
-}
-
-cm_status cm_sqlite_move_requests(struct cm_sqlite_store *store, struct cm_error *err)
-{
-    const unsigned width = 256 / CM_SQLITE_STRETCHES; /* of the key's first octet */
-    uint8_t low[16] = { 0 }, high[16];
-    memset(high, 0xff, sizeof high);
-    low[0] = (uint8_t)(store->next_stretch * width);
-    high[0] = (uint8_t)(low[0] + width - 1);
-    store->next_stretch = (store->next_stretch + 1) % CM_SQLITE_STRETCHES;
-    bind_stretch(store->statements[CM_SQLITE_MOVE_REQUESTS], low, high);
-    bind_stretch(store->statements[CM_SQLITE_FORGET_RECENT], low, high);
-    cm_status status = cm_sqlite_step(store, CM_SQLITE_MOVE_REQUESTS, "move requests", err);
-    if (status == CM_OK)
-        status = cm_sqlite_step(store, CM_SQLITE_FORGET_RECENT, "move requests", err);
-    if (status == CM_OK)
-        store->tally.recent_requests -= sqlite3_changes(store->db);
-    return status;
-}
-
 static cm_status insert_certificate(struct cm_sqlite_store *store,
                                     const struct cm_certificate_row *row,
                                     cm_certificate_number number, int64_t device,
@@ -128,7 +71,7 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
-        status = record_request(store, &row->key, number, 0, err);
+        status = cm_sqlite_record_request(store, &row->key, number, err);
     if (status != CM_OK)
         return status;
     tally->certificates++;
@@ -148,7 +91,7 @@ static cm_status record_refusal(struct cm_sqlite_store *store, const struct cm_r
     cm_sqlite_bind_text(statement, 4, cm_bytes_str(row->message));
     cm_status status = cm_sqlite_step(store, CM_SQLITE_REFUSAL, "record a refusal", err);
     if (status == CM_OK)
-        status = record_request(store, &row->key, 0, number, err);
+        status = cm_sqlite_record_request(store, &row->key, -number, err);
     if (status == CM_OK)
         store->tally.refusals = number;
     return status;
@@ -196,10 +139,13 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, const struct cm
                                   struct cm_error *err)
 {
     cm_status status = CM_OK;
+    cm_sqlite_requests_begin(store);
     for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++)
         status = record_certificate(store, &op->certificates[i], err);
     for (uint32_t i = 0; status == CM_OK && i < op->refusals_count; i++)
         status = record_refusal(store, &op->refusals[i], err);
+    if (status == CM_OK)
+        status = cm_sqlite_requests_end(store, err);
     for (uint32_t i = 0; status == CM_OK && i < op->abandoned_count; i++)
         status = record_abandoned(store, &op->abandoned[i], err);
     for (uint32_t i = 0; status == CM_OK && i < op->usage_count; i++)

@@ -3,8 +3,8 @@
 /*
  * Every key but one grows with time, so that rows are appended; the one random index is request.
  * A row put into a large random index dirties a page of its own, and that page is what the row
- * costs. So requests go into request_recent first, which is small, and are moved into request by
- * stretches of neighbouring keys. A key stands in one of the two.
+ * costs. So the keys of requests go into request_log first, many in one row, and are moved into
+ * request by stretches of neighbouring keys (recent.h); request_stretch says how far each has come.
  *
  * What the hot path reads and writes stands in narrow tables; the certificates themselves, which
  * nobody walks, in a table of their own. Constraints say what a column may hold; foreign keys are
@@ -15,12 +15,6 @@
  * A request has been answered with a certificate or with a refusal, never with both.
  * The row of total is kept in step with the tables by every transaction.
  */
-#define REQUEST_COLUMNS                                                                            \
-    " key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 16),"                                     \
-    " certificate INTEGER REFERENCES certificate,"                                                 \
-    " refusal INTEGER REFERENCES refusal,"                                                         \
-    " CHECK ((certificate IS NULL) <> (refusal IS NULL))"
-
 static const char schema[] =
     "CREATE TABLE device_group ("
     " number INTEGER PRIMARY KEY CHECK (number > 0),"
@@ -67,8 +61,20 @@ static const char schema[] =
     " code TEXT NOT NULL CHECK (length(code) > 0),"
     " message TEXT NOT NULL"
     ") STRICT;"
-    "CREATE TABLE request (" REQUEST_COLUMNS ") STRICT, WITHOUT ROWID;"
-    "CREATE TABLE request_recent (" REQUEST_COLUMNS ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE request ("
+    " key BLOB NOT NULL PRIMARY KEY CHECK (length(key) = 16),"
+    " certificate INTEGER REFERENCES certificate,"
+    " refusal INTEGER REFERENCES refusal,"
+    " CHECK ((certificate IS NULL) <> (refusal IS NULL))"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE request_log ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " items BLOB NOT NULL CHECK (length(items) > 0 AND length(items) % 24 = 0)"
+    ") STRICT;"
+    "CREATE TABLE request_stretch ("
+    " stretch INTEGER PRIMARY KEY CHECK (stretch BETWEEN 0 AND 255),"
+    " moved_until INTEGER NOT NULL CHECK (moved_until >= 0)"
+    ") STRICT;"
     "CREATE TABLE intent ("
     " number INTEGER PRIMARY KEY CHECK (number > 0),"
     " created_ms INTEGER NOT NULL CHECK (created_ms > 0),"
@@ -110,7 +116,7 @@ static const char schema[] =
 
 /* "CMst"; file(1) and sqlite3 show it. */
 #define APPLICATION_ID 1129149300
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number

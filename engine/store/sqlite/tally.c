@@ -10,7 +10,8 @@ static const char tally_sql[] =
     " ifnull((SELECT max(number) FROM audit), 0),"
     " ifnull((SELECT max(number) FROM refusal), 0),"
     " ifnull((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), zeroblob(32)),"
-    " (SELECT count(*) FROM request_recent)"
+    " max(ifnull((SELECT max(number) FROM request_log), 0),"
+    "     ifnull((SELECT max(moved_until) FROM request_stretch), 0))"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -26,7 +27,7 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .last_certificate = sqlite3_column_int64(row, 7),
         .last_abandoned = sqlite3_column_int64(row, 8),
         .last_intent = sqlite3_column_int64(row, 9),
-        .recent_requests = sqlite3_column_int64(row, 13),
+        .last_request_log = sqlite3_column_int64(row, 13),
     };
 }
 

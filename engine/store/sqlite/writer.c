@@ -31,6 +31,7 @@ static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tall
         cm_sqlite_die(&err);
     int64_t last_intent = store->tally.last_intent;
     store->tally = *before;
+    cm_recent_undo(store->requests.recent);
     store->tally.last_intent = last_intent; /* a number is given once */
 }
 
@@ -48,7 +49,9 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
     if (status == CM_OK)
         status = commit(store, err);
     CM_FAULT_POINT("store-committed");
-    if (status != CM_OK) {
+    if (status == CM_OK) {
+        cm_recent_settle(store->requests.recent);
+    } else {
         cm_sqlite_die_if_fatal(err);
         roll_back(store, &before);
     }
@@ -59,17 +62,20 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
 static void move_requests_when_due(struct cm_sqlite_store *store)
 {
     struct cm_error err;
+    struct cm_sqlite_move move;
     const struct cm_sqlite_tally before = store->tally;
-    if (store->tally.recent_requests < CM_SQLITE_RECENT_REQUESTS)
+    if (!cm_sqlite_requests_are_many(store))
         return;
     cm_status status = begin(store, &err);
     if (status == CM_OK)
-        status = cm_sqlite_move_requests(store, &err);
+        status = cm_sqlite_requests_move(store, &move, &err);
     if (status == CM_OK)
         status = commit(store, &err);
-    if (status != CM_OK) {
+    if (status == CM_OK) {
+        cm_sqlite_requests_moved(store, &move);
+    } else {
         cm_sqlite_die_if_fatal(&err);
-        roll_back(store, &before); /* a full disk: the rows stay where they are found as well */
+        roll_back(store, &before); /* a full disk: the log keeps the rows */
     }
 }
 

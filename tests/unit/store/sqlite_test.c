@@ -1,6 +1,8 @@
 /* What only the SQLite store can get wrong: files, formats, damage, full disks. */
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -92,7 +94,7 @@ static void test_another_format_version_is_named(void)
     CU_ASSERT_EQUAL(try_open(f.path, false, false), CM_MISMATCH);
     CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "version 7"));
     CU_ASSERT_EQUAL(try_open(f.path, false, true), CM_MISMATCH);
-    tamper("PRAGMA user_version = 1; PRAGMA application_id = 1");
+    tamper("PRAGMA user_version = 2; PRAGMA application_id = 1");
     CU_ASSERT_EQUAL(try_open(f.path, false, false), CM_MISMATCH);
     fixture_done(&f);
 }
@@ -220,6 +222,98 @@ static void test_a_write_that_fails_changes_nothing_and_later_ones_succeed(void)
     fixture_done(&f);
 }
 
+/* ------------------------------------------------------- requests on the move -- */
+
+enum { MOVING_ROWS = 100000, MOVING_STEP = 500 };
+
+static atomic_uint rows_recorded;
+
+/* Whatever was recorded before the snapshot is known in it, wherever it stands meanwhile. */
+static void *look_for_recorded(void *arg)
+{
+    struct cm_store_reader *reader = NULL;
+    struct cm_arena arena;
+    struct cm_error err;
+    uintptr_t missing = 0;
+    unsigned looks = 0, recorded;
+    cm_arena_init(&arena, 65536);
+    if (cm_store_reader_open(arg, &reader, &err) != CM_OK)
+        abort();
+    while ((recorded = atomic_load(&rows_recorded)) < MOVING_ROWS) {
+        if (cm_store_reader_begin(reader, &err) != CM_OK)
+            abort();
+        for (unsigned i = 0; recorded > 0 && i < 100; i++) {
+            struct cm_request_key key = row_key(1 + looks++ * 7919 % recorded);
+            struct cm_recall recall = { .known = false };
+            if (cm_store_recall(reader, &key, &arena, &recall, &err) != CM_OK || !recall.known)
+                missing++;
+        }
+        cm_store_reader_end(reader);
+        cm_arena_reset(&arena);
+    }
+    cm_store_reader_close(reader);
+    cm_arena_done(&arena);
+    return (void *)(looks > 0 ? missing : 1);
+}
+
+static void test_requests_are_found_while_they_move_into_the_index(void)
+{
+    pthread_t thread;
+    void *missing;
+    fixture_make(&f, "moving");
+    atomic_store(&rows_recorded, 0);
+    pthread_create(&thread, NULL, look_for_recorded, f.store);
+    for (unsigned first = 1; first < MOVING_ROWS; first += MOVING_STEP) {
+        CU_ASSERT_EQUAL(fixture_record(&f, first, MOVING_STEP), CM_OK);
+        atomic_store(&rows_recorded, first + MOVING_STEP - 1);
+    }
+    pthread_join(thread, &missing);
+    CU_ASSERT_PTR_NULL(missing);
+    fixture_done(&f);
+}
+
+static int64_t number_in(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    sqlite3_open(f.path, &db);
+    int64_t number = -1;
+    if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
+        number = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    return number;
+}
+
+static void test_a_program_beside_the_writer_finds_requests_in_log_and_index(void)
+{
+    const struct cm_store_settings settings = { .path = f.path, .read_only = true };
+    fixture_make(&f, "beside");
+    for (unsigned first = 1; first < 60000; first += 1000)
+        CU_ASSERT_EQUAL(fixture_record(&f, first, 1000), CM_OK);
+    fixture_close(&f);
+    CU_ASSERT(number_in("SELECT count(*) FROM request") > 20000);
+    CU_ASSERT(number_in("SELECT sum(length(items) / 24) FROM request_log") < 66000);
+    CU_ASSERT_EQUAL(cm_store_open(&cm_store_sqlite, NULL, &settings, &f.store, &f.err), CM_OK);
+    for (unsigned n = 1; n <= 60000; n += 5003)
+        CU_ASSERT_TRUE(fixture_recall(&f, n).known);
+    CU_ASSERT_TRUE(fixture_recall(&f, 60000).known);
+    CU_ASSERT_FALSE(fixture_recall(&f, 60001).known);
+    fixture_done(&f);
+}
+
+static void test_a_log_that_names_a_request_twice_is_corrupt(void)
+{
+    fixture_make(&f, "log-twice");
+    CU_ASSERT_EQUAL(fixture_record(&f, 1, 3), CM_OK);
+    fixture_close(&f);
+    tamper("INSERT INTO request_log SELECT number + 1, items FROM request_log");
+    CU_ASSERT_EQUAL(try_open(f.path, false, false), CM_CORRUPT);
+    tamper("UPDATE request_log SET items = zeroblob(24)");
+    CU_ASSERT_EQUAL(try_open(f.path, false, false), CM_CORRUPT);
+    fixture_done(&f);
+}
+
 CM_TEST_SUITE(store_sqlite, CM_TEST(test_a_missing_store_is_not_made_by_opening),
               CM_TEST(test_a_store_is_not_made_over_another),
               CM_TEST(test_the_files_are_for_their_owner_alone),
@@ -228,4 +322,7 @@ CM_TEST_SUITE(store_sqlite, CM_TEST(test_a_missing_store_is_not_made_by_opening)
               CM_TEST(test_a_damaged_page_is_found_after_an_unclean_stop),
               CM_TEST(test_rows_taken_out_by_another_hand_are_noticed),
               CM_TEST(test_any_change_of_an_audit_row_breaks_the_chain),
-              CM_TEST(test_a_write_that_fails_changes_nothing_and_later_ones_succeed));
+              CM_TEST(test_a_write_that_fails_changes_nothing_and_later_ones_succeed),
+              CM_TEST(test_requests_are_found_while_they_move_into_the_index),
+              CM_TEST(test_a_program_beside_the_writer_finds_requests_in_log_and_index),
+              CM_TEST(test_a_log_that_names_a_request_twice_is_corrupt));
