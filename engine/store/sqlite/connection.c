@@ -116,6 +116,34 @@ cm_status cm_sqlite_get_integer(sqlite3 *db, const char *sql, int64_t *ret_value
     return status;
 }
 
+/* ------------------------------------------------------ the writer's statements -- */
+
+cm_status cm_sqlite_step(struct cm_sqlite_store *store, enum cm_sqlite_change change,
+                         const char *what, struct cm_error *err)
+{
+    sqlite3_stmt *statement = store->statements[change];
+    int code = sqlite3_step(statement);
+    cm_status status = code == SQLITE_DONE ? CM_OK : cm_sqlite_fail(store->db, code, what, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+cm_status cm_sqlite_look_up(struct cm_sqlite_store *store, enum cm_sqlite_change change,
+                            bool *ret_found, int64_t ret_values[2], struct cm_error *err)
+{
+    sqlite3_stmt *statement = store->statements[change];
+    cm_status status = CM_OK;
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        ret_values[0] = sqlite3_column_int64(statement, 0);
+        ret_values[1] = sqlite3_column_int64(statement, 1);
+    } else if (code != SQLITE_DONE)
+        status = cm_sqlite_fail(store->db, code, "look up", err);
+    *ret_found = code == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return status;
+}
+
 /* ------------------------------------------------------------------- values -- */
 
 void cm_sqlite_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t size)

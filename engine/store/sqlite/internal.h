@@ -5,8 +5,9 @@
  *     lock.c        the lock file: one writing process
  *     schema.c      the tables, and whether a file is a store of this version
  *     connection.c  a connection with its settings, errors, bindings
- *     change.c      what one operation does: devices, generations, the audit row
- *     record.c      the same for intents, certificates, refusals and what goes with them
+ *     change.c      what one operation does: generations, the audit row, and by way of the next three
+ *     device.c      devices and their groups
+ *     record.c      intents, certificates, refusals and what goes with them
  *     request.c     the keys of answered requests: log, index, and recent.c between them
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
@@ -220,6 +221,8 @@ CM_MUST_USE cm_status cm_sqlite_enroll_device(struct cm_sqlite_store *store,
 /* Inside a transaction: everything that the operation asks for; and what ends the transaction. */
 CM_MUST_USE cm_status cm_sqlite_change(struct cm_sqlite_store *store, struct cm_store_op *op,
                                        struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_devices(struct cm_sqlite_store *store,
+                                               struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,

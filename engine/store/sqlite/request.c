@@ -117,8 +117,7 @@ static cm_status move_stretch(struct cm_sqlite_store *store, unsigned stretch, s
 {
     sqlite3_stmt *statement = store->statements[CM_SQLITE_STRETCH];
     size_t count;
-    const struct cm_recent_item *items =
-        cm_recent_sorted(store->requests.recent, stretch, &count);
+    const struct cm_recent_item *items = cm_recent_sorted(store->requests.recent, stretch, &count);
     cm_status status = CM_OK;
     for (size_t i = 0; status == CM_OK && i < count; i++)
         status = move_item(store, &items[i], err);
