@@ -13,9 +13,13 @@
 #include <openssl/obj_mac.h>
 #include <openssl/rsa.h>
 
-/* A key object for each curve; the point of the request at hand is put into it. */
+#include "engine/x509/signature.h"
+
+/* A key object for each curve and a signature: those of the request at hand are put into them. */
 struct cm_raw_keys {
     EC_KEY *curves[CM_KEY_P521 + 1];
+    ECDSA_SIG *signature; /* owns r and s */
+    BIGNUM *r, *s;
 };
 
 _Static_assert(CM_KEY_P256 < CM_KEY_P384 && CM_KEY_P384 < CM_KEY_P521, "curves index an array");
@@ -26,11 +30,29 @@ static const int curve_nids[CM_KEY_P521 + 1] = {
     [CM_KEY_P521] = NID_secp521r1,
 };
 
+static bool make_signature(struct cm_raw_keys *keys)
+{
+    BIGNUM *r = BN_new(), *s = BN_new();
+    keys->signature = ECDSA_SIG_new();
+    if (!r || !s || !keys->signature || ECDSA_SIG_set0(keys->signature, r, s) != 1) {
+        BN_free(r);
+        BN_free(s);
+        return false;
+    }
+    keys->r = r;
+    keys->s = s;
+    return true;
+}
+
 struct cm_raw_keys *cm_raw_keys_new(void)
 {
     struct cm_raw_keys *keys = calloc(1, sizeof *keys);
     if (!keys)
         return NULL;
+    if (!make_signature(keys)) {
+        cm_raw_keys_free(keys);
+        return NULL;
+    }
     for (unsigned type = CM_KEY_P256; type <= CM_KEY_P521; type++) {
         keys->curves[type] = EC_KEY_new_by_curve_name(curve_nids[type]);
         if (!keys->curves[type]) {
@@ -47,6 +69,7 @@ void cm_raw_keys_free(struct cm_raw_keys *keys)
         return;
     for (unsigned type = CM_KEY_P256; type <= CM_KEY_P521; type++)
         EC_KEY_free(keys->curves[type]);
+    ECDSA_SIG_free(keys->signature);
     free(keys);
 }
 
@@ -63,6 +86,15 @@ static enum cm_raw_verdict verdict_of_failure(enum cm_raw_verdict otherwise)
     return otherwise;
 }
 
+/* Its octets were read by our reader: OpenSSL's decodes them and encodes them again to compare. */
+static bool put_signature(struct cm_raw_keys *keys, const struct cm_public_key *key,
+                          struct cm_bytes signature)
+{
+    struct cm_bytes r, s;
+    return cm_signature_read_ecdsa(key, signature, &r, &s)
+           && BN_bin2bn(r.data, (int)r.size, keys->r) && BN_bin2bn(s.data, (int)s.size, keys->s);
+}
+
 enum cm_raw_verdict cm_raw_verify_ecdsa(struct cm_raw_keys *keys, const struct cm_public_key *key,
                                         struct cm_bytes digest, struct cm_bytes signature)
 {
@@ -70,8 +102,8 @@ enum cm_raw_verdict cm_raw_verify_ecdsa(struct cm_raw_keys *keys, const struct c
     EC_KEY *curve = keys->curves[key->type];
     if (EC_KEY_oct2key(curve, key->point.data, key->point.size, NULL) != 1)
         return verdict_of_failure(CM_RAW_BAD_KEY);
-    if (ECDSA_verify(0, digest.data, (int)digest.size, signature.data, (int)signature.size, curve)
-        == 1)
+    if (put_signature(keys, key, signature)
+        && ECDSA_do_verify(digest.data, (int)digest.size, keys->signature, curve) == 1)
         return CM_RAW_GOOD;
     return verdict_of_failure(CM_RAW_BAD_SIGNATURE);
 }

@@ -12,4 +12,8 @@
  */
 bool cm_signature_is_well_formed(const struct cm_public_key *key, struct cm_bytes signature);
 
+/* The two numbers of such an ECDSA signature, big-endian; false where it has another form. */
+bool cm_signature_read_ecdsa(const struct cm_public_key *key, struct cm_bytes signature,
+                             struct cm_bytes *ret_r, struct cm_bytes *ret_s);
+
 #endif
