@@ -8,7 +8,7 @@
  *     change.c      what one operation does: generations, the audit row, and by way of the next three
  *     device.c      devices and their groups
  *     record.c      intents, certificates, refusals and what goes with them
- *     request.c     the keys of answered requests: log, index, and recent.c between them
+ *     request.c     the keys of answered requests: log, index, and answered.c in memory
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
  *     checkpoint.c  the log's way into the database, and the errors that end the process
@@ -24,7 +24,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
-#include "engine/store/sqlite/recent.h"
+#include "engine/store/sqlite/answered.h"
 #include "engine/store/store.h"
 
 /* -------------------------------------------------------------- connections -- */
@@ -139,10 +139,11 @@ struct cm_sqlite_tally {
 
 /* The keys of answered requests, as the writer has them. */
 struct cm_sqlite_requests {
-    struct cm_recent *recent; /* shared with the readers of this process; NULL: read-only */
-    uint8_t *log;             /* of the operation at hand */
+    struct cm_answered *answered; /* shared with the readers of this process; NULL: read-only */
+    uint8_t *log;                 /* of the operation at hand */
     size_t log_size, log_space;
-    int64_t moved_until[CM_RECENT_STRETCHES]; /* rows of request_log up to here are in the index */
+    int64_t
+        moved_until[CM_ANSWERED_STRETCHES]; /* rows of request_log up to here are in the index */
     unsigned next_stretch;
 };
 
@@ -231,8 +232,8 @@ CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, stru
 
 /*
  * Requests. Inside a transaction: begin, record each (answer: a certificate's number, or a refusal's,
- * negative), end writes the log. The transaction's commit is followed by cm_recent_settle, its
- * rollback by cm_recent_undo. Fails with: EXISTS.
+ * negative), end writes the log. The transaction's commit is followed by cm_answered_settle, its
+ * rollback by cm_answered_undo. Fails with: EXISTS.
  */
 void cm_sqlite_requests_begin(struct cm_sqlite_store *store);
 CM_MUST_USE cm_status cm_sqlite_record_request(struct cm_sqlite_store *store,
@@ -311,8 +312,8 @@ struct cm_sqlite_reader {
     struct cm_store_reader base;
     sqlite3 *db;
     sqlite3_stmt *statements[CM_SQLITE_LOOKUP_COUNT];
-    struct cm_recent *recent; /* the store's; NULL: another process writes */
-    uint64_t moves;           /* cm_recent_moves before the snapshot was taken */
+    struct cm_answered *answered; /* the store's; NULL: another process writes */
+    uint64_t moves;               /* cm_answered_moves before the snapshot was taken */
     bool in_snapshot;
 };
 

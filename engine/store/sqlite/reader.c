@@ -24,7 +24,7 @@ cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **
     if (!reader)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a reader");
     reader->base.ops = &cm_store_sqlite;
-    reader->recent = store->requests.recent;
+    reader->answered = store->requests.answered;
     cm_status status = cm_sqlite_connect(store->path, true, &reader->db, err);
     if (status == CM_OK)
         status =
@@ -78,8 +78,8 @@ cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *
     struct cm_sqlite_reader *reader = reader_of(base);
     cm_status status;
     assert(!reader->in_snapshot);
-    if (reader->recent)
-        reader->moves = cm_recent_moves(reader->recent);
+    if (reader->answered)
+        reader->moves = cm_answered_moves(reader->answered);
     look_up(reader, CM_SQLITE_SNAPSHOT_BEGIN, &status, err);
     if (status != CM_OK)
         return status;
@@ -183,25 +183,40 @@ static cm_status find_logged(struct cm_sqlite_reader *reader, const struct cm_re
     return found ? CM_OK : status;
 }
 
+/* Where the answer stands: in memory, in the index, nowhere; in the log, for who has no writer. */
+static cm_status find_answer(struct cm_sqlite_reader *reader, const struct cm_request_key *key,
+                             int64_t *ret_answer, bool *ret_is_recent, struct cm_error *err)
+{
+    enum cm_answered_verdict verdict = CM_ANSWERED_PERHAPS;
+    *ret_answer = 0;
+    if (reader->answered)
+        verdict = cm_answered_find(reader->answered, key, ret_answer);
+    *ret_is_recent = verdict == CM_ANSWERED_LATELY;
+    if (verdict != CM_ANSWERED_PERHAPS)
+        return CM_OK;
+    cm_status status = find_indexed(reader, key, ret_answer, err);
+    if (status == CM_OK && *ret_answer == 0 && !reader->answered)
+        status = find_logged(reader, key, ret_answer, err);
+    return status;
+}
+
 /*
- * As cm_store_recall, from this snapshot and what the writer has not moved yet. What memory has and
- * the snapshot lacks came later. What is in neither may have moved between the two looks.
+ * As cm_store_recall, from this snapshot. What memory has and the snapshot lacks came later. What
+ * the index should have and lacks in this snapshot may have been moved after it was taken.
  */
 static cm_status recall_once(struct cm_sqlite_reader *reader, const struct cm_request_key *key,
                              struct cm_arena *arena, struct cm_recall *recall,
                              bool *ret_may_have_moved, struct cm_error *err)
 {
-    int64_t answer = reader->recent ? cm_recent_find(reader->recent, key) : 0;
-    bool is_recent = answer != 0;
-    cm_status status = is_recent ? CM_OK : find_indexed(reader, key, &answer, err);
-    if (status == CM_OK && answer == 0 && !reader->recent)
-        status = find_logged(reader, key, &answer, err);
+    int64_t answer;
+    bool is_recent;
+    cm_status status = find_answer(reader, key, &answer, &is_recent, err);
     if (status == CM_OK && answer != 0)
         status = read_answer(reader, answer, arena, recall, err);
     if (status == CM_OK && answer != 0 && !recall->known && !is_recent)
         return fail_row("an answered request has neither certificate nor refusal", err);
     *ret_may_have_moved =
-        answer == 0 && reader->recent && cm_recent_moves(reader->recent) != reader->moves;
+        answer == 0 && reader->answered && cm_answered_moves(reader->answered) != reader->moves;
     return status;
 }
 

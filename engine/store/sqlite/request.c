@@ -1,6 +1,6 @@
 /*
- * Requests that were answered: into the log and the table of recent ones with each operation, into
- * the index by stretches, and back from the log at the start. Why in two steps: recent.h.
+ * Requests that were answered: into the log and into memory with each operation, into the index by
+ * stretches, and back into memory at the start. Why in two steps: answered.h.
  */
 #include "engine/store/sqlite/internal.h"
 
@@ -16,7 +16,6 @@ enum {
 
 /* ------------------------------------------------------------------ recording -- */
 
-/* What was moved has to be asked for. */
 static cm_status refuse_indexed(struct cm_sqlite_store *store, const struct cm_request_key *key,
                                 struct cm_error *err)
 {
@@ -43,7 +42,7 @@ static cm_status reserve_item(struct cm_sqlite_requests *requests, struct cm_err
     return CM_OK;
 }
 
-static void write_item(uint8_t *octets, const struct cm_recent_item *item)
+static void write_item(uint8_t *octets, const struct cm_answered_item *item)
 {
     uint64_t answer = (uint64_t)item->answer;
     memcpy(octets, item->key.octets, 16);
@@ -51,9 +50,9 @@ static void write_item(uint8_t *octets, const struct cm_recent_item *item)
         octets[16 + i] = (uint8_t)(answer >> (56 - 8 * i));
 }
 
-static struct cm_recent_item read_item(const uint8_t *octets)
+static struct cm_answered_item read_item(const uint8_t *octets)
 {
-    struct cm_recent_item item;
+    struct cm_answered_item item;
     uint64_t answer = 0;
     memcpy(item.key.octets, octets, 16);
     for (unsigned i = 0; i < 8; i++)
@@ -66,13 +65,16 @@ cm_status cm_sqlite_record_request(struct cm_sqlite_store *store, const struct c
                                    int64_t answer, struct cm_error *err)
 {
     struct cm_sqlite_requests *requests = &store->requests;
-    const struct cm_recent_item item = { .key = *key, .answer = answer };
-    cm_status status = refuse_indexed(store, key, err);
+    const struct cm_answered_item item = { .key = *key, .answer = answer };
+    int64_t ignored;
+    cm_status status = CM_OK;
+    if (cm_answered_find(requests->answered, key, &ignored) == CM_ANSWERED_PERHAPS)
+        status = refuse_indexed(store, key, err);
     if (status == CM_OK)
         status = reserve_item(requests, err);
     if (status != CM_OK)
         return status;
-    if (!cm_recent_add(requests->recent, &item))
+    if (!cm_answered_add(requests->answered, &item))
         return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0, "store: a request is answered already");
     write_item(requests->log + requests->log_size, &item);
     requests->log_size += ITEM_SIZE;
@@ -97,7 +99,7 @@ cm_status cm_sqlite_requests_end(struct cm_sqlite_store *store, struct cm_error 
 
 /* --------------------------------------------------------------------- moving -- */
 
-static cm_status move_item(struct cm_sqlite_store *store, const struct cm_recent_item *item,
+static cm_status move_item(struct cm_sqlite_store *store, const struct cm_answered_item *item,
                            struct cm_error *err)
 {
     sqlite3_stmt *statement = store->statements[CM_SQLITE_REQUEST];
@@ -117,7 +119,8 @@ static cm_status move_stretch(struct cm_sqlite_store *store, unsigned stretch, s
 {
     sqlite3_stmt *statement = store->statements[CM_SQLITE_STRETCH];
     size_t count;
-    const struct cm_recent_item *items = cm_recent_sorted(store->requests.recent, stretch, &count);
+    const struct cm_answered_item *items =
+        cm_answered_sorted(store->requests.answered, stretch, &count);
     cm_status status = CM_OK;
     for (size_t i = 0; status == CM_OK && i < count; i++)
         status = move_item(store, &items[i], err);
@@ -143,15 +146,15 @@ cm_status cm_sqlite_requests_move(struct cm_sqlite_store *store, struct cm_sqlit
     struct cm_sqlite_move move = { .first_stretch = store->requests.next_stretch };
     cm_status status = CM_OK;
     size_t rows = 0;
-    while (status == CM_OK && rows < MOVE_ROWS && move.count < CM_RECENT_STRETCHES) {
+    while (status == CM_OK && rows < MOVE_ROWS && move.count < CM_ANSWERED_STRETCHES) {
         size_t moved = 0;
-        status = move_stretch(store, (move.first_stretch + move.count) % CM_RECENT_STRETCHES,
+        status = move_stretch(store, (move.first_stretch + move.count) % CM_ANSWERED_STRETCHES,
                               &moved, err);
         rows += moved;
         move.count++;
     }
     if (status == CM_OK)
-        status = prune_log(store, (move.first_stretch + move.count) % CM_RECENT_STRETCHES, err);
+        status = prune_log(store, (move.first_stretch + move.count) % CM_ANSWERED_STRETCHES, err);
     if (status == CM_OK)
         *ret_move = move;
     return status;
@@ -161,10 +164,10 @@ void cm_sqlite_requests_moved(struct cm_sqlite_store *store, const struct cm_sql
 {
     struct cm_sqlite_requests *requests = &store->requests;
     for (unsigned i = 0; i < move->count; i++)
-        requests->moved_until[(move->first_stretch + i) % CM_RECENT_STRETCHES] =
+        requests->moved_until[(move->first_stretch + i) % CM_ANSWERED_STRETCHES] =
             store->tally.last_request_log;
-    requests->next_stretch = (move->first_stretch + move->count) % CM_RECENT_STRETCHES;
-    cm_recent_forget(requests->recent, move->first_stretch, move->count);
+    requests->next_stretch = (move->first_stretch + move->count) % CM_ANSWERED_STRETCHES;
+    cm_answered_move(requests->answered, move->first_stretch, move->count);
 }
 
 bool cm_sqlite_requests_are_many(const struct cm_sqlite_store *store)
@@ -172,7 +175,7 @@ bool cm_sqlite_requests_are_many(const struct cm_sqlite_store *store)
     int64_t all = store->tally.certificates + store->tally.refusals;
     int64_t most = all / INDEX_SHARE;
     most = most < RECENT_MIN ? RECENT_MIN : most > RECENT_MAX ? RECENT_MAX : most;
-    return cm_recent_count(store->requests.recent) >= (size_t)most;
+    return cm_answered_recent_count(store->requests.answered) >= (size_t)most;
 }
 
 /* -------------------------------------------------------------------- loading -- */
@@ -191,22 +194,35 @@ static cm_status load_marks(struct cm_sqlite_store *store, sqlite3_stmt *row, st
     struct cm_sqlite_requests *requests = &store->requests;
     cm_status status = CM_OK;
     while (next_row(store->db, row, &status, err))
-        requests->moved_until[sqlite3_column_int64(row, 0) % CM_RECENT_STRETCHES] =
+        requests->moved_until[sqlite3_column_int64(row, 0) % CM_ANSWERED_STRETCHES] =
             sqlite3_column_int64(row, 1);
-    for (unsigned i = 0; i < CM_RECENT_STRETCHES; i++)
+    for (unsigned i = 0; i < CM_ANSWERED_STRETCHES; i++)
         if (requests->moved_until[i] < requests->moved_until[requests->next_stretch])
             requests->next_stretch = i;
+    return status;
+}
+
+static cm_status load_index(struct cm_sqlite_store *store, sqlite3_stmt *row, struct cm_error *err)
+{
+    struct cm_request_key key;
+    cm_status status = CM_OK;
+    while (status == CM_OK && next_row(store->db, row, &status, err))
+        if (cm_sqlite_column_exactly(row, 0, key.octets, sizeof key.octets))
+            cm_answered_note_indexed(store->requests.answered, &key);
+        else
+            status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                             "the store is damaged: a request has no key");
     return status;
 }
 
 static bool load_row(struct cm_sqlite_requests *requests, int64_t number, struct cm_bytes items)
 {
     for (size_t at = 0; at + ITEM_SIZE <= items.size; at += ITEM_SIZE) {
-        struct cm_recent_item item = read_item(items.data + at);
+        struct cm_answered_item item = read_item(items.data + at);
         if (item.answer == 0)
             return false;
         if (number > requests->moved_until[item.key.octets[0]]
-            && !cm_recent_add(requests->recent, &item))
+            && !cm_answered_add(requests->answered, &item))
             return false;
     }
     return items.size % ITEM_SIZE == 0;
@@ -220,30 +236,33 @@ static cm_status load_log(struct cm_sqlite_store *store, sqlite3_stmt *row, stru
                       cm_sqlite_column_bytes(row, 1)))
             status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
                              "the store is damaged: its log of requests holds what cannot be");
-    cm_recent_settle(store->requests.recent);
+    cm_answered_settle(store->requests.answered);
     return status;
 }
 
 cm_status cm_sqlite_requests_load(struct cm_sqlite_store *store, struct cm_error *err)
 {
     static const char *const sql[] = { "SELECT stretch, moved_until FROM request_stretch",
+                                       "SELECT key FROM request",
                                        "SELECT number, items FROM request_log ORDER BY number" };
-    sqlite3_stmt *rows[2] = { NULL, NULL };
-    store->requests.recent = cm_recent_new();
-    if (!store->requests.recent)
-        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for recent requests");
-    cm_status status = cm_sqlite_prepare(store->db, sql, 2, rows, err);
+    sqlite3_stmt *rows[3] = { NULL, NULL, NULL };
+    store->requests.answered = cm_answered_new();
+    if (!store->requests.answered)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for answered requests");
+    cm_status status = cm_sqlite_prepare(store->db, sql, 3, rows, err);
     if (status == CM_OK)
         status = load_marks(store, rows[0], err);
     if (status == CM_OK)
-        status = load_log(store, rows[1], err);
-    cm_sqlite_finalize(rows, 2);
+        status = load_index(store, rows[1], err);
+    if (status == CM_OK)
+        status = load_log(store, rows[2], err);
+    cm_sqlite_finalize(rows, 3);
     return status;
 }
 
 void cm_sqlite_requests_done(struct cm_sqlite_store *store)
 {
-    cm_recent_free(store->requests.recent);
+    cm_answered_free(store->requests.answered);
     free(store->requests.log);
 }
 

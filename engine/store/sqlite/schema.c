@@ -4,7 +4,7 @@
  * Every key but one grows with time, so that rows are appended; the one random index is request.
  * A row put into a large random index dirties a page of its own, and that page is what the row
  * costs. So the keys of requests go into request_log first, many in one row, and are moved into
- * request by stretches of neighbouring keys (recent.h); request_stretch says how far each has come.
+ * request by stretches of neighbouring keys (answered.h); request_stretch says how far each has come.
  *
  * What the hot path reads and writes stands in narrow tables; the certificates themselves, which
  * nobody walks, in a table of their own. Constraints say what a column may hold; foreign keys are

@@ -31,7 +31,7 @@ static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tall
         cm_sqlite_die(&err);
     int64_t last_intent = store->tally.last_intent;
     store->tally = *before;
-    cm_recent_undo(store->requests.recent);
+    cm_answered_undo(store->requests.answered);
     store->tally.last_intent = last_intent; /* a number is given once */
 }
 
@@ -50,7 +50,7 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
         status = commit(store, err);
     CM_FAULT_POINT("store-committed");
     if (status == CM_OK) {
-        cm_recent_settle(store->requests.recent);
+        cm_answered_settle(store->requests.answered);
     } else {
         cm_sqlite_die_if_fatal(err);
         roll_back(store, &before);
