@@ -189,6 +189,40 @@ void cm_timer_done(struct cm_timer *timer)
     timer->event = NULL;
 }
 
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct cm_watch *watch = arg;
+    (void)fd;
+    (void)what;
+    watch->run(watch->arg);
+}
+
+void cm_watch_start(struct cm_watch *watch, struct cm_loop *loop, int fd,
+                    enum cm_readiness readiness, void (*run)(void *arg), void *arg)
+{
+    const int direction = readiness == CM_READABLE ? EV_READ : EV_WRITE;
+    cm_loop_assert_here(loop);
+    watch->run = run;
+    watch->arg = arg;
+    if (!watch->event)
+        watch->event = event_new(loop->base, fd, (short)(direction | EV_PERSIST), on_ready, watch);
+    if (!watch->event || event_add(watch->event, NULL) != 0)
+        abort();
+}
+
+void cm_watch_stop(struct cm_watch *watch)
+{
+    if (watch->event)
+        event_del(watch->event);
+}
+
+void cm_watch_done(struct cm_watch *watch)
+{
+    if (watch->event)
+        event_free(watch->event);
+    watch->event = NULL;
+}
+
 static void on_signal(evutil_socket_t signal_number, short what, void *arg)
 {
     struct cm_signal *watch = arg;

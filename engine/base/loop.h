@@ -72,6 +72,24 @@ bool cm_timer_is_running(const struct cm_timer *timer);
 void cm_timer_stop(struct cm_timer *timer);
 void cm_timer_done(struct cm_timer *timer);
 
+/*
+ * Watches a descriptor in one direction, embedded in its owner and zero-initialised. Calls back on
+ * the loop, again and again while the descriptor is ready, until stop. Stop and done are idempotent;
+ * done comes before the descriptor is closed.
+ */
+enum cm_readiness { CM_READABLE, CM_WRITABLE };
+
+struct cm_watch {
+    struct event *event;
+    void (*run)(void *arg);
+    void *arg;
+};
+
+void cm_watch_start(struct cm_watch *watch, struct cm_loop *loop, int fd,
+                    enum cm_readiness readiness, void (*run)(void *arg), void *arg);
+void cm_watch_stop(struct cm_watch *watch);
+void cm_watch_done(struct cm_watch *watch);
+
 /* Calls back on the loop for every arrival of the signal, until cm_signal_done. */
 struct cm_signal {
     struct event *event;
