@@ -8,9 +8,20 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/workers.h"
+#include "providers/calls.h"
 
 /* Few enough that the end of a slow batch is shared too, many enough that the counter is cool. */
 enum { ITEMS_AT_A_TIME = 8 };
+
+/* Primes of an RSA key are searched for on a token that is not made for it. */
+#define CREATING_PATIENCE_NS (110 * CM_NS_PER_S)
+
+/* A worker: the backend's context, and the note of when its call began. */
+struct seat {
+    struct cm_blocking *blocking;
+    struct cm_call *call;
+    void *worker; /* the backend's */
+};
 
 /* One worker's part in a batch. */
 struct part {
@@ -35,6 +46,9 @@ struct cm_blocking {
     struct cm_worker_ops worker_ops;
     struct cm_workers *workers;
     uint32_t workers_count;
+    void *state; /* the backend's */
+    struct seat *seats;
+    struct cm_calls calls;
     struct job *jobs;
     struct part *parts;
     struct job *free; /* the loop's */
@@ -42,7 +56,7 @@ struct cm_blocking {
 
 /* ------------------------------------------------------------------ signing -- */
 
-static void sign_item(struct job *job, void *worker, struct cm_sign_item *item)
+static void sign_item(struct job *job, struct seat *seat, struct cm_sign_item *item)
 {
     struct cm_sign_batch *batch = job->batch;
     item->signature_size = 0;
@@ -50,11 +64,14 @@ static void sign_item(struct job *job, void *worker, struct cm_sign_item *item)
         item->status = CM_CANCELLED;
     else if (batch->deadline_ns != 0 && cm_clock_monotonic_ns() >= batch->deadline_ns)
         item->status = CM_EXPIRED;
-    else
-        item->status = job->blocking->ops->sign_one(worker, batch->key, item);
+    else {
+        cm_call_begin(seat->call, 0);
+        item->status = job->blocking->ops->sign_one(seat->worker, batch->key, item);
+        cm_call_end(seat->call);
+    }
 }
 
-static void run_part(struct cm_work *work, void *worker)
+static void run_part(struct cm_work *work, void *seat)
 {
     struct job *job = ((struct part *)work)->job;
     uint32_t count = job->batch->items_count;
@@ -64,7 +81,7 @@ static void run_part(struct cm_work *work, void *worker)
             return;
         uint32_t end = count - first > ITEMS_AT_A_TIME ? first + ITEMS_AT_A_TIME : count;
         for (uint32_t i = first; i < end; i++)
-            sign_item(job, worker, &job->batch->items[i]);
+            sign_item(job, seat, &job->batch->items[i]);
     }
 }
 
@@ -123,14 +140,18 @@ struct opening {
     struct cm_error err;
 };
 
-static void run_opening(struct cm_work *work, void *worker)
+static void run_opening(struct cm_work *work, void *context)
 {
+    struct seat *seat = context;
     struct opening *opening = (struct opening *)work;
     const struct cm_blocking_ops *ops = opening->blocking->ops;
-    opening->status = opening->creates ? ops->key_create(worker, opening->reference, &opening->spec,
-                                                         opening->alg, &opening->key, &opening->err)
-                                       : ops->key_open(worker, opening->reference, opening->alg,
-                                                       &opening->key, &opening->err);
+    cm_call_begin(seat->call, opening->creates ? CREATING_PATIENCE_NS : 0);
+    opening->status = opening->creates
+                          ? ops->key_create(seat->worker, opening->reference, &opening->spec,
+                                            opening->alg, &opening->key, &opening->err)
+                          : ops->key_open(seat->worker, opening->reference, opening->alg,
+                                          &opening->key, &opening->err);
+    cm_call_end(seat->call);
     if (opening->key)
         opening->key->provider = opening->blocking->provider;
 }
@@ -200,6 +221,41 @@ static cm_status make_jobs(struct cm_blocking *blocking)
     return CM_OK;
 }
 
+static cm_status make_seats(struct cm_blocking *blocking)
+{
+    blocking->seats = calloc(blocking->workers_count, sizeof *blocking->seats);
+    blocking->calls.calls = calloc(blocking->workers_count, sizeof *blocking->calls.calls);
+    if (!blocking->seats || !blocking->calls.calls)
+        return CM_NO_MEMORY;
+    for (uint32_t i = 0; i < blocking->workers_count; i++)
+        blocking->seats[i] =
+            (struct seat){ .blocking = blocking, .call = &blocking->calls.calls[i] };
+    blocking->calls.calls_count = blocking->workers_count;
+    cm_calls_watch(&blocking->calls);
+    return CM_OK;
+}
+
+static cm_status open_seat(void *arg, uint32_t worker_index, void **ret_seat, struct cm_error *err)
+{
+    struct cm_blocking *blocking = arg;
+    struct seat *seat = &blocking->seats[worker_index];
+    *ret_seat = seat;
+    cm_call_begin(seat->call, 0);
+    cm_status status =
+        blocking->ops->worker_open
+            ? blocking->ops->worker_open(blocking->state, worker_index, &seat->worker, err)
+            : CM_OK;
+    cm_call_end(seat->call);
+    return status;
+}
+
+static void close_seat(void *context)
+{
+    struct seat *seat = context;
+    if (seat->blocking->ops->worker_close)
+        seat->blocking->ops->worker_close(seat->worker);
+}
+
 uint32_t cm_blocking_default_workers(void)
 {
     cpu_set_t processors;
@@ -220,14 +276,16 @@ cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
     blocking->provider = provider;
     blocking->ops = ops;
     blocking->workers_count = workers_count;
-    blocking->worker_ops = (struct cm_worker_ops){ .name = ops->name,
-                                                   .open = ops->worker_open,
-                                                   .close = ops->worker_close };
+    blocking->state = state;
+    blocking->worker_ops =
+        (struct cm_worker_ops){ .name = ops->name, .open = open_seat, .close = close_seat };
     cm_status status = make_jobs(blocking);
+    if (status == CM_OK)
+        status = make_seats(blocking);
     if (status != CM_OK)
         CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "no memory for batches in flight");
     else
-        status = cm_workers_new(loop, workers_count, &blocking->worker_ops, state,
+        status = cm_workers_new(loop, workers_count, &blocking->worker_ops, blocking,
                                 &blocking->workers, err);
     if (status != CM_OK) {
         cm_blocking_free(blocking);
@@ -242,6 +300,9 @@ void cm_blocking_free(struct cm_blocking *blocking)
     if (!blocking)
         return;
     cm_workers_free(blocking->workers);
+    cm_calls_unwatch(&blocking->calls);
+    free(blocking->calls.calls);
+    free(blocking->seats);
     free(blocking->parts);
     free(blocking->jobs);
     free(blocking);
