@@ -242,20 +242,37 @@ static void refuse_opening(void *arg)
     opening.opened(status, NULL, &err, opening.arg);
 }
 
-static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
-                     cm_key_opened_fn *opened, void *arg)
+/* NULL: it is dead, and the refusal is on its way. */
+static struct opening *begin_opening(struct fake *self, cm_key_opened_fn *opened, void *arg)
 {
-    struct fake *self = (struct fake *)provider;
     struct opening *opening = calloc(1, sizeof *opening);
     if (!opening)
         abort();
     *opening = (struct opening){ .self = self, .opened = opened, .arg = arg };
-    if (self->items_taken < self->script.dies_at) {
-        cm_provider_open_key(self->inner, reference, alg, on_inner_opened, opening);
-        return;
-    }
+    if (self->items_taken < self->script.dies_at)
+        return opening;
     opening->refusal = (struct cm_task){ .run = refuse_opening, .arg = opening };
     cm_loop_post(self->loop, &opening->refusal);
+    return NULL;
+}
+
+static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                     cm_key_opened_fn *opened, void *arg)
+{
+    struct fake *self = (struct fake *)provider;
+    struct opening *opening = begin_opening(self, opened, arg);
+    if (opening)
+        cm_provider_open_key(self->inner, reference, alg, on_inner_opened, opening);
+}
+
+static void create_key(struct cm_provider *provider, const char *reference,
+                       const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
+                       void *arg)
+{
+    struct fake *self = (struct fake *)provider;
+    struct opening *opening = begin_opening(self, opened, arg);
+    if (opening)
+        cm_provider_create_key(self->inner, reference, spec, alg, on_inner_opened, opening);
 }
 
 static void close_key(struct cm_key *key)
@@ -352,6 +369,7 @@ const struct cm_provider_ops cm_provider_fake = {
     .close = close_provider,
     .open_key = open_key,
     .close_key = close_key,
+    .create_key = create_key,
     .sign = sign,
     .cancel = cancel,
 };

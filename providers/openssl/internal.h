@@ -22,6 +22,19 @@ struct cm_ossl_source {
 CM_MUST_USE cm_status cm_ossl_load(const struct cm_ossl_source *source, const char *reference,
                                    EVP_PKEY **ret_pkey, struct cm_error *err);
 
+/*
+ * create.c: makes a key file, encrypted where the source names a passphrase.
+ * Fails with: EXISTS, UNSUPPORTED (no "file:" reference, no such kind of key), MISMATCH, DENIED, IO,
+ * NO_MEMORY; then there is no file.
+ */
+CM_MUST_USE cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *reference,
+                                     const struct cm_key_spec *spec, enum cm_sigalg alg,
+                                     struct cm_error *err);
+
+/* load.c: the path that a "file:" reference names. Fails with: NO_KEY (it is too long). */
+CM_MUST_USE cm_status cm_ossl_file_path(const struct cm_ossl_source *source, const char *reference,
+                                        char *path, size_t space, struct cm_error *err);
+
 /* What a worker needs for one key. Zero-initialised; used by one thread at a time. */
 struct cm_ossl_signer {
     EVP_MD *hash;       /* NULL for Ed25519 */

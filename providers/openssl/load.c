@@ -127,20 +127,28 @@ static cm_status read_keyfile(const char *path, char **ret_buffer, size_t *ret_s
     return CM_OK;
 }
 
+cm_status cm_ossl_file_path(const struct cm_ossl_source *source, const char *reference, char *path,
+                            size_t space, struct cm_error *err)
+{
+    const char *name = reference + 5;
+    bool relative = name[0] != '/' && source->folder;
+    int size =
+        snprintf(path, space, "%s%s%s", relative ? source->folder : "", relative ? "/" : "", name);
+    if (size >= (int)space)
+        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "the path of a key is too long");
+    return CM_OK;
+}
+
 static cm_status load_file(const struct cm_ossl_source *source, const char *reference,
                            EVP_PKEY **ret_pkey, struct cm_error *err)
 {
     char path[PATH_MAX];
-    const char *name = reference + 5;
-    bool relative = name[0] != '/' && source->folder;
     struct passphrase passphrase = { .source = source };
     char *buffer = NULL;
     size_t size = 0;
-    if (snprintf(path, sizeof path, "%s%s%s", relative ? source->folder : "", relative ? "/" : "",
-                 name)
-        >= (int)sizeof path)
-        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "the path of a key is too long");
-    cm_status status = read_keyfile(path, &buffer, &size, err);
+    cm_status status = cm_ossl_file_path(source, reference, path, sizeof path, err);
+    if (status == CM_OK)
+        status = read_keyfile(path, &buffer, &size, err);
     if (status != CM_OK)
         return status;
     BIO *bio = BIO_new_mem_buf(buffer, (int)size);

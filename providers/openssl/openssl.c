@@ -49,6 +49,14 @@ static cm_status open_key_here(void *arg, const char *reference, enum cm_sigalg 
     return status;
 }
 
+static cm_status create_key_here(void *arg, const char *reference, const struct cm_key_spec *spec,
+                                 enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
+{
+    const struct worker *worker = arg;
+    cm_status status = cm_ossl_create(&worker->self->source, reference, spec, alg, err);
+    return status == CM_OK ? open_key_here(arg, reference, alg, ret_key, err) : status;
+}
+
 /* The worker's own signer of the key; NULL when it cannot be made. */
 static struct cm_ossl_signer *find_signer(struct worker *worker, struct cm_ossl_key *key)
 {
@@ -85,6 +93,7 @@ static const struct cm_blocking_ops blocking_ops = {
     .worker_open = open_worker,
     .worker_close = free,
     .key_open = open_key_here,
+    .key_create = create_key_here,
     .sign_one = sign_one,
 };
 
@@ -160,6 +169,14 @@ static void open_key(struct cm_provider *provider, const char *reference, enum c
     cm_blocking_open_key(self->blocking, reference, alg, opened, arg);
 }
 
+static void create_key(struct cm_provider *provider, const char *reference,
+                       const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
+                       void *arg)
+{
+    struct ossl_provider *self = (struct ossl_provider *)provider;
+    cm_blocking_create_key(self->blocking, reference, spec, alg, opened, arg);
+}
+
 static void close_key(struct cm_key *key)
 {
     cm_ossl_key_free(key->backend);
@@ -184,6 +201,7 @@ const struct cm_provider_ops cm_provider_openssl = {
     .close = close_provider,
     .open_key = open_key,
     .close_key = close_key,
+    .create_key = create_key,
     .sign = sign,
     .cancel = cancel,
 };
