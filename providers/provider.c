@@ -1,8 +1,12 @@
 #include "providers/provider.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/base/clock.h"
 
 /* ------------------------------------------------------------------ life -- */
 
@@ -24,6 +28,9 @@ cm_status cm_provider_open(const struct cm_provider_ops *ops, struct cm_loop *lo
     provider->ops = ops;
     provider->loop = loop;
     provider->name = name;
+    if (provider->state.since_ns == 0)
+        provider->state =
+            (struct cm_provider_state){ .is_up = true, .since_ns = cm_clock_monotonic_ns() };
     assert(provider->caps.batch_items_max > 0 && provider->caps.batches_in_flight > 0);
     *ret_provider = provider;
     return CM_OK;
@@ -37,6 +44,31 @@ struct cm_provider_caps cm_provider_caps(const struct cm_provider *provider)
 const char *cm_provider_name(const struct cm_provider *provider)
 {
     return provider->name;
+}
+
+void cm_provider_watch(struct cm_provider *provider, cm_provider_told_fn *told, void *arg)
+{
+    cm_loop_assert_here(provider->loop);
+    provider->told = told;
+    provider->told_arg = arg;
+}
+
+struct cm_provider_state cm_provider_state(const struct cm_provider *provider)
+{
+    return provider->state;
+}
+
+void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event,
+                      const char *format, ...)
+{
+    char text[CM_ERROR_TEXT_SIZE];
+    va_list args;
+    if (!provider->told)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    provider->told(provider, event, text, provider->told_arg);
 }
 
 static void tell_drained(void *arg)

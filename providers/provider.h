@@ -15,8 +15,8 @@
  * Nothing in this contract assumes that caller and provider share memory: a batch can be copied to
  * another process and its results copied back (providers/host/), and callers do not notice.
  *
- * Backends: openssl/ (software keys, any OpenSSL 3 provider), fake/ (tests: scripted faults). A
- * backend that blocks implements struct cm_blocking_ops and is made asynchronous by blocking.h.
+ * Backends: openssl/ (software keys, any OpenSSL 3 provider), fake/ (tests: scripted faults), and
+ * host/ (any of the others in a process of its own, host.h). A backend that blocks implements struct cm_blocking_ops and is made asynchronous by blocking.h.
  * One conformance suite (tests/conformance/provider_test.c) runs against each.
  */
 #ifndef CM_PROVIDERS_PROVIDER_H
@@ -29,6 +29,7 @@
 
 struct cm_provider;
 struct cm_provider_ops;
+struct cm_host_settings;
 
 /* What an instance is opened with. Plain data, copied by open. */
 struct cm_provider_settings {
@@ -38,6 +39,7 @@ struct cm_provider_settings {
     const char *module;         /* pkcs11: path of the vendor's module; may be NULL */
     uint32_t workers_count;     /* threads or sessions; 0: as many as processors */
     const char *options;        /* the backend's own, as its header says; NULL: none */
+    const struct cm_host_settings *host; /* of a signer process (host.h); else NULL */
 };
 
 /* What an instance can take. Plain data, so that the batcher can be tested with invented numbers. */
@@ -122,6 +124,33 @@ CM_MUST_USE cm_status cm_provider_open(const struct cm_provider_ops *ops, struct
 struct cm_provider_caps cm_provider_caps(const struct cm_provider *provider);
 const char *cm_provider_name(const struct cm_provider *provider);
 
+/* What happens to an instance by itself. */
+enum cm_provider_event {
+    CM_PROVIDER_DOWN,  /* its process is gone; sign answers UNAVAILABLE until UP */
+    CM_PROVIDER_UP,    /* it is back, its keys are being opened again */
+    CM_PROVIDER_NOTICE /* something that an operator should see; it goes on */
+};
+
+/* text is one line, borrowed for the call. */
+typedef void cm_provider_told_fn(struct cm_provider *provider, enum cm_provider_event event,
+                                 const char *text, void *arg);
+
+/*
+ * Who hears of events; NULL: nobody. Events before this call are not repeated.
+ * Calls back: told, any number of times until close, on the loop, never inside a call.
+ */
+void cm_provider_watch(struct cm_provider *provider, cm_provider_told_fn *told, void *arg);
+
+/* How an instance is. One that lives in this process is up, always was, and has no pid. */
+struct cm_provider_state {
+    bool is_up;
+    uint64_t since_ns;       /* cm_clock_monotonic_ns() of the last change */
+    uint32_t restarts_count; /* of its process */
+    int32_t pid;             /* of its process; 0: none */
+};
+
+struct cm_provider_state cm_provider_state(const struct cm_provider *provider);
+
 /*
  * Does:       finds the key that the reference names, reads its public key, and proves it: signs a
  *             test message and verifies it. alg CM_SIGALG_UNKNOWN takes the key type's default.
@@ -181,7 +210,10 @@ struct cm_provider {
     const struct cm_provider_ops *ops;
     struct cm_loop *loop;
     struct cm_provider_caps caps;
-    char *name; /* the front's, owned */
+    char *name;                     /* the front's, owned */
+    struct cm_provider_state state; /* the backend's; filled by the front at opening */
+    cm_provider_told_fn *told;      /* may be NULL */
+    void *told_arg;
     uint32_t batches_in_flight;
     uint32_t openings_in_flight; /* drain waits for these too */
     uint32_t keys_open;
@@ -210,6 +242,10 @@ struct cm_provider_ops {
                       struct cm_error *err);
     void (*cancel)(struct cm_provider *provider, struct cm_sign_batch *batch);
 };
+
+/* Tells whoever watches. On the loop, not from inside a call of the front's. */
+void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event,
+                      const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Posts batch->done to the loop. Any thread; once a batch. */
 void cm_provider_batch_done(struct cm_provider *provider, struct cm_sign_batch *batch);

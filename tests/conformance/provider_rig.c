@@ -148,6 +148,49 @@ void rig_close(struct rig *rig)
     cm_loop_free(rig->loop);
 }
 
+/* ------------------------------------------------------------------ hosted -- */
+
+static cm_status open_hosted(const char *kind, struct cm_loop *loop,
+                             const struct cm_provider_settings *settings,
+                             struct cm_provider **ret_provider, struct cm_error *err)
+{
+    const struct cm_host_settings host = {
+        .kind = kind, .program = TEST_SIGNER, .call_deadline_ms = 60000, .signs_anything = true
+    };
+    struct cm_provider_settings hosted = *settings;
+    hosted.host = &host;
+    return cm_provider_hosted.open(loop, &hosted, ret_provider, err);
+}
+
+static cm_status open_hosted_openssl(struct cm_loop *loop,
+                                     const struct cm_provider_settings *settings,
+                                     struct cm_provider **ret_provider, struct cm_error *err)
+{
+    return open_hosted("openssl", loop, settings, ret_provider, err);
+}
+
+static cm_status open_hosted_fake(struct cm_loop *loop, const struct cm_provider_settings *settings,
+                                  struct cm_provider **ret_provider, struct cm_error *err)
+{
+    return open_hosted("fake", loop, settings, ret_provider, err);
+}
+
+const struct cm_provider_ops *rig_hosted_openssl(void)
+{
+    static struct cm_provider_ops ops;
+    ops = cm_provider_hosted;
+    ops.open = open_hosted_openssl;
+    return &ops;
+}
+
+const struct cm_provider_ops *rig_hosted_fake(void)
+{
+    static struct cm_provider_ops ops;
+    ops = cm_provider_hosted;
+    ops.open = open_hosted_fake;
+    return &ops;
+}
+
 /* ------------------------------------------------------------------ keys -- */
 
 struct answer {
@@ -168,6 +211,17 @@ static void on_opened(cm_status status, struct cm_key *key, const struct cm_erro
     notice(answer->rig);
 }
 
+static cm_status wait_for_key(struct answer *answer, unsigned openeds, struct cm_key **ret_key,
+                              struct cm_error *err)
+{
+    rig_wait(answer->rig, &answer->rig->openeds, openeds + 1);
+    if (answer->status == CM_OK)
+        *ret_key = answer->key;
+    else if (err)
+        *err = answer->err;
+    return answer->status;
+}
+
 cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg alg,
                        struct cm_key **ret_key, struct cm_error *err)
 {
@@ -176,12 +230,18 @@ cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg al
     rig->inside_call = true;
     cm_provider_open_key(rig->provider, reference, alg, on_opened, &answer);
     rig->inside_call = false;
-    rig_wait(rig, &rig->openeds, openeds + 1);
-    if (answer.status == CM_OK)
-        *ret_key = answer.key;
-    else if (err)
-        *err = answer.err;
-    return answer.status;
+    return wait_for_key(&answer, openeds, ret_key, err);
+}
+
+cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
+                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
+{
+    struct answer answer = { .rig = rig };
+    unsigned openeds = rig->openeds;
+    rig->inside_call = true;
+    cm_provider_create_key(rig->provider, reference, spec, alg, on_opened, &answer);
+    rig->inside_call = false;
+    return wait_for_key(&answer, openeds, ret_key, err);
 }
 
 struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg)

@@ -6,7 +6,7 @@
 #ifndef CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 #define CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 
-#include "providers/provider.h"
+#include "providers/host.h"
 #include "tests/support/test_main.h"
 
 #include <pthread.h>
@@ -49,6 +49,10 @@ cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
 void rig_open(struct rig *rig, const struct cm_provider_ops *ops, const char *options,
               uint32_t workers_count);
 
+/* The backend in a signer process (tests/support/test_signer.c) whose keys sign anything. */
+const struct cm_provider_ops *rig_hosted_openssl(void);
+const struct cm_provider_ops *rig_hosted_fake(void);
+
 /* Drains when nobody did, closes, and checks that no callback came wrongly. */
 void rig_close(struct rig *rig);
 
@@ -58,6 +62,9 @@ void rig_run_for(struct rig *rig, uint32_t duration_ms);
 
 cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg alg,
                        struct cm_key **ret_key, struct cm_error *err);
+
+cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
+                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
 
 /* The key of that name; fails the test when it does not open. */
 struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg);

@@ -1,5 +1,6 @@
 /*
- * What every provider does, whatever is behind it. Each test runs against each backend of the table.
+ * What every provider does, whatever is behind it. Each test runs against each backend of the table,
+ * in this process and hosted in one of its own.
  */
 #include "tests/conformance/provider_rig.h"
 
@@ -14,16 +15,25 @@
 static const struct backend {
     const char *name;
     const struct cm_provider_ops *ops;
-} backends[] = { { "openssl", &cm_provider_openssl }, { "fake", &cm_provider_fake } };
+    const struct cm_provider_ops *(*hosted)(void);
+} backends[] = { { "openssl", &cm_provider_openssl, NULL },
+                 { "fake", &cm_provider_fake, NULL },
+                 { "openssl hosted", NULL, rig_hosted_openssl },
+                 { "fake hosted", NULL, rig_hosted_fake } };
 
-enum { WORKERS = 2 };
+enum { WORKERS = 2, BACKENDS = sizeof backends / sizeof backends[0] };
+
+static const struct cm_provider_ops *ops_of(const struct backend *backend)
+{
+    return backend->hosted ? backend->hosted() : backend->ops;
+}
 
 static void on_every_backend(void (*check)(struct rig *rig))
 {
-    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+    for (size_t i = 0; i < BACKENDS; i++) {
         struct rig rig;
         printf("[%s] ", backends[i].name);
-        rig_open(&rig, backends[i].ops, NULL, WORKERS);
+        rig_open(&rig, ops_of(&backends[i]), NULL, WORKERS);
         check(&rig);
         rig_close(&rig);
     }
@@ -91,7 +101,7 @@ static cm_status open_locked(const struct backend *backend, const char *passphra
     const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
                                                    .workers_count = 1,
                                                    .passphrase_ref = "file:passphrase" };
-    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, backend->ops, &settings, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, ops_of(backend), &settings, NULL), CM_OK);
     cm_status status = rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, NULL);
     if (key) {
         struct rig_batch *batch = rig_batch_new(&rig, key, 3);
@@ -106,7 +116,7 @@ static cm_status open_locked(const struct backend *backend, const char *passphra
 
 static void test_provider_opens_an_encrypted_key_with_its_passphrase_only(void)
 {
-    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+    for (size_t i = 0; i < BACKENDS; i++) {
         CU_ASSERT_EQUAL(open_locked(&backends[i], "wrong horse"), CM_DENIED);
         CU_ASSERT_EQUAL(open_locked(&backends[i], RIG_PASSPHRASE "\n"), CM_OK);
     }
@@ -115,10 +125,10 @@ static void test_provider_opens_an_encrypted_key_with_its_passphrase_only(void)
 static void test_provider_does_not_open_without_the_passphrase_that_settings_name(void)
 {
     const struct cm_provider_settings settings = { .passphrase_ref = "env:CM_TEST_NOT_SET" };
-    for (size_t i = 0; i < sizeof backends / sizeof backends[0]; i++) {
+    for (size_t i = 0; i < BACKENDS; i++) {
         struct rig rig;
         struct cm_error err;
-        CU_ASSERT_EQUAL(rig_try_open(&rig, backends[i].ops, &settings, &err), CM_DENIED);
+        CU_ASSERT_EQUAL(rig_try_open(&rig, ops_of(&backends[i]), &settings, &err), CM_DENIED);
         CU_ASSERT_EQUAL(err.status, CM_DENIED);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "CM_TEST_NOT_SET"));
     }
@@ -158,6 +168,84 @@ static void check_reopening(struct rig *rig)
 static void test_provider_opens_a_key_again_after_it_was_closed(void)
 {
     on_every_backend(check_reopening);
+}
+
+/* ------------------------------------------------------------------ creating keys -- */
+
+/* A key of this kind in a file of its own; the reference that was made is given back. */
+static const char *create(struct rig *rig, const struct cm_key_spec *spec, struct cm_key **ret_key)
+{
+    static char reference[64];
+    static unsigned number;
+    struct cm_error err = { .status = CM_OK };
+    snprintf(reference, sizeof reference, "file:created-%u.pem", number++);
+    cm_status status = rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, ret_key, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    return reference;
+}
+
+static void check_created(struct rig *rig, const struct cm_key_spec *spec)
+{
+    struct cm_key *key = NULL, *again = NULL;
+    const char *reference = create(rig, spec, &key);
+    struct rig_batch *batch = rig_batch_new(rig, key, 3);
+    CU_ASSERT_EQUAL(key->type, spec->type);
+    rig_sign(batch);
+    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_EQUAL(rig_open_key(rig, reference, CM_SIGALG_UNKNOWN, &again, NULL), CM_OK);
+    CU_ASSERT_TRUE(cm_bytes_equal(key->spki, again->spki));
+    rig_batch_free(batch);
+    cm_provider_close_key(again);
+    /* Nothing is written over. */
+    again = NULL;
+    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, &again, NULL),
+                    CM_EXISTS);
+    CU_ASSERT_PTR_NULL(again);
+    cm_provider_close_key(key);
+}
+
+static void check_creating(struct rig *rig)
+{
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P256 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P384 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_ED25519 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_RSA, .bits = 2048 });
+}
+
+static void test_provider_creates_keys_that_open_again_and_are_never_written_over(void)
+{
+    on_every_backend(check_creating);
+}
+
+static void expect_not_created(struct rig *rig, const char *reference,
+                               const struct cm_key_spec *spec, enum cm_sigalg alg,
+                               cm_status expected)
+{
+    struct cm_key *key = NULL;
+    struct cm_error err = { .status = CM_OK };
+    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, alg, &key, &err), expected);
+    CU_ASSERT_EQUAL(err.status, expected);
+    CU_ASSERT_PTR_NULL(key);
+}
+
+static void check_not_creating(struct rig *rig)
+{
+    const struct cm_key_spec p256 = { .type = CM_KEY_P256 };
+    const struct cm_key_spec tiny = { .type = CM_KEY_RSA, .bits = 512 };
+    expect_not_created(rig, "pkcs11:object=key", &p256, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
+    expect_not_created(rig, "file:tiny.pem", &tiny, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
+    expect_not_created(rig, "file:misfit.pem", &p256, CM_SIGALG_ED25519, CM_MISMATCH);
+    expect_not_created(rig, "file:absent/key.pem", &p256, CM_SIGALG_UNKNOWN, CM_IO);
+    /* And none of them left a key behind. */
+    expect_refusal(rig, "file:tiny.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "tiny");
+    expect_refusal(rig, "file:misfit.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "misfit");
+}
+
+static void test_provider_creates_no_key_that_it_could_not_sign_with(void)
+{
+    on_every_backend(check_not_creating);
 }
 
 /* ------------------------------------------------------------------ signing -- */
@@ -516,6 +604,8 @@ CM_TEST_SUITE(provider, CM_TEST(test_provider_answers_no_key_for_a_missing_key),
               CM_TEST(test_provider_does_not_open_without_the_passphrase_that_settings_name),
               CM_TEST(test_provider_denies_key_files_that_others_can_reach),
               CM_TEST(test_provider_opens_a_key_again_after_it_was_closed),
+              CM_TEST(test_provider_creates_keys_that_open_again_and_are_never_written_over),
+              CM_TEST(test_provider_creates_no_key_that_it_could_not_sign_with),
               CM_TEST(test_provider_signs_verifiably_with_every_algorithm),
               CM_TEST(test_provider_calls_done_once_on_the_loop_and_never_inside_sign),
               CM_TEST(test_provider_takes_all_of_a_batch_or_nothing),

@@ -1,0 +1,52 @@
+/*
+ * Floor: what a key will not sign, whoever asks.
+ *
+ * The engine has linted what it sends. The signer looks once more, with other code and without
+ * trust: should the engine be taken over, its master can still not have a CA certificate out of the
+ * leaf lane, nor one of another issuer, nor one for ever, nor bytes that no intent stands for. What
+ * cannot be read is refused. Pure functions; any thread.
+ *
+ * Every lane: the key is for it; an intent's hash, where one came along, is that of the message.
+ *
+ *   leaf      an intent's hash; a TBSCertificate (below) without cA, keyCertSign, cRLSign, and
+ *             without OCSPSigning among its purposes
+ *   ceremony  an intent's hash; a TBSCertificate
+ *   ocsp      a TBSCertificate as in leaf, whose purposes are OCSPSigning alone; or a ResponseData
+ *             whose responder is the key's own name, or named by a key hash
+ *   crl       a TBSCertList, version 2, of the key's own name
+ *
+ * A TBSCertificate is strict DER, version 3; the serial has 1 to 20 octets and is greater than zero;
+ * the issuer is the key's own name, octet for octet; the validity is no longer than allowed and begins
+ * neither too long ago nor later than tomorrow; no extension stands twice.
+ */
+#ifndef CM_PROVIDERS_HOST_FLOOR_H
+#define CM_PROVIDERS_HOST_FLOOR_H
+
+#include "providers/host.h"
+
+#define CM_FLOOR_TEXT_SIZE 160
+
+/* One message, and what is said of it. */
+struct cm_floor_question {
+    enum cm_lane lane;
+    struct cm_bytes message;
+    const uint8_t *intent_hash; /* SHA-256; may be NULL */
+    int64_t now_s;              /* Unix */
+};
+
+/* False: it is not signed; text (CM_FLOOR_TEXT_SIZE) says why, in the engine's words, not the
+ * message's. */
+CM_MUST_USE bool cm_floor_allows(const struct cm_floor *floor,
+                                 const struct cm_floor_question *question, char *text);
+
+/* The ceiling of the rate: a bucket that fills by itself. */
+struct cm_floor_bucket {
+    uint64_t filled_ns; /* when it was looked at last; 0: never, it is full */
+    double tokens;
+};
+
+/* Takes one; false: too fast. */
+CM_MUST_USE bool cm_floor_take(const struct cm_floor *floor, struct cm_floor_bucket *bucket,
+                               uint64_t now_ns);
+
+#endif

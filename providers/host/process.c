@@ -1,0 +1,142 @@
+#include "providers/host/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "providers/host.h"
+
+extern char **environ;
+
+/* Standard output is the engine's: what a signer has to say goes to standard error. */
+static int plan_descriptors(posix_spawn_file_actions_t *actions, int fd)
+{
+    int code = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(actions, 2, 1);
+    if (code == 0)
+        code = posix_spawn_file_actions_adddup2(actions, fd, CM_SIGNER_FD);
+    if (code == 0)
+        code = posix_spawn_file_actions_addclosefrom_np(actions, CM_SIGNER_FD + 1);
+    return code;
+}
+
+static int plan_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t all, none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    int code = posix_spawnattr_setsigdefault(attributes, &all);
+    if (code == 0)
+        code = posix_spawnattr_setsigmask(attributes, &none);
+    if (code == 0)
+        code = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    return code;
+}
+
+static int spawn(pid_t *ret_pid, const char *program, const char *name, int fd)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    char *const arguments[] = { (char *)(uintptr_t) "certmill", (char *)(uintptr_t) "signer",
+                                (char *)(uintptr_t)name, NULL };
+    int code = posix_spawn_file_actions_init(&actions);
+    if (code != 0)
+        return code;
+    code = posix_spawnattr_init(&attributes);
+    if (code == 0) {
+        code = plan_descriptors(&actions, fd);
+        if (code == 0)
+            code = plan_signals(&attributes);
+        if (code == 0)
+            code = posix_spawn(ret_pid, program, &actions, &attributes, arguments, environ);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return code;
+}
+
+cm_status cm_process_start(struct cm_process *process, const char *program, const char *name,
+                           int *ret_fd, struct cm_error *err)
+{
+    int fds[2];
+    *process = (struct cm_process){ 0 };
+    if (!program)
+        program = "/proc/self/exe";
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_OS, errno, "make a socket for a signer");
+    int code = spawn(&process->pid, program, name, fds[1]);
+    close(fds[1]);
+    if (code != 0) {
+        process->pid = 0;
+        close(fds[0]);
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_OS, code, "start the signer %s", program);
+    }
+    *ret_fd = fds[0];
+    return CM_OK;
+}
+
+bool cm_process_has_ended(struct cm_process *process)
+{
+    if (process->pid == 0)
+        return true;
+    pid_t pid = waitpid(process->pid, &process->status, WNOHANG);
+    if (pid == 0 || (pid < 0 && errno == EINTR))
+        return false;
+    if (pid < 0)
+        process->status = 0; /* somebody else has collected it */
+    process->pid = 0;
+    return true;
+}
+
+void cm_process_kill(struct cm_process *process)
+{
+    if (process->pid != 0)
+        kill(process->pid, SIGKILL);
+}
+
+void cm_process_end(struct cm_process *process, unsigned patience_ms)
+{
+    const struct timespec pause = { .tv_nsec = 500000 };
+    uint64_t deadline_ns = cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS;
+    while (!cm_process_has_ended(process)) {
+        if (cm_clock_monotonic_ns() >= deadline_ns)
+            cm_process_kill(process);
+        nanosleep(&pause, NULL);
+    }
+}
+
+static const char *explain(int exit_code)
+{
+    switch (exit_code) {
+    case CM_SIGNER_EXIT_HUNG:
+        return ": a call into the key store did not come back";
+    case CM_SIGNER_EXIT_PROTOCOL:
+        return ": it did not understand the engine";
+    case CM_SIGNER_EXIT_REFUSED:
+        return ": it could not open the key store";
+    default:
+        return "";
+    }
+}
+
+const char *cm_process_describe(const struct cm_process *process, char *text, size_t space)
+{
+    int status = process->status;
+    if (WIFSIGNALED(status))
+        snprintf(text, space, "was killed by signal %d (%s)", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)));
+    else
+        snprintf(text, space, "ended with exit code %d%s", WEXITSTATUS(status),
+                 explain(WEXITSTATUS(status)));
+    return text;
+}
