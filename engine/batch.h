@@ -16,19 +16,24 @@ struct cm_engine;
 struct cm_batch;
 
 /*
- * Lot: the requests of a batch that one issuer key signs. Its intent and its signatures are asked
+ * Lot: the requests of a batch that one issuer key signs in one lane. Its intent and its signatures are asked
  * for together.
  */
 struct cm_lot {
     struct cm_batch *batch;
     const struct cm_issuer_key *issuer;
+    enum cm_lane lane;
     struct cm_request **requests; /* in the batch's arena */
     uint32_t requests_count;
     struct cm_intent intent; /* items for those that have no kept promise */
     struct cm_store_op intent_op;
     struct cm_sign_item *sign_items;
     struct cm_sign_batch sign_batch;
-    uint32_t attempts_count; /* signing attempts so far */
+    uint32_t waits_count;    /* in a row: the signer was away, or slow */
+    uint32_t losses_count;   /* answers that were lost */
+    uint32_t failures_count; /* signing attempts that went wrong */
+    bool has_moved;          /* items stand in another order than requests */
+    bool is_given_back;      /* for the next engine: the intent stays open */
     struct cm_timer retry;
 };
 

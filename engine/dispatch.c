@@ -1,17 +1,31 @@
 /*
  * Dispatch: a batch goes to the keys.
  *
- * The requests of a batch are sorted into lots, one for each issuer key. For each lot the intent is
- * made durable first; only then does the provider see the bytes. A signature that did not come is
- * asked for again over the very same bytes, a bounded number of times: nothing has left the engine
- * meanwhile, so a second signature over them harms nobody. After that the serial is abandoned.
+ * The requests of a batch are sorted into lots, one for each issuer key and lane. For each lot the
+ * intent is made durable first; only then does the provider see the bytes. A signature that did not
+ * come is asked for again over the very same bytes: nothing has left the engine meanwhile, so a
+ * second signature over them harms nobody. A signer that is away or slow is waited for, as long as
+ * it takes; answers that are lost or wrong are asked for a bounded number of times. After that the
+ * serial is abandoned.
  */
 #include "engine/internal.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/faultpoint.h"
+#include "engine/floors.h"
 
-enum { ATTEMPTS_MAX = 6, RETRY_MS = 50, SIGN_DEADLINE_S = 60 };
+/* A loss is the death of a signer over these very bytes: many have another reason than the bytes. */
+enum {
+    FAILURES_MAX = 6,
+    LOSSES_MAX = 64,
+    RETRY_MS = 50,
+    RETRY_SHIFT_MAX = 4,
+    SIGN_DEADLINE_S = 60
+};
+enum { LANES = CM_LANE_CEREMONY + 1 };
+
+/* Attempts in a row that came to nothing, before an engine that stops waits no longer. */
+enum { STOPPING_WAITS_MAX = 2 };
 
 static void sign_lot(void *arg);
 
@@ -21,19 +35,35 @@ static void finish_lot(struct cm_lot *lot)
         lot->batch->done(lot->batch);
 }
 
-static bool may_be_tried_again(cm_status status)
+/* Nothing was signed, and nothing is wrong with what was asked. */
+static bool is_to_be_waited_for(cm_status status)
 {
-    switch (cm_status_class(status)) {
-    case CM_CLASS_WAIT:
-    case CM_CLASS_ELSEWHERE:
-    case CM_CLASS_RECORD: /* UNCERTAIN, CORRUPT: the same bytes again */
+    enum cm_class class = cm_status_class(status);
+    return class == CM_CLASS_WAIT || class == CM_CLASS_ELSEWHERE || status == CM_EXPIRED;
+}
+
+static bool may_be_tried_again(const struct cm_lot *lot, cm_status status)
+{
+    if (is_to_be_waited_for(status))
         return true;
-    case CM_CLASS_DONE:
-    case CM_CLASS_REFUSE:
-    case CM_CLASS_BUG:
-        break;
+    if (status == CM_UNCERTAIN)
+        return lot->losses_count < LOSSES_MAX;
+    return cm_status_class(status) == CM_CLASS_RECORD && lot->failures_count < FAILURES_MAX;
+}
+
+/* What this attempt came to, as far as it counts. */
+static void count_outcomes(struct cm_lot *lot)
+{
+    bool has_loss = false, has_failure = false, has_progress = false;
+    for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
+        cm_status status = lot->sign_batch.items[i].status;
+        has_loss |= status == CM_UNCERTAIN;
+        has_failure |= status != CM_UNCERTAIN && cm_status_class(status) == CM_CLASS_RECORD;
+        has_progress |= status == CM_OK;
     }
-    return status == CM_EXPIRED;
+    lot->losses_count += has_loss;
+    lot->failures_count += has_failure;
+    lot->waits_count = has_progress ? 0 : lot->waits_count + 1;
 }
 
 /* Moves the items that are still without a signature to the front; returns how many there are. */
@@ -42,7 +72,7 @@ static uint32_t keep_unsigned(struct cm_lot *lot)
     uint32_t left = 0;
     for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
         struct cm_sign_item *item = &lot->sign_batch.items[i];
-        if (item->status != CM_OK && may_be_tried_again(item->status)) {
+        if (item->status != CM_OK && may_be_tried_again(lot, item->status)) {
             struct cm_sign_item other = lot->sign_batch.items[left];
             lot->sign_batch.items[left] = *item;
             *item = other;
@@ -63,24 +93,60 @@ static void join_items(struct cm_lot *lot)
 
 static void retry_later(struct cm_lot *lot)
 {
-    uint32_t shift = lot->attempts_count > 6 ? 6 : lot->attempts_count;
-    uint32_t delay_ms = (uint32_t)RETRY_MS << shift;
-    cm_timer_start(&lot->retry, lot->batch->engine->loop, delay_ms, sign_lot, lot);
+    uint32_t shift = lot->waits_count > RETRY_SHIFT_MAX ? RETRY_SHIFT_MAX : lot->waits_count;
+    cm_timer_start(&lot->retry, lot->batch->engine->loop, (uint32_t)RETRY_MS << shift, sign_lot,
+                   lot);
+}
+
+/*
+ * The engine stops while a signer is away: its requests come again to the next engine, which finds
+ * the intent open and signs the same bytes.
+ */
+static void give_back(struct cm_lot *lot)
+{
+    join_items(lot);
+    for (uint32_t i = 0; i < lot->requests_count; i++) {
+        struct cm_request *request = lot->requests[i];
+        if (request->sign_item->status != CM_OK
+            && may_be_tried_again(lot, request->sign_item->status))
+            request->outcome = CM_OUTCOME_GIVEN_BACK;
+    }
+    lot->is_given_back = true;
+    finish_lot(lot);
+}
+
+static void retry_or_give_back(struct cm_lot *lot)
+{
+    bool is_running = lot->batch->engine->state == CM_ENGINE_IS_RUNNING;
+    if (is_running || lot->waits_count <= STOPPING_WAITS_MAX)
+        retry_later(lot);
+    else
+        give_back(lot);
 }
 
 static void on_signed(struct cm_sign_batch *sign_batch, void *arg)
 {
     struct cm_lot *lot = arg;
-    uint32_t left = keep_unsigned(lot);
     (void)sign_batch;
-    if (left > 0 && lot->attempts_count < ATTEMPTS_MAX) {
+    count_outcomes(lot);
+    uint32_t left = keep_unsigned(lot);
+    if (left > 0) {
+        lot->has_moved = true;
         lot->sign_batch.items_count = left;
-        retry_later(lot);
+        retry_or_give_back(lot);
         return;
     }
-    if (lot->attempts_count > 1)
+    if (lot->has_moved)
         join_items(lot);
     CM_FAULT_POINT("signed");
+    finish_lot(lot);
+}
+
+static void fail_lot(struct cm_lot *lot, cm_status status)
+{
+    for (uint32_t i = 0; i < lot->sign_batch.items_count; i++)
+        lot->sign_batch.items[i].status = status;
+    join_items(lot);
     finish_lot(lot);
 }
 
@@ -90,18 +156,13 @@ static void sign_lot(void *arg)
     struct cm_error err;
     lot->sign_batch.deadline_ns = cm_clock_monotonic_ns() + SIGN_DEADLINE_S * CM_NS_PER_S;
     cm_status status = cm_provider_sign(lot->issuer->key->provider, &lot->sign_batch, &err);
-    if (status == CM_OK) {
-        lot->attempts_count++;
-    } else if (status == CM_BUSY) {
-        /* Back-pressure is no failed attempt. */
+    if (status == CM_BUSY) {
         cm_timer_start(&lot->retry, lot->batch->engine->loop, 2, sign_lot, lot);
-    } else if (++lot->attempts_count < ATTEMPTS_MAX) {
-        retry_later(lot);
-    } else {
-        for (uint32_t i = 0; i < lot->sign_batch.items_count; i++)
-            lot->sign_batch.items[i].status = status;
-        join_items(lot);
-        finish_lot(lot);
+    } else if (status != CM_OK && !is_to_be_waited_for(status)) {
+        fail_lot(lot, status);
+    } else if (status != CM_OK) {
+        lot->waits_count++;
+        retry_or_give_back(lot);
     }
 }
 
@@ -126,6 +187,7 @@ static void prepare_sign_item(struct cm_lot *lot, uint32_t position)
     struct cm_sign_item *item = &lot->sign_items[position];
     *item = (struct cm_sign_item){
         .message = request->tbs.der,
+        .intent_hash = request->tbs_hash,
         .signature = cm_arena_alloc(&lot->batch->arena, space),
         .signature_space = space,
         .status = CM_UNAVAILABLE,
@@ -152,6 +214,7 @@ static void start_lot(struct cm_lot *lot)
         memcpy(item->tbs_hash, request->tbs_hash, CM_HASH_SIZE);
     }
     lot->sign_batch = (struct cm_sign_batch){ .key = lot->issuer->key,
+                                              .lane = lot->lane,
                                               .items = lot->sign_items,
                                               .items_count = count,
                                               .done = on_signed,
@@ -165,13 +228,14 @@ static void start_lot(struct cm_lot *lot)
         sign_lot(lot);
 }
 
-static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_issuer_key *issuer)
+static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_request *request)
 {
+    enum cm_lane lane = cm_lane_of(request->profile);
     for (uint32_t i = 0; i < batch->lots_count; i++)
-        if (batch->lots[i].issuer == issuer)
+        if (batch->lots[i].issuer == request->issuer && batch->lots[i].lane == lane)
             return &batch->lots[i];
     struct cm_lot *lot = &batch->lots[batch->lots_count++];
-    *lot = (struct cm_lot){ .batch = batch, .issuer = issuer };
+    *lot = (struct cm_lot){ .batch = batch, .issuer = request->issuer, .lane = lane };
     lot->requests =
         cm_arena_alloc(&batch->arena, batch->requests_count * sizeof(struct cm_request *));
     return lot;
@@ -181,13 +245,13 @@ void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
 {
     batch->done = done;
     batch->lots_count = 0;
-    batch->lots = cm_arena_alloc(&batch->arena,
-                                 (batch->engine->issuers.keys_count + 1) * sizeof *batch->lots);
+    batch->lots = cm_arena_alloc(&batch->arena, LANES * (batch->engine->issuers.keys_count + 1)
+                                                    * sizeof *batch->lots);
     for (uint32_t i = 0; i < batch->requests_count; i++) {
         struct cm_request *request = &batch->requests[i];
         if (!cm_request_is_open(request))
             continue;
-        request->lot = lot_for(batch, request->issuer);
+        request->lot = lot_for(batch, request);
         request->lot->requests[request->lot->requests_count++] = request;
     }
     batch->lots_pending = batch->lots_count;

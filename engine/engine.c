@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "providers/backends.h"
 
 /* With a queue that is away; who asks for a stop waits longer. */
 enum { STOP_PATIENCE_MS = 3000 };
@@ -57,30 +56,6 @@ static const struct cm_worker_ops worker_ops = { .name = "engine",
 
 /* --- open ---------------------------------------------------------------------------------------- */
 
-static cm_status open_providers(struct cm_engine *engine, struct cm_error *err)
-{
-    const struct cm_settings *settings = engine->settings;
-    engine->providers = calloc(settings->providers_count, sizeof(struct cm_provider *));
-    if (!engine->providers)
-        abort();
-    for (uint32_t i = 0; i < settings->providers_count; i++) {
-        const struct cm_settings_provider *from = &settings->providers[i];
-        const struct cm_provider_ops *ops = cm_provider_find(from->kind);
-        const struct cm_provider_settings to = { .name = from->name,
-                                                 .folder = from->keys,
-                                                 .passphrase_ref = from->passphrase,
-                                                 .options = from->options,
-                                                 .workers_count = from->workers };
-        if (!ops)
-            return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                           "provider %s: this build has no kind %s", from->name, from->kind);
-        cm_status status = cm_provider_open(ops, engine->loop, &to, &engine->providers[i], err);
-        if (status != CM_OK)
-            return status;
-    }
-    return CM_OK;
-}
-
 static void init_limits(struct cm_engine *engine)
 {
     const struct cm_settings *settings = engine->settings;
@@ -114,7 +89,7 @@ static cm_status open_parts(struct cm_engine *engine, struct cm_error *err)
     cm_status status =
         cm_store_open(&cm_store_sqlite, engine->loop, &store_settings, &engine->store, err);
     if (status == CM_OK)
-        status = open_providers(engine, err);
+        status = cm_engine_open_signers(engine, err);
     engine->workers_count =
         settings->engine.workers ? settings->engine.workers : processors_count();
     if (status == CM_OK)

@@ -9,7 +9,9 @@
  *     cm_loop_run(loop);                            ... options.on_event tells what happens
  *     cm_engine_close(engine);                      after CM_ENGINE_STOPPED
  *
- * It holds no keys: it sees public keys and hands bytes to providers.
+ * It holds no keys: each provider is a signer process of its own (providers/host.h), started at
+ * opening and whenever it dies; the engine sees public keys and hands bytes over. A program that
+ * runs an engine therefore answers to "signer NAME" with cm_signer_main, or names one that does.
  * Thread: the loop's, all of it.
  */
 #ifndef CM_ENGINE_ENGINE_H
@@ -37,6 +39,7 @@ struct cm_engine_options {
     const struct cm_settings *settings; /* outlives the engine */
     const struct cm_queue_ops *queue_ops;
     const struct cm_queue_settings *queue; /* copied; its strings live until RUNNING */
+    const char *signer_program;            /* as in cm_host_settings; NULL: this one */
     bool listens;                          /* on the control socket, engine/control/control.h */
     cm_engine_event_fn *on_event;
     void *arg;
@@ -70,6 +73,9 @@ void cm_engine_stop(struct cm_engine *engine);
 void cm_engine_close(struct cm_engine *engine);
 
 const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engine);
+
+/* By position in the settings, for how it is; NULL past the end. Borrowed. */
+const struct cm_provider *cm_engine_provider(const struct cm_engine *engine, uint32_t position);
 
 /* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
 struct cm_queue *cm_engine_queue(struct cm_engine *engine);

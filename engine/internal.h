@@ -135,6 +135,9 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
 /* Everything answered? Then whoever waits for that is told. */
 void cm_engine_look_around(struct cm_engine *engine);
 
+/* The providers of the settings. What was opened before one failed is closed with the engine. */
+CM_MUST_USE cm_status cm_engine_open_signers(struct cm_engine *engine, struct cm_error *err);
+
 /* Opens the control socket; without one the engine goes on, with a notice. */
 void cm_engine_listen(struct cm_engine *engine);
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/floors.h"
+
 /* Replaces ${issuer}; ${shard} is left for the template. NULL for NULL. */
 static char *fill_url(const char *url, const char *issuer_name)
 {
@@ -179,12 +181,25 @@ static void post_opened(void *arg)
     issuers->opened(issuers, issuers->arg);
 }
 
+/* A certificate that cannot be read is found out when the key is there. */
+static void bind_floor(const struct cm_issuer_key *key, struct cm_provider *provider,
+                       const char *reference)
+{
+    struct cm_certificate certificate;
+    if (cm_certificate_read(key->certificate, &certificate, NULL) != CM_OK)
+        return;
+    struct cm_floor floor =
+        cm_floor_of(key->issuers->settings, key->authority, certificate.subject);
+    cm_host_bind(provider, reference, &floor);
+}
+
 static void open_keys(struct cm_issuers *issuers, const struct cm_issuers_env *env,
                       const struct generation_search *search)
 {
     issuers->pending_count = issuers->keys_count;
     for (uint32_t i = 0; i < issuers->keys_count; i++) {
         size_t position = (size_t)(search->providers[i] - env->settings->providers);
+        bind_floor(&issuers->keys[i], env->providers[position], search->references[i]);
         cm_provider_open_key(env->providers[position], search->references[i], CM_SIGALG_UNKNOWN,
                              on_key_opened, &issuers->keys[i]);
     }

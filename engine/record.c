@@ -134,7 +134,8 @@ static uint32_t close_own_intents(const struct cm_batch *batch, int64_t *closed)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < batch->lots_count; i++)
-        if (batch->lots[i].intent.items_count > 0 && batch->lots[i].intent_op.status == CM_OK)
+        if (batch->lots[i].intent.items_count > 0 && batch->lots[i].intent_op.status == CM_OK
+            && !batch->lots[i].is_given_back)
             closed[count++] = batch->lots[i].intent.number;
     return count;
 }

@@ -30,8 +30,7 @@ static uint64_t longest_of(const struct cm_calls *calls, uint64_t now_ns)
 {
     uint64_t longest_ns = 0;
     for (uint32_t i = 0; i < calls->calls_count; i++) {
-        uint64_t since_ns =
-            atomic_load_explicit(&calls->calls[i].since_ns, memory_order_relaxed);
+        uint64_t since_ns = atomic_load_explicit(&calls->calls[i].since_ns, memory_order_relaxed);
         if (since_ns != 0 && since_ns < now_ns && now_ns - since_ns > longest_ns)
             longest_ns = now_ns - since_ns;
     }

@@ -4,8 +4,11 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/settings/reference.h"
+#include "providers/backends.h"
+#include "providers/host.h"
 #include "tools/command.h"
 #include "tools/commands.h"
 
@@ -51,9 +54,21 @@ static int write_markdown(const char *page)
     return CM_EXIT_DONE;
 }
 
+/*
+ * Not a command: what the engine starts to hold a provider's keys. It ends without the destructors of
+ * a vendor's module, which have been known to hang; the key store was closed in order.
+ */
+static void be_signer(void)
+{
+    cm_signer_protect();
+    _exit(cm_signer_main(CM_SIGNER_FD, cm_provider_find));
+}
+
 int main(int argc, char **argv)
 {
     int exit_code;
+    if (argc >= 2 && strcmp(argv[1], "signer") == 0)
+        be_signer();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         exit_code = puts("certmill " CERTMILL_VERSION) < 0;
     else if (argc == 3 && strcmp(argv[1], "--man") == 0)

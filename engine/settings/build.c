@@ -165,6 +165,7 @@ static cm_status build_providers(struct settings_build *build)
             .keys = keep_path(build, raw->keys),
             .passphrase = keep_secret(build, raw->passphrase),
             .workers = (uint32_t)*raw->workers,
+            .call_deadline_ms = (uint32_t)settings_duration_ms(raw->call_deadline),
         };
         build->settings->providers_count++;
     }
@@ -228,6 +229,7 @@ static cm_status build_authorities(struct settings_build *build)
             .ocsp_url = settings_keep(build, raw->ocsp_url),
             .ca_issuers_url = settings_keep(build, raw->ca_issuers_url),
             .crl_shards = (uint32_t)*raw->crl_shards,
+            .signatures_per_s_max = (uint32_t)*raw->signatures_per_s_max,
         };
         build->settings->authorities_count++;
     }
@@ -355,6 +357,7 @@ static cm_status build_engine(struct settings_build *build)
         .intent_hold_s = (uint32_t)(settings_duration_ms(raw->intent_hold) / SETTINGS_MS_PER_S),
         .clock_step_s_max = (uint32_t)(settings_duration_ms(raw->clock_step) / SETTINGS_MS_PER_S),
         .check_signatures = (uint32_t)*raw->check_signatures,
+        .signs_inline = strcmp(raw->signers, "inline") == 0,
     };
     return CM_OK;
 }

@@ -83,7 +83,9 @@ enum settings_kind {
     X(S, CHOICE, kind, "kind", REQUIRED, SETTINGS_PROVIDER_KINDS, 0, 0, "", "`openssl`: key files and any OpenSSL 3 provider.")      \
     X(S, PATH, keys, "keys", OPTIONAL, 0, 1, 4096, "keys", "The folder that relative key references start in.")        \
     X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "", "Opens encrypted key files.")                     \
-    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")
+    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")         \
+    X(S, DURATION, call_deadline, "call-deadline", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                   \
+      "A signer process whose call takes longer, or that does not answer for so long, is replaced by another.")
 
 #define SETTINGS_authority(X, S)                                                                                       \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Its keys are called `NAME-1`, `NAME-2`, ...")                    \
@@ -93,7 +95,9 @@ enum settings_kind {
     X(S, URL, ca_issuers_url, "ca-issuers-url", OPTIONAL, 0, 1, 1024, "",                                              \
       "Where the authority's certificate is; may hold `${issuer}`. Without it: none.")                                 \
     X(S, COUNT, crl_shards, "crl-shards", OPTIONAL, 0, 1, 65536, "1",                                                  \
-      "The CRL is split into so many; then `crl-url` holds `${shard}`.")
+      "The CRL is split into so many; then `crl-url` holds `${shard}`.")                                               \
+    X(S, COUNT, signatures_per_s_max, "signatures-per-second", OPTIONAL, 0, 1, 10000000, "50000",                      \
+      "The signer makes no more with one of its keys, whatever the engine asks; the rest waits.")
 
 #define SETTINGS_subject(X, S)                                                                                         \
     X(S, TEXT, field, "field", REQUIRED, 0, 1, 32, "",                                                                 \
@@ -178,7 +182,9 @@ enum settings_kind {
     X(S, DURATION, clock_step, "clock-step", OPTIONAL, 0, 0, SETTINGS_MS_PER_D, "5s",                                  \
       "The wall clock may lie so far before the store's last row.")                                                    \
     X(S, COUNT, check_signatures, "check-signatures", OPTIONAL, 0, 1, 1000000, "1",                                    \
-      "Of ECDSA and Ed25519 signatures every n-th is verified before it leaves. RSA signatures: all, always.")
+      "Of ECDSA and Ed25519 signatures every n-th is verified before it leaves. RSA signatures: all, always.")         \
+    X(S, CHOICE, signers, "signers", OPTIONAL, "process inline", 0, 0, "process",                                      \
+      "Where keys are: each provider in a signer process of its own, or, for debugging, in the engine's.")
 
 #define SETTINGS_settings(X, S)                                                                                        \
     X(S, COUNT, version, "version", REQUIRED, 0, 1, 1, "", "Of this format: 1.")                                       \

@@ -42,11 +42,12 @@ struct cm_settings_redis {
 
 struct cm_settings_provider {
     const char *name;
-    const char *kind;       /* "openssl" */
-    const char *keys;       /* folder that relative key references start in */
-    const char *passphrase; /* secret reference, or NULL */
-    uint32_t workers;       /* 0: as many as processors */
-    const char *options;    /* the backend's own; not in the file: tests only */
+    const char *kind;          /* "openssl" */
+    const char *keys;          /* folder that relative key references start in */
+    const char *passphrase;    /* secret reference, or NULL */
+    uint32_t workers;          /* 0: as many as processors */
+    const char *options;       /* the backend's own; not in the file: tests only */
+    uint32_t call_deadline_ms; /* of a signer process; default 10 s */
 };
 
 struct cm_settings_authority {
@@ -54,8 +55,9 @@ struct cm_settings_authority {
     const char
         *crl_url; /* http; may hold ${shard} and ${issuer}; NULL: no CRL distribution point */
     const char *ocsp_url;
-    const char *ca_issuers_url; /* may hold ${issuer} */
-    uint32_t crl_shards;        /* default 1 */
+    const char *ca_issuers_url;    /* may hold ${issuer} */
+    uint32_t crl_shards;           /* default 1 */
+    uint32_t signatures_per_s_max; /* of one key; default 50,000 */
 };
 
 struct cm_settings_group {
@@ -89,6 +91,7 @@ struct cm_settings_engine {
         clock_step_s_max; /* the wall clock may lie so far before the store's last row; default 5 s */
     uint32_t check_signatures; /* of ECDSA and Ed25519: every n-th is verified before it leaves;
                                      default 1 (all). RSA: always all */
+    bool signs_inline; /* providers are opened in this process; default: in signer processes */
 };
 
 struct cm_settings {

@@ -107,8 +107,7 @@ static bool read_constraints(struct look *look, struct cm_der *value)
     struct cm_bytes ignored;
     if (!cm_der_enter(value, CM_DER_SEQUENCE, "basicConstraints", &inner))
         return false;
-    if (cm_der_next_is(&inner, CM_DER_BOOLEAN)
-        && !cm_der_read_boolean(&inner, "cA", &look->is_ca))
+    if (cm_der_next_is(&inner, CM_DER_BOOLEAN) && !cm_der_read_boolean(&inner, "cA", &look->is_ca))
         return false;
     if (cm_der_next_is(&inner, CM_DER_INTEGER)
         && !cm_der_read_unsigned(&inner, "pathLenConstraint", &ignored))
@@ -191,10 +190,9 @@ static bool check_certificate(struct look *look)
     struct cm_der der = cm_der_open(look->question->message, look->refusal), tbs;
     struct cm_bytes ignored;
     return cm_der_check_inside(&der) && cm_der_enter(&der, CM_DER_SEQUENCE, "whole", &tbs)
-           && cm_der_finish(&der, "whole") && check_version(look, &tbs)
-           && check_serial(look, &tbs) && read_whole(&tbs, "signature", &ignored)
-           && check_issuer(look, &tbs) && check_validity(look, &tbs)
-           && read_whole(&tbs, "subject", &ignored)
+           && cm_der_finish(&der, "whole") && check_version(look, &tbs) && check_serial(look, &tbs)
+           && read_whole(&tbs, "signature", &ignored) && check_issuer(look, &tbs)
+           && check_validity(look, &tbs) && read_whole(&tbs, "subject", &ignored)
            && read_whole(&tbs, "subjectPublicKeyInfo", &ignored) && read_extensions(look, &tbs)
            && cm_der_finish(&tbs, "TBSCertificate");
 }
@@ -206,8 +204,7 @@ static bool check_end_entity(struct look *look)
         return false;
     if (look->is_ca)
         return deny(look, "it would be a CA certificate");
-    return (look->usages & CA_USAGES) == 0
-           || deny(look, "its key could sign certificates or CRLs");
+    return (look->usages & CA_USAGES) == 0 || deny(look, "its key could sign certificates or CRLs");
 }
 
 static bool check_leaf(struct look *look)
@@ -253,9 +250,8 @@ static bool check_ocsp(struct look *look)
     struct cm_der der = cm_der_open(look->question->message, look->refusal), inner;
     if (!cm_der_enter(&der, CM_DER_SEQUENCE, "whole", &inner))
         return false;
-    return cm_der_next_is(&inner, CM_DER_CONTEXT_CONSTRUCTED(0))
-               ? check_responder_certificate(look)
-               : check_response(look);
+    return cm_der_next_is(&inner, CM_DER_CONTEXT_CONSTRUCTED(0)) ? check_responder_certificate(look)
+                                                                 : check_response(look);
 }
 
 static bool check_crl_version(struct look *look, struct cm_der *list)

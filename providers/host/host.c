@@ -142,8 +142,7 @@ static void close_host(struct cm_provider *provider)
 
 /* ------------------------------------------------------------------ floors -- */
 
-void cm_host_bind(struct cm_provider *provider, const char *reference,
-                  const struct cm_floor *floor)
+void cm_host_bind(struct cm_provider *provider, const char *reference, const struct cm_floor *floor)
 {
     struct cm_host *host = (struct cm_host *)provider;
     if (provider->ops->close != close_host)

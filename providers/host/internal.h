@@ -20,8 +20,8 @@ struct cm_hosted_key {
     char *reference;
     enum cm_sigalg alg; /* as it was asked for */
     uint8_t *spki;
-    bool is_usable;     /* open in the present signer, and the same as ever */
-    bool is_being_opened; /* again; the answer is awaited */
+    bool is_usable;          /* open in the present signer, and the same as ever */
+    bool is_being_opened;    /* again; the answer is awaited */
     unsigned failures_count; /* of opening it again, in a row */
     struct cm_timer retry;
 };
@@ -57,8 +57,8 @@ struct cm_hosted_floor {
 enum cm_host_phase {
     CM_HOST_STARTING, /* a process is there, READY is awaited */
     CM_HOST_UP,
-    CM_HOST_ENDING,   /* the process is being collected */
-    CM_HOST_WAITING,  /* before the next start */
+    CM_HOST_ENDING,  /* the process is being collected */
+    CM_HOST_WAITING, /* before the next start */
     CM_HOST_CLOSED
 };
 

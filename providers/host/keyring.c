@@ -21,8 +21,8 @@ static bool is_same(const struct cm_binding *binding, const struct cm_floor *flo
     return cm_bytes_equal(own->issuer_name, floor->issuer_name) && own->lanes == floor->lanes
            && own->validity_s_max == floor->validity_s_max
            && own->allows_no_expiry == floor->allows_no_expiry
-           && own->past_s_max == floor->past_s_max
-           && own->rate_per_s_max == floor->rate_per_s_max && own->burst == floor->burst;
+           && own->past_s_max == floor->past_s_max && own->rate_per_s_max == floor->rate_per_s_max
+           && own->burst == floor->burst;
 }
 
 struct cm_binding *cm_keyring_bind(struct cm_keyring *ring, struct cm_bytes spki,
@@ -52,8 +52,7 @@ struct cm_ring_key *cm_keyring_add(struct cm_keyring *ring, uint64_t id, struct 
     struct cm_ring_key *added = calloc(1, sizeof *added);
     if (!added)
         abort();
-    *added =
-        (struct cm_ring_key){ .next = ring->keys, .id = id, .key = key, .binding = binding };
+    *added = (struct cm_ring_key){ .next = ring->keys, .id = id, .key = key, .binding = binding };
     ring->keys = added;
     return added;
 }

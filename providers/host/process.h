@@ -14,7 +14,7 @@
 #include "engine/base/status.h"
 
 struct cm_process {
-    pid_t pid; /* 0: none */
+    pid_t pid;  /* 0: none */
     int status; /* of waitpid, once it has ended */
 };
 

@@ -126,10 +126,10 @@ static cm_status accept_key(struct opening *opening, struct cm_key *key, struct 
 {
     struct cm_signer *signer = opening->signer;
     if (!opening->has_floor && !signer->signs_anything)
-        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
-                       "signer %s opens no key without a floor", signer->name);
-    struct cm_binding *binding = cm_keyring_bind(&signer->ring, key->spki,
-                                                 opening->has_floor ? &opening->floor : NULL);
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "signer %s opens no key without a floor",
+                       signer->name);
+    struct cm_binding *binding =
+        cm_keyring_bind(&signer->ring, key->spki, opening->has_floor ? &opening->floor : NULL);
     if (!binding)
         return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
                        "signer %s: the key is bound to another floor", signer->name);
@@ -183,8 +183,7 @@ static struct opening *new_opening(struct cm_signer *signer, uint64_t id,
 static bool on_open_key(struct cm_signer *signer, const struct cm_wire_frame *frame)
 {
     struct cm_wire_open_key open_key;
-    if (!cm_wire_read_open_key(frame->body, &open_key)
-        || cm_keyring_find(&signer->ring, frame->id))
+    if (!cm_wire_read_open_key(frame->body, &open_key) || cm_keyring_find(&signer->ring, frame->id))
         return false;
     struct opening *opening = new_opening(signer, frame->id, &open_key);
     if (frame->kind == CM_WIRE_OPEN_KEY)

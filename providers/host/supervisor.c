@@ -15,13 +15,13 @@
 #include "engine/base/clock.h"
 
 enum {
-    LOOKS = 10,              /* in a deadline */
-    STARTING_DEADLINES = 3,  /* as on the signer's side: several calls */
-    COLLECT_MS = 1,          /* between looks at a process that is ending */
-    COLLECT_LOOKS = 100,     /* before it is killed */
-    WAIT_MS_MIN = 100,       /* before the second start in a row */
-    WAIT_MS_MAX = 1600,      /* with what chance adds, below two seconds */
-    STEADY_MS = 2000,        /* a signer that lived so long was no failure */
+    LOOKS = 10,             /* in a deadline */
+    STARTING_DEADLINES = 3, /* as on the signer's side: several calls */
+    COLLECT_MS = 1,         /* between looks at a process that is ending */
+    COLLECT_LOOKS = 100,    /* before it is killed */
+    WAIT_MS_MIN = 100,      /* before the second start in a row */
+    WAIT_MS_MAX = 1600,     /* with what chance adds, below two seconds */
+    STEADY_MS = 2000,       /* a signer that lived so long was no failure */
     CLOSING_PATIENCE_MS = 3000
 };
 
@@ -63,8 +63,7 @@ static void wait_for_start(struct cm_host *host)
 {
     uint64_t lived_ms = (cm_clock_monotonic_ns() - host->started_ns) / CM_NS_PER_MS;
     host->phase = CM_HOST_WAITING;
-    host->failures_count = lived_ms >= STEADY_MS && host->is_answered
-                                   && host->ready.status == CM_OK
+    host->failures_count = lived_ms >= STEADY_MS && host->is_answered && host->ready.status == CM_OK
                                ? 1
                                : host->failures_count + 1;
     cm_timer_start(&host->timer, host->loop, wait_ms(host), begin_start, host);
@@ -153,8 +152,8 @@ static cm_status start(struct cm_host *host, struct cm_error *err)
     host->silent_looks = 0;
     host->frames_seen = 0;
     host->started_ns = cm_clock_monotonic_ns();
-    cm_status status = cm_process_start(&host->process, host->program,
-                                        host->hello.settings.name, &fd, err);
+    cm_status status =
+        cm_process_start(&host->process, host->program, host->hello.settings.name, &fd, err);
     if (status != CM_OK)
         return status;
     host->phase = CM_HOST_STARTING;

@@ -71,8 +71,7 @@ cm_status cm_watchdog_start(uint32_t deadline_ms, const char *name, struct cm_er
     int code = pthread_create(&watchdog.thread, NULL, watch, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     watchdog.is_running = code == 0;
-    return code == 0 ? CM_OK
-                     : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_OS, code, "start the watchdog");
+    return code == 0 ? CM_OK : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_OS, code, "start the watchdog");
 }
 
 void cm_watchdog_stop(void)

@@ -332,8 +332,7 @@ bool cm_wire_read_key_opened(struct cm_bytes body, struct cm_wire_key_opened *re
 
 size_t cm_wire_size_of_sign(const struct cm_sign_batch *batch)
 {
-    size_t size =
-        CM_WIRE_HEAD_SIZE + SIGN_HEAD_SIZE + (size_t)batch->items_count * SIGN_ROW_SIZE;
+    size_t size = CM_WIRE_HEAD_SIZE + SIGN_HEAD_SIZE + (size_t)batch->items_count * SIGN_ROW_SIZE;
     for (uint32_t i = 0; i < batch->items_count; i++)
         size += batch->items[i].message.size;
     return size;
@@ -431,8 +430,7 @@ static bool signatures_add_up(const struct cm_wire_signed *signed_)
 bool cm_wire_read_signed(struct cm_bytes body, struct cm_wire_signed *ret_signed)
 {
     struct reader reader = { .left = body };
-    struct cm_wire_signed signed_ = { .items_count =
-                                          get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX) };
+    struct cm_wire_signed signed_ = { .items_count = get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX) };
     signed_.text = get_text(&reader);
     signed_.rows = take(&reader, (size_t)signed_.items_count * SIGNED_ROW_SIZE);
     signed_.signatures = reader.left;

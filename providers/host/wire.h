@@ -18,13 +18,13 @@
 
 #include "providers/host.h"
 
-#define CM_WIRE_VERSION        1
-#define CM_WIRE_HEAD_SIZE      16
-#define CM_WIRE_BODY_SIZE_MAX  (64u << 20)
-#define CM_WIRE_ITEMS_MAX      4096
-#define CM_WIRE_INTENT_SIZE    32 /* SHA-256 */
-#define CM_WIRE_SPKI_SIZE_MAX  4096
-#define CM_WIRE_NAME_SIZE_MAX  8192 /* of an issuer, DER */
+#define CM_WIRE_VERSION       1
+#define CM_WIRE_HEAD_SIZE     16
+#define CM_WIRE_BODY_SIZE_MAX (64u << 20)
+#define CM_WIRE_ITEMS_MAX     4096
+#define CM_WIRE_INTENT_SIZE   32 /* SHA-256 */
+#define CM_WIRE_SPKI_SIZE_MAX 4096
+#define CM_WIRE_NAME_SIZE_MAX 8192 /* of an issuer, DER */
 
 /* Bytes that grow. Zero-initialised; out of memory ends the process. */
 struct cm_buffer {
@@ -59,9 +59,9 @@ struct cm_wire_frame {
 };
 
 enum cm_wire_found {
-    CM_WIRE_WHOLE,   /* a frame stands at the beginning */
-    CM_WIRE_PART,    /* more bytes are needed: *ret_size in all, or as many as a head */
-    CM_WIRE_GARBAGE  /* no frame of ours begins like that */
+    CM_WIRE_WHOLE,  /* a frame stands at the beginning */
+    CM_WIRE_PART,   /* more bytes are needed: *ret_size in all, or as many as a head */
+    CM_WIRE_GARBAGE /* no frame of ours begins like that */
 };
 
 enum cm_wire_found cm_wire_next(struct cm_bytes bytes, struct cm_wire_frame *ret_frame,
@@ -91,7 +91,7 @@ struct cm_wire_open_key {
 
 struct cm_wire_key_opened {
     cm_status status;
-    const char *text; /* why not */
+    const char *text;  /* why not */
     struct cm_key key; /* type, bits, alg, signature_size_max, spki */
 };
 
@@ -130,8 +130,7 @@ size_t cm_wire_size_of_sign(const struct cm_sign_batch *batch);
 /* Reading. False: not a message of that kind. */
 CM_MUST_USE bool cm_wire_read_hello(struct cm_bytes body, struct cm_wire_hello *ret_hello);
 CM_MUST_USE bool cm_wire_read_ready(struct cm_bytes body, struct cm_wire_ready *ret_ready);
-CM_MUST_USE bool cm_wire_read_open_key(struct cm_bytes body,
-                                       struct cm_wire_open_key *ret_open_key);
+CM_MUST_USE bool cm_wire_read_open_key(struct cm_bytes body, struct cm_wire_open_key *ret_open_key);
 CM_MUST_USE bool cm_wire_read_key_opened(struct cm_bytes body,
                                          struct cm_wire_key_opened *ret_opened);
 CM_MUST_USE bool cm_wire_read_sign(struct cm_bytes body, struct cm_wire_sign *ret_sign);

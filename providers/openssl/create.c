@@ -31,8 +31,7 @@ cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *refere
         && cm_secret_read(source->passphrase_ref, source->folder, &passphrase, err) != CM_OK)
         status = CM_DENIED;
     if (status == CM_OK)
-        status =
-            cm_keyfile_generate(spec->type, spec->bits, path, passphrase.text, &ignored, err);
+        status = cm_keyfile_generate(spec->type, spec->bits, path, passphrase.text, &ignored, err);
     else if (err)
         err->status = status;
     cm_secret_done(&passphrase);

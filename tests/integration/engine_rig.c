@@ -106,6 +106,7 @@ void rig_open(const char *script)
                                                  .settings = &changed,
                                                  .queue_ops = &cm_queue_memory,
                                                  .queue = &queue,
+                                                 .signer_program = TEST_SIGNER,
                                                  .on_event = on_event };
     rig.failure = NULL;
     rig.stopped = false;
@@ -169,6 +170,18 @@ void rig_run(size_t answers_count)
     rig.answers_wanted += answers_count;
     cm_timer_start(&rig.look, rig.loop, 2, look, NULL);
     run_loop("the answers did not come");
+}
+
+static void on_pause(void *arg)
+{
+    (void)arg;
+    cm_loop_stop(rig.loop);
+}
+
+void rig_pause(uint32_t duration_ms)
+{
+    cm_timer_start(&rig.look, rig.loop, duration_ms, on_pause, NULL);
+    run_loop("the pause did not end");
 }
 
 size_t rig_answers_count(const char *id)

@@ -33,6 +33,9 @@ void rig_run(size_t answers_count);
 const struct cm_answer *rig_answer(const char *id);
 
 /* How many answers this id has. */
+/* Runs the loop for so long. */
+void rig_pause(uint32_t duration_ms);
+
 size_t rig_answers_count(const char *id);
 
 /* Ends the leases of what is not acknowledged, as a restart would. */

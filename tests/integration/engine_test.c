@@ -189,21 +189,54 @@ static void test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours(vo
     CU_ASSERT_EQUAL(rig_count().open_intents, 0);
 }
 
-static void test_engine_gives_up_on_a_signer_that_stays_away_and_says_so(void)
+static void test_engine_waits_for_a_signer_that_is_away(void)
 {
     rig_deploy(2);
-    rig_open("item=0:UNAVAILABLE item=1:UNAVAILABLE item=2:UNAVAILABLE item=3:UNCERTAIN "
-             "item=4:UNAVAILABLE item=5:UNAVAILABLE");
-    rig_push("dead-1", "dev-0", csrs[0]);
+    rig_open("item=0:UNAVAILABLE item=1:TOKEN_REMOVED item=2:UNAVAILABLE item=3:UNCERTAIN "
+             "item=4:UNAVAILABLE item=5:UNAVAILABLE item=6:UNAVAILABLE item=7:UNCERTAIN");
+    rig_push("away-1", "dev-0", csrs[0]);
     rig_run(1);
-    CU_ASSERT_EQUAL(status_of("dead-1"), CM_ANSWER_FAILED);
+    CU_ASSERT_EQUAL(status_of("away-1"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+}
+
+static void test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so(void)
+{
+    rig_deploy(2);
+    rig_open("item=0:CORRUPT item=1:CORRUPT item=2:CORRUPT item=3:CORRUPT item=4:CORRUPT "
+             "item=5:CORRUPT");
+    rig_push("wrong-1", "dev-0", csrs[0]);
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("wrong-1"), CM_ANSWER_FAILED);
     rig_close();
     rig_open("");
-    rig_push("dead-1", "dev-0", csrs[0]);
+    rig_push("wrong-1", "dev-0", csrs[0]);
     rig_run(1);
-    CU_ASSERT_EQUAL(status_of("dead-1"), CM_ANSWER_ISSUED);
+    CU_ASSERT_EQUAL(status_of("wrong-1"), CM_ANSWER_ISSUED);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().abandoned, 1);
+}
+
+static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next(void)
+{
+    rig_deploy(2);
+    rig_open("dies=1");
+    rig_push("left-1", "dev-0", csrs[0]);
+    rig_run(1);
+    rig_push("left-2", "dev-1", csrs[1]);
+    rig_pause(300);
+    rig_close();
+    CU_ASSERT_PTR_NULL(rig_answer("left-2"));
+    CU_ASSERT_EQUAL(rig_count().open_intents, 1);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+    rig_open("");
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("left-2"), CM_ANSWER_ISSUED);
+    rig_close();
+    /* The promise was kept: the same serial. */
+    CU_ASSERT_EQUAL(rig_count().open_intents, 0);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
 }
 
 static void test_engine_stops_issuing_when_the_clock_goes_back(void)
@@ -244,13 +277,15 @@ static void test_engine_answers_garbage_and_goes_on(void)
     rig_close();
 }
 
-CM_TEST_SUITE_WITH(engine, set_up, tear_down,
-                   CM_TEST(test_engine_issues_for_every_device_and_records_it),
-                   CM_TEST(test_engine_repeats_the_same_answer_and_refuses_other_content),
-                   CM_TEST(test_engine_answers_ten_copies_at_once_with_one_certificate),
-                   CM_TEST(test_engine_refuses_unknown_devices_and_clones),
-                   CM_TEST(test_engine_asks_again_for_signatures_that_did_not_come),
-                   CM_TEST(test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours),
-                   CM_TEST(test_engine_gives_up_on_a_signer_that_stays_away_and_says_so),
-                   CM_TEST(test_engine_stops_issuing_when_the_clock_goes_back),
-                   CM_TEST(test_engine_answers_garbage_and_goes_on));
+CM_TEST_SUITE_WITH(
+    engine, set_up, tear_down, CM_TEST(test_engine_issues_for_every_device_and_records_it),
+    CM_TEST(test_engine_repeats_the_same_answer_and_refuses_other_content),
+    CM_TEST(test_engine_answers_ten_copies_at_once_with_one_certificate),
+    CM_TEST(test_engine_refuses_unknown_devices_and_clones),
+    CM_TEST(test_engine_asks_again_for_signatures_that_did_not_come),
+    CM_TEST(test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours),
+    CM_TEST(test_engine_waits_for_a_signer_that_is_away),
+    CM_TEST(test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so),
+    CM_TEST(test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next),
+    CM_TEST(test_engine_stops_issuing_when_the_clock_goes_back),
+    CM_TEST(test_engine_answers_garbage_and_goes_on));

@@ -1,0 +1,22 @@
+/*
+ * Floors: what the settings allow of a key, as the floor that its signer holds it to, and which lane
+ * a certificate takes. Pure functions of settings and profiles; any thread.
+ */
+#ifndef CM_ENGINE_FLOORS_H
+#define CM_ENGINE_FLOORS_H
+
+#include "engine/settings/settings.h"
+#include "providers/host.h"
+
+/* Ceremony for certificates of authorities, OCSP for those of responders, else leaf. */
+enum cm_lane cm_lane_of(const struct cm_profile *profile);
+
+/*
+ * The floor of an authority's key: its own name, the longest validity of the profiles that groups
+ * may have from it, the ceremony lane where one of them makes authorities. issuer_name is borrowed.
+ */
+struct cm_floor cm_floor_of(const struct cm_settings *settings,
+                            const struct cm_settings_authority *authority,
+                            struct cm_bytes issuer_name);
+
+#endif
