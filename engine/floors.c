@@ -39,8 +39,7 @@ struct cm_floor cm_floor_of(const struct cm_settings *settings,
 {
     struct cm_floor floor = {
         .issuer_name = issuer_name,
-        .lanes =
-            CM_LANE_BIT(CM_LANE_LEAF) | CM_LANE_BIT(CM_LANE_CRL) | CM_LANE_BIT(CM_LANE_OCSP),
+        .lanes = CM_LANE_BIT(CM_LANE_LEAF) | CM_LANE_BIT(CM_LANE_CRL) | CM_LANE_BIT(CM_LANE_OCSP),
         .past_s_max = PROMISE_AGE_S_MAX,
         .rate_per_s_max = authority->signatures_per_s_max,
         .burst = authority->signatures_per_s_max,

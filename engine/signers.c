@@ -36,8 +36,7 @@ static cm_status open_signer(struct cm_engine *engine, uint32_t position, struct
                        "provider %s: this build has no kind %s", from->name, from->kind);
     if (!engine->settings->engine.signs_inline)
         ops = &cm_provider_hosted;
-    cm_status status =
-        cm_provider_open(ops, engine->loop, &to, &engine->providers[position], err);
+    cm_status status = cm_provider_open(ops, engine->loop, &to, &engine->providers[position], err);
     if (status == CM_OK)
         cm_provider_watch(engine->providers[position], on_told, engine);
     return status;

@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -13,31 +12,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import case
 import checker
 import deployment
-from backend import Backend
+from load import Load
 
 CYCLES = 10
 SEED = int(os.environ.get("CERTMILL_TEST_SEED", time.time()))
-
-
-class Load:
-    """Pushes requests in the background, at a pace, through a connection of its own."""
-
-    def __init__(self, test_case, requests, per_s):
-        self.backend = test_case.backend
-        self.client = Backend(test_case.deployment)
-        self.requests, self.pause_s = requests, 20 / per_s
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        for at in range(0, len(self.requests), 20):
-            self.client.push(self.requests[at:at + 20])
-            time.sleep(self.pause_s)
-        self.client.client.close()
-
-    def end(self):
-        self.thread.join()
-        self.backend.requests += self.requests
 
 
 class Signals(case.Case):

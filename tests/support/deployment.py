@@ -140,6 +140,25 @@ class Engine:
     def pid(self):
         return self.process.pid
 
+    def signers(self):
+        """Process ids of its signer processes, as ps shows them."""
+        found = []
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+                with open(f"/proc/{name}/cmdline", "rb") as file:
+                    words = file.read().split(b"\0")
+            except (OSError, IndexError):  # no process, or one that has just ended
+                continue
+            if parent == self.pid and words[1:2] == [b"signer"]:
+                found.append(int(name))
+        return found
+
+    def signer(self, timeout_s=5):
+        """The one that it has, once it has one."""
+        return wait_until(self.signers, timeout_s, lambda: "the engine has a signer:\n" + self.text())[0]
+
     def text(self):
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read()
