@@ -1,15 +1,19 @@
 /*
- * Signatures a second through the provider, with one and with two workers, beside a bare OpenSSL
- * loop on one thread in the same run: what the asynchronous way costs.
+ * Signatures a second through the provider, with one and with two workers, in process and in a signer
+ * process, beside a bare OpenSSL loop on one thread in the same run: what the asynchronous way costs,
+ * and what the process boundary costs on top. The processor time of a signature is that of all
+ * processes.
  *
  *     provider_bench [SECONDS [KEY-TYPE]]     (1 second, p256)
  */
 #include "engine/base/clock.h"
 #include "providers/backends.h"
+#include "providers/host.h"
 #include "providers/keyfile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -85,26 +89,49 @@ static void on_key(cm_status status, struct cm_key *key, const struct cm_error *
     }
 }
 
-static double measure_provider(const char *reference, uint32_t workers_count, uint64_t duration_ns)
+struct rate {
+    double per_second;
+    double cpu_us; /* of one */
+};
+
+/* Of this process, and of those that have ended. */
+static double cpu_us(void)
+{
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        struct rusage usage;
+        getrusage(i ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
+        sum += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
+               + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    return sum;
+}
+
+static struct rate measure_provider(const char *reference, bool is_hosted, uint32_t workers_count,
+                                    uint64_t duration_ns)
 {
     struct cm_error err;
     struct run *run = calloc(1, sizeof *run);
+    const struct cm_host_settings host = { .kind = "openssl", .signs_anything = true };
     const struct cm_provider_settings settings = { .name = "bench",
-                                                   .workers_count = workers_count };
+                                                   .workers_count = workers_count,
+                                                   .host = &host };
+    const struct cm_provider_ops *ops = is_hosted ? &cm_provider_hosted : &cm_provider_openssl;
+    double begin_us = cpu_us();
     if (!run)
         exit(1);
     run->end_ns = duration_ns;
     if (cm_loop_new(&run->loop, &err) != CM_OK
-        || cm_provider_open(&cm_provider_openssl, run->loop, &settings, &run->provider, &err)
-               != CM_OK)
+        || cm_provider_open(ops, run->loop, &settings, &run->provider, &err) != CM_OK)
         fail(&err);
     cm_provider_open_key(run->provider, reference, CM_SIGALG_UNKNOWN, on_key, run);
     cm_loop_run(run->loop);
     double seconds = (double)(cm_clock_monotonic_ns() - (run->end_ns - duration_ns)) / 1e9;
-    double rate = (double)run->signatures / seconds;
+    struct rate rate = { .per_second = (double)run->signatures / seconds };
     cm_provider_close_key(run->key);
     cm_provider_close(run->provider);
     cm_loop_free(run->loop);
+    rate.cpu_us = (cpu_us() - begin_us) / (double)run->signatures;
     free(run);
     return rate;
 }
@@ -138,6 +165,8 @@ int main(int argc, char **argv)
     struct cm_error err;
     uint64_t duration_ns = (uint64_t)((argc > 1 ? atof(argv[1]) : 1.0) * 1e9);
     enum cm_key_type type = argc > 2 ? cm_key_type_find(argv[2]) : CM_KEY_P256;
+    if (argc > 1 && strcmp(argv[1], "signer") == 0)
+        return cm_signer_main(CM_SIGNER_FD, cm_provider_find);
     if (!mkdtemp(folder))
         return 1;
     snprintf(path, sizeof path, "%s/key.pem", folder);
@@ -145,13 +174,20 @@ int main(int argc, char **argv)
     if (cm_keyfile_generate(type, 2048, path, NULL, &spki, &err) != CM_OK)
         fail(&err);
     double bare = measure_bare(path, type, duration_ns);
-    double one = measure_provider(reference, 1, duration_ns);
-    double two = measure_provider(reference, 2, duration_ns);
+    struct rate one = measure_provider(reference, false, 1, duration_ns);
+    struct rate one_hosted = measure_provider(reference, true, 1, duration_ns);
+    struct rate two = measure_provider(reference, false, 2, duration_ns);
+    struct rate two_hosted = measure_provider(reference, true, 2, duration_ns);
     double bare_again = measure_bare(path, type, duration_ns);
     unlink(path);
     rmdir(folder);
     printf("{\"key\":\"%s\",\"bare_per_second\":%.0f,\"bare_again_per_second\":%.0f,"
-           "\"one_worker_per_second\":%.0f,\"two_workers_per_second\":%.0f}\n",
-           cm_key_type_name(type), bare, bare_again, one, two);
+           "\"one_worker_per_second\":%.0f,\"two_workers_per_second\":%.0f,"
+           "\"one_worker_hosted_per_second\":%.0f,\"two_workers_hosted_per_second\":%.0f,"
+           "\"one_worker_cpu_us\":%.2f,\"one_worker_hosted_cpu_us\":%.2f,"
+           "\"two_workers_cpu_us\":%.2f,\"two_workers_hosted_cpu_us\":%.2f}\n",
+           cm_key_type_name(type), bare, bare_again, one.per_second, two.per_second,
+           one_hosted.per_second, two_hosted.per_second, one.cpu_us, one_hosted.cpu_us, two.cpu_us,
+           two_hosted.cpu_us);
     return 0;
 }

@@ -41,6 +41,7 @@ struct cm_bench_plan {
     const char *ca_key;   /* as init's --key-type */
     const char *folder;   /* scratch */
     uint32_t check_signatures;
+    const char *signers;   /* "process" or "inline" */
     const char *redis_aof; /* "no", "everysec", "always" */
     bool quiet;
 };
@@ -123,7 +124,7 @@ struct cm_bench_result {
     struct cm_bench_figures figures;
     uint32_t type_counts[CM_KEY_TYPE_COUNT];
     struct cm_bench_ceiling ceiling_before, ceiling_after, ceiling; /* the last: their mean */
-    double engine_cpu_s, redis_cpu_s;
+    double engine_cpu_s, signers_cpu_s, redis_cpu_s;
     double idle_share;   /* of all processors, from start to end */
     double others_share; /* taken by processes that do not belong to the run */
     double machine_s;    /* what the shares are of: seconds of one processor */

@@ -19,7 +19,8 @@ static cm_status append_settings(const struct cm_bench_plan *plan, const char *p
     FILE *file = fopen(path, "a");
     if (!file)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "%s", path);
-    fprintf(file, "\nengine:\n  check-signatures: %" PRIu32 "\n", plan->check_signatures);
+    fprintf(file, "\nengine:\n  check-signatures: %" PRIu32 "\n  signers: %s\n",
+            plan->check_signatures, plan->signers);
     return fclose(file) == 0 ? CM_OK : CM_FAIL(err, CM_IO, CM_ORIGIN_OS, errno, "%s", path);
 }
 

@@ -132,17 +132,18 @@ static void plot_cpu(FILE *out, const struct cm_bench_result *result)
     } shares[] = {
         { "verify + sign alone", result->ceiling.cpu_us },
         { "engine", result->engine_cpu_s * 1e6 / issued },
+        { "signer", result->signers_cpu_s * 1e6 / issued },
         { "load generator", result->figures.load_cpu_s * 1e6 / issued },
         { "redis-server", result->redis_cpu_s * 1e6 / issued },
     };
-    const double step = PLOT_WIDTH / 4.0;
+    const double step = PLOT_WIDTH / 5.0;
     double most = 1;
     char text[64];
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 5; i++)
         most = shares[i].us > most ? shares[i].us : most;
     begin_plot(out, "CPU time of one certificate", "Microseconds of one processor.");
     write_scale(out, most);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         snprintf(text, sizeof text, "%s: %.1f us", shares[i].who, shares[i].us);
         write_bar(out, (double)LEFT + step * i + 16, step - 32, height_of(shares[i].us, most),
                   text);

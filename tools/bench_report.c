@@ -20,7 +20,8 @@ static double ratio(const struct cm_bench_result *result)
 /* CPU time of all processes for one certificate. */
 static double cpu_us(const struct cm_bench_result *result)
 {
-    double seconds = result->engine_cpu_s + result->figures.load_cpu_s + result->redis_cpu_s;
+    double seconds = result->engine_cpu_s + result->signers_cpu_s + result->figures.load_cpu_s
+                     + result->redis_cpu_s;
     return result->figures.issued ? seconds * 1e6 / result->figures.issued : 0;
 }
 
@@ -90,6 +91,7 @@ void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench
            (double)result->peak_memory / 1e6);
     printf("  %-22s %11.1f MB\n\n", "store", (double)result->store_size / 1e6);
     print_cpu("engine", result->engine_cpu_s, result);
+    print_cpu("signer", result->signers_cpu_s, result);
     if (plan->queue == CM_BENCH_REDIS) {
         print_cpu("load generator", figures->load_cpu_s, result);
         print_cpu("redis-server", result->redis_cpu_s, result);
@@ -116,11 +118,12 @@ static json_t *slices_json(const struct cm_bench_figures *figures)
 
 static json_t *settings_json(const struct cm_bench_plan *plan)
 {
-    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:s}", "queue", plan->queue_name, "rate",
-                     (json_int_t)plan->rate_per_s, "window", (json_int_t)plan->window, "key_type",
-                     plan->key_type, "ca_key", plan->ca_key, "check_signatures",
+    return json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:s, s:s, s:s}", "queue", plan->queue_name,
+                     "rate", (json_int_t)plan->rate_per_s, "window", (json_int_t)plan->window,
+                     "key_type", plan->key_type, "ca_key", plan->ca_key, "check_signatures",
                      (json_int_t)plan->check_signatures, "store", "sqlite, synchronous=FULL",
-                     "redis_aof", plan->queue == CM_BENCH_REDIS ? plan->redis_aof : "none");
+                     "redis_aof", plan->queue == CM_BENCH_REDIS ? plan->redis_aof : "none",
+                     "signers", plan->signers);
 }
 
 static json_t *versions_json(const struct cm_bench_result *result)
@@ -146,9 +149,10 @@ const char *cm_bench_command(const struct cm_bench_plan *plan, char *text, size_
 {
     snprintf(text, space,
              "certmill bench --devices %" PRIu32 " --queue %s --rate %" PRIu32 " --window %" PRIu32
-             " --key-type %s --ca-key %s --check-signatures %" PRIu32 " --redis-aof %s",
+             " --key-type %s --ca-key %s --check-signatures %" PRIu32
+             " --signers %s --redis-aof %s",
              plan->devices_count, plan->queue_name, plan->rate_per_s, plan->window, plan->key_type,
-             plan->ca_key, plan->check_signatures, plan->redis_aof);
+             plan->ca_key, plan->check_signatures, plan->signers, plan->redis_aof);
     return text;
 }
 
@@ -159,7 +163,7 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
     json_t *object = figures_json(figures);
     json_t *more = json_pack(
         "{s:f, s:f, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:I, s:I, s:o, "
-        "s:{s:f, s:f, s:f}, s:f, s:f, s:f, s:o, s:o, s:s}",
+        "s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:o, s:o, s:s}",
         "ceiling_per_second", result->ceiling.per_second, "ceiling_before",
         result->ceiling_before.per_second, "ceiling_after", result->ceiling_after.per_second,
         "ceiling_cpu_us", result->ceiling.cpu_us, "cpu_us", cpu_us(result), "ratio_to_ceiling",
@@ -168,10 +172,10 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
         (json_int_t)result->peak_memory, "store_bytes", (json_int_t)result->store_size, "batches",
         (json_int_t)result->batches, "devices", (json_int_t)plan->devices_count, "processors",
         (json_int_t)result->processors, "slices", slices_json(figures), "cpu_seconds", "engine",
-        result->engine_cpu_s, "load_generator", figures->load_cpu_s, "redis_server",
-        result->redis_cpu_s, "ratio_by_cpu_time", cpu_ratio(result), "idle_share",
-        result->idle_share, "others_share", result->others_share, "settings", settings_json(plan),
-        "versions", versions_json(result), "command",
+        result->engine_cpu_s, "signers", result->signers_cpu_s, "load_generator",
+        figures->load_cpu_s, "redis_server", result->redis_cpu_s, "ratio_by_cpu_time",
+        cpu_ratio(result), "idle_share", result->idle_share, "others_share", result->others_share,
+        "settings", settings_json(plan), "versions", versions_json(result), "command",
         cm_bench_command(plan, command, sizeof command));
     json_object_update(object, more);
     json_decref(more);

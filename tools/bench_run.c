@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "providers/provider.h"
 #include "tools/runner.h"
 
 /* --- what a process costs ------------------------------------------------------------------------ */
@@ -89,16 +90,27 @@ struct run {
     const struct cm_bench_source *source;
     struct cm_bench_result *result;
     struct cm_progress progress;
-    double redis_cpu_s; /* before */
+    double redis_cpu_s, signers_cpu_s; /* before */
     struct cm_bench_machine machine;
     bool is_done;
 };
+
+/* Of the signer processes; those that were replaced on the way are not counted. */
+static double signers_cpu_s(const struct cm_runner *runner)
+{
+    const struct cm_provider *provider;
+    double seconds = 0;
+    for (uint32_t i = 0; (provider = cm_engine_provider(runner->engine, i)) != NULL; i++)
+        seconds += cm_bench_cpu_of_s(cm_provider_state(provider).pid);
+    return seconds;
+}
 
 static void begin(struct cm_runner *runner)
 {
     struct run *run = runner->arg;
     forget_peak_memory();
     run->redis_cpu_s = cm_bench_cpu_of_s(run->source->redis_pid);
+    run->signers_cpu_s = signers_cpu_s(runner);
     run->result->engine_cpu_s = cm_bench_cpu_s();
     run->machine = cm_bench_read_machine();
     cm_progress_start(&run->progress, "certificates", run->plan->devices_count, run->plan->quiet);
@@ -110,7 +122,8 @@ static void share_machine(struct run *run)
 {
     struct cm_bench_machine now = cm_bench_read_machine();
     double idle_s = now.idle_s - run->machine.idle_s, busy_s = now.busy_s - run->machine.busy_s;
-    double ours_s = run->result->engine_cpu_s + run->result->redis_cpu_s;
+    double ours_s =
+        run->result->engine_cpu_s + run->result->signers_cpu_s + run->result->redis_cpu_s;
     double all_s = idle_s + busy_s;
     run->result->idle_share = all_s > 0 ? idle_s / all_s : 0;
     run->result->others_share = all_s > 0 && busy_s > ours_s ? (busy_s - ours_s) / all_s : 0;
@@ -122,6 +135,7 @@ static void end(struct cm_runner *runner)
     struct run *run = runner->arg;
     run->is_done = true;
     run->result->engine_cpu_s = cm_bench_cpu_s() - run->result->engine_cpu_s;
+    run->result->signers_cpu_s = signers_cpu_s(runner) - run->signers_cpu_s;
     run->result->redis_cpu_s = cm_bench_cpu_of_s(run->source->redis_pid) - run->redis_cpu_s;
     run->result->peak_memory = peak_memory();
     share_machine(run);

@@ -52,6 +52,7 @@ class Bench(Scratch):
         self.assertTrue(0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"])
         self.assertGreater(figures["peak_memory_bytes"], 1 << 20)
         self.assertGreater(figures["cpu_seconds"]["engine"], 0)
+        self.assertGreater(figures["cpu_seconds"]["signers"], 0)
 
     def test_the_memory_queue_answers_everything_and_leaves_nothing_behind(self):
         figures = self.bench()
