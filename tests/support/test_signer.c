@@ -1,19 +1,130 @@
 /*
  * A signer for tests, with the fake provider among its kinds. It is not protected as certmill's own
- * is, so that sanitizers can look into it.
+ * is, so that sanitizers can look into it. Its name may say how it misbehaves:
+ *
+ *     dies-while:PATH   ends at once while there is a file PATH
+ *     garbage           sends what is no frame, and waits
+ *
+ * Its kind "stuck" has one key that signs anything with the same eight bytes, except messages that
+ * begin with 'h': there its calls hang.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "providers/backends.h"
+#include "providers/blocking.h"
 #include "providers/fake/fake.h"
 #include "providers/host.h"
 
+struct stuck {
+    struct cm_provider head;
+    struct cm_blocking *blocking;
+};
+
+static cm_status open_stuck_key(void *worker, const char *reference, enum cm_sigalg alg,
+                                struct cm_key **ret_key, struct cm_error *err)
+{
+    struct cm_key *key = calloc(1, sizeof *key);
+    (void)worker;
+    (void)reference;
+    (void)alg;
+    if (!key)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory");
+    *key = (struct cm_key){ .type = CM_KEY_P256,
+                            .bits = 256,
+                            .alg = CM_SIGALG_ECDSA_SHA256,
+                            .signature_size_max = 8,
+                            .spki = cm_bytes_str("no key") };
+    *ret_key = key;
+    return CM_OK;
+}
+
+static cm_status sign_or_hang(void *worker, struct cm_key *key, struct cm_sign_item *item)
+{
+    (void)worker;
+    (void)key;
+    while (item->message.size > 0 && item->message.data[0] == 'h')
+        pause();
+    memcpy(item->signature, "signed!!", 8);
+    item->signature_size = 8;
+    return CM_OK;
+}
+
+static const struct cm_blocking_ops stuck_ops = { .name = "stuck",
+                                                  .key_open = open_stuck_key,
+                                                  .sign_one = sign_or_hang };
+
+static cm_status open_stuck(struct cm_loop *loop, const struct cm_provider_settings *settings,
+                            struct cm_provider **ret_provider, struct cm_error *err)
+{
+    struct stuck *self = calloc(1, sizeof *self);
+    (void)settings;
+    if (!self)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory");
+    self->head.caps = (struct cm_provider_caps){ .batch_items_max = 16, .batches_in_flight = 4 };
+    *ret_provider = &self->head;
+    return cm_blocking_new(&self->head, loop, 1, &stuck_ops, self, &self->blocking, err);
+}
+
+static void close_stuck(struct cm_provider *provider)
+{
+    cm_blocking_free(((struct stuck *)provider)->blocking);
+    free(provider);
+}
+
+static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
+                     cm_key_opened_fn *opened, void *arg)
+{
+    cm_blocking_open_key(((struct stuck *)provider)->blocking, reference, alg, opened, arg);
+}
+
+static void close_key(struct cm_key *key)
+{
+    free(key);
+}
+
+static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                      struct cm_error *err)
+{
+    return cm_blocking_sign(((struct stuck *)provider)->blocking, batch, err);
+}
+
+static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    (void)provider;
+    cm_blocking_cancel(batch);
+}
+
+static const struct cm_provider_ops stuck = { .name = "stuck",
+                                              .open = open_stuck,
+                                              .close = close_stuck,
+                                              .open_key = open_key,
+                                              .close_key = close_key,
+                                              .sign = sign,
+                                              .cancel = cancel };
+
 static const struct cm_provider_ops *find(const char *name)
 {
+    if (strcmp(name, "stuck") == 0)
+        return &stuck;
     return strcmp(name, "fake") == 0 ? &cm_provider_fake : cm_provider_find(name);
 }
 
-int main(void)
+static void misbehave(const char *name)
 {
+    if (strncmp(name, "dies-while:", 11) == 0 && access(name + 11, F_OK) == 0)
+        _exit(3);
+    if (strcmp(name, "garbage") != 0)
+        return;
+    if (write(CM_SIGNER_FD, "this is no frame, and never will be", 36) != 36)
+        _exit(4);
+    for (;;)
+        pause();
+}
+
+int main(int argc, char **argv)
+{
+    misbehave(argc > 2 ? argv[2] : "");
     return cm_signer_main(CM_SIGNER_FD, find);
 }

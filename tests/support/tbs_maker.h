@@ -1,0 +1,32 @@
+/*
+ * To-be-signed bytes for tests of the signer's floor: well-formed unless a part says otherwise.
+ */
+#ifndef CM_TESTS_SUPPORT_TBS_MAKER_H
+#define CM_TESTS_SUPPORT_TBS_MAKER_H
+
+#include "engine/base/bytes.h"
+
+#define TBS_SIZE_MAX 4096
+
+/* Hex strings hold DER; NULL stands for the usual. */
+struct tbs_parts {
+    const char *version;    /* usual: a0 03 02 01 02 */
+    const char *serial;     /* content of the INTEGER; usual: 01 */
+    const char *issuer;     /* a common name; usual: "CA" */
+    int64_t not_before_s;   /* 0: now */
+    int64_t not_after_s;    /* 0: not_before_s and a day */
+    const char *extensions; /* elements of the SEQUENCE; usual: none but a key usage */
+    const char *behind;     /* after the extensions */
+};
+
+/* Of the name with this CN, DER. Lives until the process ends. */
+struct cm_bytes tbs_name(const char *common_name);
+
+/* The bytes are in memory, which has TBS_SIZE_MAX. */
+struct cm_bytes tbs_make(uint8_t *memory, const struct tbs_parts *parts);
+
+/* TBSCertList and ResponseData of a CN; version: hex of the first element of the list. */
+struct cm_bytes tbs_make_crl(uint8_t *memory, const char *version, const char *issuer);
+struct cm_bytes tbs_make_response(uint8_t *memory, const char *responder);
+
+#endif

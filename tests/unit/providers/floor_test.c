@@ -1,0 +1,290 @@
+#include "providers/host/floor.h"
+
+#include <stdio.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/hash.h"
+#include "engine/x509/der_writer.h"
+#include "tests/support/tbs_maker.h"
+#include "tests/support/test_main.h"
+
+enum { DAY_S = 86400 };
+
+#define USAGE_SIGNATURE "300e0603551d0f0101ff040403020780"
+#define USAGE_CERT_SIGN "300e0603551d0f0101ff040403020204"
+#define USAGE_CRL_SIGN  "300e0603551d0f0101ff040403020102"
+#define CA_TRUE         "300f0603551d130101ff040530030101ff"
+#define CA_TRUE_PATH    "30120603551d130101ff040830060101ff020100"
+#define CA_ABSENT       "300c0603551d130101ff04023000"
+#define CA_FALSE        "300f0603551d130101ff04053003010100"
+#define PURPOSE_CLIENT  "30130603551d25040c300a06082b06010505070302"
+#define PURPOSE_OCSP    "30130603551d25040c300a06082b06010505070309"
+#define PURPOSES_BOTH   "301d0603551d250416301406082b0601050507030206082b06010505070309"
+#define UNKNOWN         "300a0603550405040304aabb"
+
+static uint8_t memory[TBS_SIZE_MAX];
+static char text[CM_FLOOR_TEXT_SIZE];
+
+static struct cm_floor floor_of(unsigned lanes)
+{
+    return (struct cm_floor){ .issuer_name = tbs_name("CA"),
+                              .lanes = lanes,
+                              .validity_s_max = 10 * DAY_S,
+                              .past_s_max = DAY_S };
+}
+
+static const unsigned all_lanes = CM_LANE_BIT(CM_LANE_LEAF) | CM_LANE_BIT(CM_LANE_CRL)
+                                  | CM_LANE_BIT(CM_LANE_OCSP) | CM_LANE_BIT(CM_LANE_CEREMONY);
+
+/* With the intent that stands for it. */
+static bool allows(enum cm_lane lane, struct cm_bytes message)
+{
+    uint8_t hash[CM_SHA256_SIZE];
+    struct cm_floor floor = floor_of(all_lanes);
+    cm_sha256(&message, 1, hash);
+    const struct cm_floor_question question = {
+        .lane = lane, .message = message, .intent_hash = hash, .now_s = cm_clock_wall_s()
+    };
+    return cm_floor_allows(&floor, &question, text);
+}
+
+static bool allows_parts(enum cm_lane lane, struct tbs_parts parts)
+{
+    return allows(lane, tbs_make(memory, &parts));
+}
+
+static void expect_denied(enum cm_lane lane, struct tbs_parts parts, const char *words)
+{
+    CU_ASSERT_FALSE(allows_parts(lane, parts));
+    if (!strstr(text, words))
+        printf("\"%s\" lacks \"%s\"\n", text, words);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, words));
+}
+
+static void test_floor_allows_a_plain_leaf(void)
+{
+    CU_ASSERT_TRUE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ 0 }));
+    CU_ASSERT_TRUE(allows_parts(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .extensions = USAGE_SIGNATURE CA_ABSENT PURPOSE_CLIENT UNKNOWN }));
+}
+
+static void test_floor_lets_no_authority_out_of_the_leaf_lane(void)
+{
+    static const char *const extensions[] = { CA_TRUE, CA_TRUE_PATH, USAGE_SIGNATURE CA_TRUE };
+    for (size_t i = 0; i < 3; i++)
+        expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = extensions[i] },
+                      "CA certificate");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = USAGE_CERT_SIGN }, "sign");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = USAGE_CRL_SIGN }, "sign");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = PURPOSE_OCSP }, "OCSP");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = PURPOSES_BOTH }, "OCSP");
+}
+
+static void test_floor_is_not_deceived_by_a_second_extension_or_another_encoding(void)
+{
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = CA_ABSENT CA_TRUE }, "twice");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = CA_TRUE CA_ABSENT }, "twice");
+    /* TRUE as 0x01, a length in two octets, rubbish behind, an extension that is cut short */
+    CU_ASSERT_FALSE(allows_parts(
+        CM_LANE_LEAF, (struct tbs_parts){ .extensions = "300f0603551d130101ff04053003010101" }));
+    CU_ASSERT_FALSE(allows_parts(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .extensions = "30100603551d130101ff04063081030101ff" }));
+    CU_ASSERT_FALSE(allows_parts(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .extensions = "300e0603551d130101ff040430000500" }));
+    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF,
+                                 (struct tbs_parts){ .extensions = "300b0603551d130101ff0403" }));
+    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .behind = "0500" }));
+    /* cA FALSE is the default, and not written in DER; it makes no authority of anyone. */
+    CU_ASSERT_TRUE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .extensions = CA_FALSE }));
+}
+
+static void test_floor_wants_version_3_and_a_serial_of_1_to_20_octets(void)
+{
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .version = "a003020101" }, "version");
+    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .version = "" }));
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .serial = "00" }, "zero");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .serial = "ff" }, "zero");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .serial = "8001" }, "zero");
+    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .serial = "0001" }));
+    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .serial = "" }));
+    CU_ASSERT_TRUE(allows_parts(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .serial = "7f01020304050607080910111213141516171819" }));
+    expect_denied(CM_LANE_LEAF,
+                  (struct tbs_parts){ .serial = "7f0102030405060708091011121314151617181920" },
+                  "20 octets");
+}
+
+static void test_floor_knows_its_own_name_only(void)
+{
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .issuer = "CB" }, "own name");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .issuer = "CA " }, "own name");
+    expect_denied(CM_LANE_CEREMONY, (struct tbs_parts){ .issuer = "Root" }, "own name");
+}
+
+static void test_floor_bounds_the_validity(void)
+{
+    int64_t now_s = cm_clock_wall_s();
+    CU_ASSERT_TRUE(allows_parts(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .not_before_s = now_s, .not_after_s = now_s + 10 * DAY_S }));
+    expect_denied(
+        CM_LANE_LEAF,
+        (struct tbs_parts){ .not_before_s = now_s, .not_after_s = now_s + 10 * DAY_S + 1 },
+        "validity");
+    expect_denied(CM_LANE_LEAF,
+                  (struct tbs_parts){ .not_before_s = now_s, .not_after_s = now_s - 1 }, "before");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .not_before_s = now_s - DAY_S - 5 }, "past");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .not_before_s = now_s + DAY_S + 5 }, "future");
+    expect_denied(CM_LANE_CEREMONY, (struct tbs_parts){ .not_after_s = now_s + 11 * DAY_S },
+                  "validity");
+}
+
+static void test_floor_allows_no_expiry_only_where_it_says_so(void)
+{
+    struct cm_bytes endless =
+        tbs_make(memory, &(struct tbs_parts){ .not_after_s = CM_DER_TIME_MAX_S });
+    uint8_t hash[CM_SHA256_SIZE];
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct cm_floor_question question = { .lane = CM_LANE_LEAF,
+                                                .message = endless,
+                                                .intent_hash = hash,
+                                                .now_s = cm_clock_wall_s() };
+    cm_sha256(&endless, 1, hash);
+    CU_ASSERT_FALSE(cm_floor_allows(&floor, &question, text));
+    floor.allows_no_expiry = true;
+    CU_ASSERT_TRUE(cm_floor_allows(&floor, &question, text));
+    /* The leave is for that one date. */
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .not_after_s = CM_DER_TIME_MAX_S - 1 },
+                  "validity");
+}
+
+static bool allows_intent(enum cm_lane lane, struct cm_bytes message, const uint8_t *hash)
+{
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct cm_floor_question question = {
+        .lane = lane, .message = message, .intent_hash = hash, .now_s = cm_clock_wall_s()
+    };
+    return cm_floor_allows(&floor, &question, text);
+}
+
+static void test_floor_signs_only_what_an_intent_stands_for(void)
+{
+    struct cm_bytes leaf = tbs_make(memory, &(struct tbs_parts){ 0 });
+    uint8_t hash[CM_SHA256_SIZE], crl_memory[TBS_SIZE_MAX];
+    cm_sha256(&leaf, 1, hash);
+    CU_ASSERT_TRUE(allows_intent(CM_LANE_LEAF, leaf, hash));
+    CU_ASSERT_FALSE(allows_intent(CM_LANE_LEAF, leaf, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "intent"));
+    CU_ASSERT_FALSE(allows_intent(CM_LANE_CEREMONY, leaf, NULL));
+    hash[31] ^= 1;
+    CU_ASSERT_FALSE(allows_intent(CM_LANE_LEAF, leaf, hash));
+    /* CRLs need none; but one that comes along is looked at. */
+    struct cm_bytes crl = tbs_make_crl(crl_memory, "020101", "CA");
+    CU_ASSERT_TRUE(allows_intent(CM_LANE_CRL, crl, NULL));
+    CU_ASSERT_FALSE(allows_intent(CM_LANE_CRL, crl, hash));
+}
+
+static void test_floor_keeps_the_lanes_apart(void)
+{
+    uint8_t other[TBS_SIZE_MAX];
+    struct cm_bytes leaf = tbs_make(memory, &(struct tbs_parts){ 0 });
+    struct cm_bytes crl = tbs_make_crl(other, "020101", "CA");
+    CU_ASSERT_FALSE(allows(CM_LANE_CRL, leaf));
+    CU_ASSERT_FALSE(allows(CM_LANE_OCSP, leaf));
+    CU_ASSERT_TRUE(allows(CM_LANE_CRL, crl));
+    CU_ASSERT_FALSE(allows(CM_LANE_LEAF, crl));
+    CU_ASSERT_FALSE(allows(CM_LANE_OCSP, crl));
+    CU_ASSERT_FALSE(allows(CM_LANE_CEREMONY, crl));
+    crl = tbs_make_crl(other, "020101", "CB");
+    CU_ASSERT_FALSE(allows(CM_LANE_CRL, crl));
+    crl = tbs_make_crl(other, "020102", "CA");
+    CU_ASSERT_FALSE(allows(CM_LANE_CRL, crl));
+    struct cm_bytes response = tbs_make_response(other, "CA");
+    CU_ASSERT_TRUE(allows(CM_LANE_OCSP, response));
+    CU_ASSERT_FALSE(allows(CM_LANE_LEAF, response));
+    CU_ASSERT_FALSE(allows(CM_LANE_CRL, response));
+    response = tbs_make_response(other, "CB");
+    CU_ASSERT_FALSE(allows(CM_LANE_OCSP, response));
+}
+
+static void test_floor_gives_responders_certificates_in_the_ocsp_lane_only(void)
+{
+    CU_ASSERT_TRUE(
+        allows_parts(CM_LANE_OCSP, (struct tbs_parts){ .extensions = USAGE_SIGNATURE PURPOSE_OCSP }));
+    expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = PURPOSES_BOTH }, "alone");
+    expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = PURPOSE_CLIENT }, "alone");
+    expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = CA_TRUE PURPOSE_OCSP },
+                  "CA certificate");
+}
+
+static void test_floor_makes_authorities_in_the_ceremony_lane_of_a_key_for_it(void)
+{
+    const struct tbs_parts authority = { .extensions = CA_TRUE_PATH USAGE_CERT_SIGN };
+    struct cm_bytes message = tbs_make(memory, &authority);
+    struct cm_floor floor = floor_of(CM_LANE_BIT(CM_LANE_LEAF));
+    uint8_t hash[CM_SHA256_SIZE];
+    struct cm_floor_question question = { .lane = CM_LANE_CEREMONY,
+                                          .message = message,
+                                          .intent_hash = hash,
+                                          .now_s = cm_clock_wall_s() };
+    cm_sha256(&message, 1, hash);
+    CU_ASSERT_TRUE(allows(CM_LANE_CEREMONY, message));
+    CU_ASSERT_FALSE(cm_floor_allows(&floor, &question, text));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "lane"));
+    question.lane = (enum cm_lane)9;
+    CU_ASSERT_FALSE(cm_floor_allows(&floor, &question, text));
+}
+
+static void test_floor_refuses_whatever_is_cut_short_or_spoilt(void)
+{
+    struct cm_bytes leaf =
+        tbs_make(memory, &(struct tbs_parts){ .extensions = USAGE_SIGNATURE CA_ABSENT });
+    for (size_t size = 0; size < leaf.size; size++)
+        CU_ASSERT_FALSE(allows(CM_LANE_LEAF, cm_bytes(leaf.data, size)));
+    for (unsigned lane = 0; lane <= CM_LANE_CEREMONY; lane++)
+        for (size_t at = 0; at < leaf.size; at++) {
+            uint8_t before = memory[at];
+            memory[at] ^= 0xff;
+            (void)allows((enum cm_lane)lane, leaf); /* does not read past the end */
+            memory[at] = before;
+        }
+    CU_ASSERT_TRUE(allows(CM_LANE_LEAF, leaf));
+}
+
+static void test_floor_lets_as_many_through_as_its_rate(void)
+{
+    const struct cm_floor floor = { .rate_per_s_max = 100, .burst = 10 };
+    const struct cm_floor none = { 0 };
+    struct cm_floor_bucket bucket = { 0 }, other = { 0 };
+    uint64_t now_ns = 5 * CM_NS_PER_S;
+    for (unsigned i = 0; i < 10; i++)
+        CU_ASSERT_TRUE(cm_floor_take(&floor, &bucket, now_ns));
+    CU_ASSERT_FALSE(cm_floor_take(&floor, &bucket, now_ns));
+    now_ns += 10 * CM_NS_PER_MS + 1000;
+    CU_ASSERT_TRUE(cm_floor_take(&floor, &bucket, now_ns));
+    CU_ASSERT_FALSE(cm_floor_take(&floor, &bucket, now_ns));
+    now_ns += 3600 * CM_NS_PER_S; /* no more than a burst is saved up */
+    for (unsigned i = 0; i < 10; i++)
+        CU_ASSERT_TRUE(cm_floor_take(&floor, &bucket, now_ns));
+    CU_ASSERT_FALSE(cm_floor_take(&floor, &bucket, now_ns));
+    for (unsigned i = 0; i < 1000; i++)
+        CU_ASSERT_TRUE(cm_floor_take(&none, &other, now_ns));
+}
+
+CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
+              CM_TEST(test_floor_lets_no_authority_out_of_the_leaf_lane),
+              CM_TEST(test_floor_is_not_deceived_by_a_second_extension_or_another_encoding),
+              CM_TEST(test_floor_wants_version_3_and_a_serial_of_1_to_20_octets),
+              CM_TEST(test_floor_knows_its_own_name_only),
+              CM_TEST(test_floor_bounds_the_validity),
+              CM_TEST(test_floor_allows_no_expiry_only_where_it_says_so),
+              CM_TEST(test_floor_signs_only_what_an_intent_stands_for),
+              CM_TEST(test_floor_keeps_the_lanes_apart),
+              CM_TEST(test_floor_gives_responders_certificates_in_the_ocsp_lane_only),
+              CM_TEST(test_floor_makes_authorities_in_the_ceremony_lane_of_a_key_for_it),
+              CM_TEST(test_floor_refuses_whatever_is_cut_short_or_spoilt),
+              CM_TEST(test_floor_lets_as_many_through_as_its_rate));
