@@ -89,13 +89,11 @@ static void test_floor_is_not_deceived_by_a_second_extension_or_another_encoding
     CU_ASSERT_FALSE(allows_parts(
         CM_LANE_LEAF, (struct tbs_parts){ .extensions = "300f0603551d130101ff04053003010101" }));
     CU_ASSERT_FALSE(allows_parts(
-        CM_LANE_LEAF,
-        (struct tbs_parts){ .extensions = "30100603551d130101ff04063081030101ff" }));
+        CM_LANE_LEAF, (struct tbs_parts){ .extensions = "30100603551d130101ff04063081030101ff" }));
     CU_ASSERT_FALSE(allows_parts(
-        CM_LANE_LEAF,
-        (struct tbs_parts){ .extensions = "300e0603551d130101ff040430000500" }));
-    CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF,
-                                 (struct tbs_parts){ .extensions = "300b0603551d130101ff0403" }));
+        CM_LANE_LEAF, (struct tbs_parts){ .extensions = "300e0603551d130101ff040430000500" }));
+    CU_ASSERT_FALSE(
+        allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .extensions = "300b0603551d130101ff0403" }));
     CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .behind = "0500" }));
     /* cA FALSE is the default, and not written in DER; it makes no authority of anyone. */
     CU_ASSERT_TRUE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .extensions = CA_FALSE }));
@@ -111,8 +109,7 @@ static void test_floor_wants_version_3_and_a_serial_of_1_to_20_octets(void)
     CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .serial = "0001" }));
     CU_ASSERT_FALSE(allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .serial = "" }));
     CU_ASSERT_TRUE(allows_parts(
-        CM_LANE_LEAF,
-        (struct tbs_parts){ .serial = "7f01020304050607080910111213141516171819" }));
+        CM_LANE_LEAF, (struct tbs_parts){ .serial = "7f01020304050607080910111213141516171819" }));
     expect_denied(CM_LANE_LEAF,
                   (struct tbs_parts){ .serial = "7f0102030405060708091011121314151617181920" },
                   "20 octets");
@@ -128,9 +125,9 @@ static void test_floor_knows_its_own_name_only(void)
 static void test_floor_bounds_the_validity(void)
 {
     int64_t now_s = cm_clock_wall_s();
-    CU_ASSERT_TRUE(allows_parts(
-        CM_LANE_LEAF,
-        (struct tbs_parts){ .not_before_s = now_s, .not_after_s = now_s + 10 * DAY_S }));
+    CU_ASSERT_TRUE(
+        allows_parts(CM_LANE_LEAF, (struct tbs_parts){ .not_before_s = now_s,
+                                                       .not_after_s = now_s + 10 * DAY_S }));
     expect_denied(
         CM_LANE_LEAF,
         (struct tbs_parts){ .not_before_s = now_s, .not_after_s = now_s + 10 * DAY_S + 1 },
@@ -149,10 +146,9 @@ static void test_floor_allows_no_expiry_only_where_it_says_so(void)
         tbs_make(memory, &(struct tbs_parts){ .not_after_s = CM_DER_TIME_MAX_S });
     uint8_t hash[CM_SHA256_SIZE];
     struct cm_floor floor = floor_of(all_lanes);
-    const struct cm_floor_question question = { .lane = CM_LANE_LEAF,
-                                                .message = endless,
-                                                .intent_hash = hash,
-                                                .now_s = cm_clock_wall_s() };
+    const struct cm_floor_question question = {
+        .lane = CM_LANE_LEAF, .message = endless, .intent_hash = hash, .now_s = cm_clock_wall_s()
+    };
     cm_sha256(&endless, 1, hash);
     CU_ASSERT_FALSE(cm_floor_allows(&floor, &question, text));
     floor.allows_no_expiry = true;
@@ -213,8 +209,8 @@ static void test_floor_keeps_the_lanes_apart(void)
 
 static void test_floor_gives_responders_certificates_in_the_ocsp_lane_only(void)
 {
-    CU_ASSERT_TRUE(
-        allows_parts(CM_LANE_OCSP, (struct tbs_parts){ .extensions = USAGE_SIGNATURE PURPOSE_OCSP }));
+    CU_ASSERT_TRUE(allows_parts(CM_LANE_OCSP,
+                                (struct tbs_parts){ .extensions = USAGE_SIGNATURE PURPOSE_OCSP }));
     expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = PURPOSES_BOTH }, "alone");
     expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = PURPOSE_CLIENT }, "alone");
     expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = CA_TRUE PURPOSE_OCSP },
@@ -279,8 +275,7 @@ CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
               CM_TEST(test_floor_lets_no_authority_out_of_the_leaf_lane),
               CM_TEST(test_floor_is_not_deceived_by_a_second_extension_or_another_encoding),
               CM_TEST(test_floor_wants_version_3_and_a_serial_of_1_to_20_octets),
-              CM_TEST(test_floor_knows_its_own_name_only),
-              CM_TEST(test_floor_bounds_the_validity),
+              CM_TEST(test_floor_knows_its_own_name_only), CM_TEST(test_floor_bounds_the_validity),
               CM_TEST(test_floor_allows_no_expiry_only_where_it_says_so),
               CM_TEST(test_floor_signs_only_what_an_intent_stands_for),
               CM_TEST(test_floor_keeps_the_lanes_apart),

@@ -357,8 +357,7 @@ static void test_host_signs_no_faster_than_its_ceiling(void)
     rig_close(&rig);
 }
 
-CM_TEST_SUITE(host,
-              CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_and_starts_another),
+CM_TEST_SUITE(host, CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_and_starts_another),
               CM_TEST(test_host_tells_what_was_sent_from_what_was_not),
               CM_TEST(test_host_starts_a_signer_until_it_stays),
               CM_TEST(test_host_does_not_open_what_is_no_signer),

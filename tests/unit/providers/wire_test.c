@@ -11,8 +11,7 @@ static struct cm_wire_frame frame;
 static struct cm_bytes body_of(enum cm_wire_kind kind, uint64_t id)
 {
     size_t size = 0;
-    CU_ASSERT_EQUAL_FATAL(cm_wire_next(cm_bytes(out.data, out.size), &frame, &size),
-                          CM_WIRE_WHOLE);
+    CU_ASSERT_EQUAL_FATAL(cm_wire_next(cm_bytes(out.data, out.size), &frame, &size), CM_WIRE_WHOLE);
     CU_ASSERT_EQUAL(size, out.size);
     CU_ASSERT_EQUAL(frame.kind, kind);
     CU_ASSERT_EQUAL(frame.id, id);
@@ -26,13 +25,12 @@ static void begin(void)
 
 static void test_wire_carries_hello_with_texts_that_are_absent(void)
 {
-    const struct cm_wire_hello sent = { .kind = "openssl",
-                                        .settings = { .name = "soft",
-                                                      .folder = "",
-                                                      .options = "a=1 b=2",
-                                                      .workers_count = 7 },
-                                        .call_deadline_ms = 123,
-                                        .signs_anything = true };
+    const struct cm_wire_hello sent = {
+        .kind = "openssl",
+        .settings = { .name = "soft", .folder = "", .options = "a=1 b=2", .workers_count = 7 },
+        .call_deadline_ms = 123,
+        .signs_anything = true
+    };
     struct cm_wire_hello got;
     begin();
     cm_wire_write_hello(&out, &sent);
@@ -163,8 +161,7 @@ static void write_each(unsigned which)
     struct cm_sign_item items[2] = { { .message = cm_bytes_str("one") },
                                      { .message = cm_bytes_str("three") } };
     const struct cm_sign_item done[2] = {
-        { .status = CM_OK, .signature = signature, .signature_size = 8 },
-        { .status = CM_UNCERTAIN }
+        { .status = CM_OK, .signature = signature, .signature_size = 8 }, { .status = CM_UNCERTAIN }
     };
     const struct cm_sign_batch batch = { .items = items, .items_count = 2 };
     begin();
@@ -205,8 +202,8 @@ static void test_wire_refuses_every_message_that_is_cut_or_has_more(void)
         }
         struct cm_wire_frame whole = frame;
         cm_buffer_append(&out, "", 1);
-        CU_ASSERT_FALSE(reads(cm_bytes(out.data + CM_WIRE_HEAD_SIZE, whole.body.size + 1),
-                              whole.kind));
+        CU_ASSERT_FALSE(
+            reads(cm_bytes(out.data + CM_WIRE_HEAD_SIZE, whole.body.size + 1), whole.kind));
     }
 }
 

@@ -1,0 +1,74 @@
+/*
+ * The signer's floor: the first byte is the lane, the rest the message. What it lets out of the leaf
+ * lane makes no authority of anyone, by OpenSSL's reading.
+ */
+#include <stdlib.h>
+
+#include <openssl/x509v3.h>
+
+#include "engine/base/hash.h"
+#include "providers/host/floor.h"
+
+enum { NOW_S = 1795867200, DAY_S = 86400, SIZE_MAX_HERE = 65536 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* CN=CA, as the seeds have it. */
+static const uint8_t name[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
+                                0x55, 0x04, 0x03, 0x0c, 0x02, 'C',  'A' };
+
+/* A certificate around the TBSCertificate: any algorithm, no signature. Size, or 0. */
+static size_t dress(struct cm_bytes tbs, uint8_t *out)
+{
+    static const uint8_t rest[] = { 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+                                    0x3d, 0x04, 0x03, 0x02, 0x03, 0x02, 0x00, 0x00 };
+    size_t content = tbs.size + sizeof rest;
+    const uint8_t head[] = { 0x30, 0x83, (uint8_t)(content >> 16), (uint8_t)(content >> 8),
+                             (uint8_t)content };
+    memcpy(out, head, sizeof head);
+    memcpy(out + sizeof head, tbs.data, tbs.size);
+    memcpy(out + sizeof head + tbs.size, rest, sizeof rest);
+    return sizeof head + content;
+}
+
+static void check_leaf(struct cm_bytes tbs)
+{
+    uint8_t *certificate = malloc(tbs.size + 64);
+    const unsigned char *at = certificate;
+    if (!certificate)
+        abort();
+    size_t size = dress(tbs, certificate);
+    X509 *x509 = d2i_X509(NULL, &at, (long)size);
+    if (x509) {
+        uint32_t flags = X509_get_extension_flags(x509);
+        uint32_t usage = flags & EXFLAG_KUSAGE ? X509_get_key_usage(x509) : 0;
+        if ((flags & EXFLAG_CA) || (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
+            abort();
+    }
+    X509_free(x509);
+    free(certificate);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct cm_floor floor = { .issuer_name = cm_bytes(name, sizeof name),
+                                    .lanes = 0xf,
+                                    .validity_s_max = 10 * DAY_S,
+                                    .past_s_max = DAY_S };
+    uint8_t hash[CM_SHA256_SIZE];
+    char text[CM_FLOOR_TEXT_SIZE];
+    if (size < 1 || size > SIZE_MAX_HERE)
+        return 0;
+    const struct cm_floor_question question = { .lane = (enum cm_lane)data[0],
+                                                .message = cm_bytes(data + 1, size - 1),
+                                                .intent_hash = hash,
+                                                .now_s = NOW_S };
+    cm_sha256(&question.message, 1, hash);
+    if (cm_floor_allows(&floor, &question, text)) {
+        if (question.lane == CM_LANE_LEAF)
+            check_leaf(question.message);
+    } else if (text[0] == '\0') {
+        abort(); /* a refusal says why */
+    }
+    return 0;
+}
