@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "providers/provider.h"
@@ -23,22 +24,11 @@ double cm_bench_cpu_s(void)
 
 double cm_bench_cpu_of_s(pid_t pid)
 {
-    char path[64], text[1024];
-    unsigned long user = 0, kernel = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = pid > 0 ? fopen(path, "r") : NULL;
-    if (!file)
+    clockid_t clock;
+    struct timespec used;
+    if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
         return 0;
-    size_t size = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[size] = '\0';
-    /* The name of the program may hold blanks; what follows its closing bracket does not. */
-    const char *at = strrchr(text, ')');
-    if (!at
-        || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel)
-               != 2)
-        return 0;
-    return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
 struct cm_bench_machine cm_bench_read_machine(void)

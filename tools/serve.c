@@ -17,6 +17,9 @@ static const char *const paragraphs[] = {
     "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered. "
     "A second signal ends it at once; unanswered requests then come again, and nothing is lost. With "
     "`--json` the counts of the run are printed as one object when it has stopped.",
+    "Keys are held by signer processes, one for each provider of the settings, which ps shows as "
+    "`certmill signer NAME`. One that dies or hangs is replaced within two seconds, and what it was asked for "
+    "is asked for again; requests wait meanwhile. Standard error says so.",
     "While it runs the store is its own to write. `certmill device import` hands it devices through the socket "
     "`control.sock` beside the store's file; it need not be stopped for that.",
     NULL

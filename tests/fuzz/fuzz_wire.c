@@ -93,7 +93,7 @@ static unsigned read_life(struct cm_bytes body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static volatile unsigned sink;
+    unsigned sum = 0;
     struct cm_bytes bytes = cm_bytes(data, size);
     struct cm_wire_frame frame;
     size_t frame_size;
@@ -101,9 +101,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (frame_size > bytes.size)
             abort();
         /* Every reader, whatever the frame says it is. */
-        sink += read_life(frame.body) + read_keys(frame.body) + read_sign(frame.body)
-                + read_signed(frame.body);
+        sum += read_life(frame.body) + read_keys(frame.body) + read_sign(frame.body)
+               + read_signed(frame.body);
         bytes = cm_bytes_from(bytes, frame_size);
     }
-    return 0;
+    /* The sum is looked at, so that no compiler leaves the touching out. */
+    return sum == 1 && size == 0;
 }
