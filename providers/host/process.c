@@ -107,9 +107,12 @@ void cm_process_kill(struct cm_process *process)
 void cm_process_end(struct cm_process *process, unsigned patience_ms)
 {
     const struct timespec pause = { .tv_nsec = 500000 };
-    uint64_t deadline_ns = cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS;
+    uint64_t begin_ns = cm_clock_monotonic_ns(), patience_ns = patience_ms * CM_NS_PER_MS;
     while (!cm_process_has_ended(process)) {
-        if (cm_clock_monotonic_ns() >= deadline_ns)
+        uint64_t waited_ns = cm_clock_monotonic_ns() - begin_ns;
+        if (waited_ns >= 2 * patience_ns)
+            return;
+        if (waited_ns >= patience_ns)
             cm_process_kill(process);
         nanosleep(&pause, NULL);
     }

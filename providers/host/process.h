@@ -30,7 +30,7 @@ CM_MUST_USE cm_status cm_process_start(struct cm_process *process, const char *p
 bool cm_process_has_ended(struct cm_process *process);
 void cm_process_kill(struct cm_process *process);
 
-/* Waits until it has ended, and kills it after patience_ms. */
+/* Waits until it has ended; kills it after patience_ms. One that hangs in the kernel even then is left. */
 void cm_process_end(struct cm_process *process, unsigned patience_ms);
 
 /* "was killed by signal 9", "ended with exit code 75: a call took ...". Returns text. */

@@ -1,0 +1,55 @@
+/* What the settings allow of a key becomes its floor, and the profile chooses the lane. */
+#include "engine/floors.h"
+#include "tests/support/test_main.h"
+
+enum { DAY_S = 86400 };
+
+static void test_floors_send_authorities_and_responders_through_their_own_lanes(void)
+{
+    static const char *const purposes[] = { "client-auth", "ocsp-signing" };
+    static const char *const dotted[] = { "1.3.6.1.5.5.7.3.9" };
+    const struct cm_profile responder = { .purposes = purposes, .purposes_count = 2 };
+    const struct cm_profile same = { .purposes = dotted, .purposes_count = 1 };
+    const struct cm_profile client = { .purposes = purposes, .purposes_count = 1 };
+    CU_ASSERT_EQUAL(cm_lane_of(&responder), CM_LANE_OCSP);
+    CU_ASSERT_EQUAL(cm_lane_of(&same), CM_LANE_OCSP);
+    CU_ASSERT_EQUAL(cm_lane_of(&client), CM_LANE_LEAF);
+    CU_ASSERT_EQUAL(cm_lane_of(cm_profile_builtin("device-client")), CM_LANE_LEAF);
+    CU_ASSERT_EQUAL(cm_lane_of(cm_profile_builtin("idevid")), CM_LANE_LEAF);
+    CU_ASSERT_EQUAL(cm_lane_of(cm_profile_builtin("sub-ca")), CM_LANE_CEREMONY);
+}
+
+static void test_floors_are_as_wide_as_the_profiles_of_their_own_authority(void)
+{
+    const struct cm_settings_authority authorities[] = {
+        { .name = "devices", .signatures_per_s_max = 70 }, { .name = "other" }
+    };
+    const struct cm_profile brief = { .validity_s = 2 * DAY_S, .backdate_s = 600 };
+    const struct cm_profile longer = { .validity_s = 9 * DAY_S };
+    const struct cm_profile endless = { .validity_s = CM_VALIDITY_NO_EXPIRY };
+    const struct cm_profile authority = { .validity_s = DAY_S, .ca = true };
+    const struct cm_profile *const some[] = { &brief, &longer };
+    const struct cm_profile *const others[] = { &endless, &authority };
+    const struct cm_settings_group groups[] = {
+        { .authority = &authorities[0], .profiles = some, .profiles_count = 2 },
+        { .authority = &authorities[1], .profiles = others, .profiles_count = 2 },
+    };
+    const struct cm_settings settings = { .groups = groups, .groups_count = 2 };
+    struct cm_bytes name = cm_bytes_str("name");
+    struct cm_floor floor = cm_floor_of(&settings, &authorities[0], name);
+    CU_ASSERT_TRUE(cm_bytes_equal(floor.issuer_name, name));
+    CU_ASSERT_EQUAL(floor.validity_s_max, 9 * DAY_S);
+    CU_ASSERT_FALSE(floor.allows_no_expiry);
+    CU_ASSERT_EQUAL(floor.lanes & CM_LANE_BIT(CM_LANE_CEREMONY), 0);
+    CU_ASSERT_NOT_EQUAL(floor.lanes & CM_LANE_BIT(CM_LANE_LEAF), 0);
+    CU_ASSERT_EQUAL(floor.past_s_max, 600 + 30 * DAY_S);
+    CU_ASSERT_EQUAL(floor.rate_per_s_max, 70);
+    floor = cm_floor_of(&settings, &authorities[1], name);
+    CU_ASSERT_EQUAL(floor.validity_s_max, DAY_S);
+    CU_ASSERT_TRUE(floor.allows_no_expiry);
+    CU_ASSERT_NOT_EQUAL(floor.lanes & CM_LANE_BIT(CM_LANE_CEREMONY), 0);
+}
+
+CM_TEST_SUITE(floors,
+              CM_TEST(test_floors_send_authorities_and_responders_through_their_own_lanes),
+              CM_TEST(test_floors_are_as_wide_as_the_profiles_of_their_own_authority));
