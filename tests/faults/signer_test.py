@@ -19,7 +19,7 @@ SEED = int(os.environ.get("CERTMILL_TEST_SEED", time.time()))
 PASSPHRASE = "a horse, correct, and a staple of batteries"
 
 
-def end(pid):
+def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -35,21 +35,30 @@ def is_there(pid):
         return False
 
 
+CHUNK, OVERLAP = 1 << 24, 256
+SHADOW_SIZE = 1 << 30  # a sanitizer's; nothing of ours is as large
+
+
+def chunks(memory, begin, end):
+    """What can be read of it, with an overlap, so that nothing is cut in two."""
+    for at in range(begin, end, CHUNK):
+        try:
+            memory.seek(at)
+            yield memory.read(min(CHUNK + OVERLAP, end - at))
+        except (OSError, ValueError, OverflowError):  # pages that nobody may read
+            return
+
+
 def memory_holds(pid, needles):
     """Which of the byte strings stand in the memory of the process."""
     found = set()
     with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
         for line in maps:
             place, rights = line.split()[:2]
-            if not rights.startswith("rw"):
-                continue
-            begin, after = (int(word, 16) for word in place.split("-"))
-            try:
-                memory.seek(begin)
-                content = memory.read(after - begin)
-            except (OSError, ValueError, OverflowError):
-                continue
-            found |= {needle for needle in needles if needle in content}
+            begin, end = (int(word, 16) for word in place.split("-"))
+            if rights.startswith("rw") and end - begin < SHADOW_SIZE:
+                for content in chunks(memory, begin, end):
+                    found |= {needle for needle in needles if needle in content}
     return found
 
 
@@ -81,7 +90,7 @@ class Signer(case.Case):
         load = Load(self, requests, per_s=180)
         for _ in range(KILLS):
             time.sleep(chance.uniform(0.005, 0.4))
-            end(engine.signer())
+            kill(engine.signer())
         load.end()
         self.finish_all(engine, 900)
 
@@ -90,7 +99,7 @@ class Signer(case.Case):
         engine = self.start()
         for round_number in range(4):
             before = engine.signer()
-            end(before)
+            kill(before)
             begun = time.monotonic()
             deployment.wait_until(lambda gone=before: engine.signers() not in ([], [gone]), 5, "another signer")
             self.assertLess(time.monotonic() - begun, 2.5, f"round {round_number}")
@@ -127,7 +136,7 @@ class Signer(case.Case):
         requests = self.deploy_guarded("gone", 40)
         engine = self.start()
         os.rename(self.key, self.key + ".away")
-        end(engine.signer())
+        kill(engine.signer())
         self.wait_for(engine, "is not used")
         self.backend.push(requests)
         self.expect_nothing_answered(0, 1)
@@ -143,7 +152,7 @@ class Signer(case.Case):
         subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.key],
                        check=True, capture_output=True)
         os.chmod(self.key, 0o600)
-        end(engine.signer())
+        kill(engine.signer())
         self.wait_for(engine, "another key than before")
         self.backend.push(requests[20:])
         self.expect_nothing_answered(20, 1)
@@ -158,7 +167,7 @@ class Signer(case.Case):
         self.deployment.edit(r"(?m)^    # passphrase: .*$", "    passphrase: file:secret")
         engine = self.start()
         os.rename(secret, secret + ".away")
-        end(engine.signer())
+        kill(engine.signer())
         self.wait_for(engine, "does not open")
         self.backend.push(requests)
         self.expect_nothing_answered(0, 3)
@@ -170,7 +179,7 @@ class Signer(case.Case):
         requests = self.deploy_guarded("stops", 40)
         engine = self.start()
         os.rename(self.key, self.key + ".away")
-        end(engine.signer())
+        kill(engine.signer())
         self.wait_for(engine, "is not used")
         self.backend.push(requests)
         time.sleep(0.5)
@@ -216,12 +225,11 @@ class Signer(case.Case):
         self.backend.push(requests)
         self.backend.wait_answered()
         try:
-            found = memory_holds(engine.pid, needles)
-            held = memory_holds(engine.signer(), needles)
+            self.assertEqual(memory_holds(engine.pid, needles), set(), "nothing of it stands in the engine")
         except PermissionError as error:
             self.skip(f"memory of processes cannot be read here: {error}")
-        self.assertEqual(found, set(), "nothing of it stands in the engine")
-        self.assertNotEqual(held, set(), "so that the search can fail: the signer holds the key")
+        if os.geteuid() == 0:  # for others the signer's memory is closed
+            self.assertNotEqual(memory_holds(engine.signer(), needles), set(), "so that the search can fail")
         self.finish_all(engine, 20)
 
     def test_an_engine_that_signs_inline_has_no_signers(self):

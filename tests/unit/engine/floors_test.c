@@ -50,6 +50,5 @@ static void test_floors_are_as_wide_as_the_profiles_of_their_own_authority(void)
     CU_ASSERT_NOT_EQUAL(floor.lanes & CM_LANE_BIT(CM_LANE_CEREMONY), 0);
 }
 
-CM_TEST_SUITE(floors,
-              CM_TEST(test_floors_send_authorities_and_responders_through_their_own_lanes),
+CM_TEST_SUITE(floors, CM_TEST(test_floors_send_authorities_and_responders_through_their_own_lanes),
               CM_TEST(test_floors_are_as_wide_as_the_profiles_of_their_own_authority));

@@ -168,7 +168,8 @@ static void test_host_does_not_open_what_is_no_signer(void)
     CU_ASSERT_EQUAL(try_open(&rig, &host, "true", &err), CM_UNAVAILABLE);
     host.program = "/nonexistent";
     CU_ASSERT_EQUAL(try_open(&rig, &host, "none", &err), CM_UNAVAILABLE);
-    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/nonexistent"));
+    /* The second where the system starts programs without learning of it at once (valgrind). */
+    CU_ASSERT_TRUE(strstr(err.text, "/nonexistent") || strstr(err.text, "exit code 127"));
     host.program = NULL;
     host.kind = "no-such-kind";
     CU_ASSERT_EQUAL(try_open(&rig, &host, "kind", &err), CM_UNSUPPORTED);
