@@ -2,9 +2,9 @@
  * Floor: what a key will not sign, whoever asks.
  *
  * The engine has linted what it sends. The signer looks once more, with other code and without
- * trust: should the engine be taken over, its master can still not have a CA certificate out of the
- * leaf lane, nor one of another issuer, nor one for ever, nor bytes that no intent stands for. What
- * cannot be read is refused. Pure functions; any thread.
+ * trust: whoever makes the engine ask for the wrong thing gets no CA certificate out of the leaf
+ * lane, nor one of another issuer, nor one for ever, nor bytes that no intent stands for. What cannot
+ * be read is refused. Pure functions; any thread. Its limits are in docs/adr/0007.
  *
  * Every lane: the key is for it; an intent's hash, where one came along, is that of the message.
  *

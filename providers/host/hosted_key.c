@@ -148,11 +148,6 @@ static void reopen(void *arg)
     send_opening(key->host, CM_WIRE_OPEN_KEY, key->id, &open_key);
 }
 
-static bool is_power_of_two(unsigned number)
-{
-    return (number & (number - 1)) == 0;
-}
-
 static bool is_the_same(const struct cm_hosted_key *key, const struct cm_wire_key_opened *opened)
 {
     return cm_bytes_equal(key->key.spki, opened->key.spki) && key->key.alg == opened->key.alg
@@ -176,7 +171,7 @@ static void on_opened_again(struct cm_hosted_key *key, const struct cm_wire_key_
         cm_channel_flush(&host->channel);
         why = "it is another key than before";
     }
-    if (is_power_of_two(++key->failures_count))
+    if (cm_host_is_told(++key->failures_count))
         cm_provider_tell(&host->head, CM_PROVIDER_NOTICE,
                          "key %s is not used: %s; looking again every %d s", key->reference, why,
                          REOPEN_MS / 1000);

@@ -93,6 +93,12 @@ struct cm_host {
     struct cm_hosted_batch *batches; /* as many as caps.batches_in_flight */
 };
 
+/* What is told of failures in a row: the first, and then less and less often. */
+static inline bool cm_host_is_told(unsigned failures_count)
+{
+    return (failures_count & (failures_count - 1)) == 0;
+}
+
 /* supervisor.c. open waits for READY; close for the end. */
 CM_MUST_USE cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err);
 void cm_supervisor_close(struct cm_host *host);

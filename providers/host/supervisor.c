@@ -27,11 +27,6 @@ enum {
 
 static void begin_start(void *arg);
 
-static bool is_power_of_two(unsigned number)
-{
-    return (number & (number - 1)) == 0;
-}
-
 static uint32_t look_ms(const struct cm_host *host)
 {
     return host->hello.call_deadline_ms / LOOKS + 1;
@@ -76,10 +71,10 @@ static void tell_end(struct cm_host *host)
     const char *name = host->hello.settings.name;
     cm_process_describe(&host->process, text, sizeof text);
     if (host->is_answered && host->ready.status != CM_OK) {
-        if (is_power_of_two(++host->refusals_count))
+        if (cm_host_is_told(++host->refusals_count))
             cm_provider_tell(&host->head, CM_PROVIDER_DOWN, "signer %s does not open: %s", name,
                              host->ready_text);
-    } else if (is_power_of_two(host->failures_count + 1)) {
+    } else if (cm_host_is_told(host->failures_count + 1)) {
         cm_provider_tell(&host->head, CM_PROVIDER_DOWN, "signer %s %s; starting another", name,
                          text);
     }
@@ -173,7 +168,7 @@ static void begin_start(void *arg)
     struct cm_error err;
     if (start(host, &err) == CM_OK)
         return;
-    if (is_power_of_two(host->failures_count))
+    if (cm_host_is_told(host->failures_count))
         cm_provider_tell(&host->head, CM_PROVIDER_DOWN, "%s", err.text);
     wait_for_start(host);
 }

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { TASKS = 1000, WORKS = 2000 };
 
@@ -176,8 +178,50 @@ static void test_workers_say_why_one_of_them_could_not_open(void)
     cm_loop_free(loop);
 }
 
+static int pair[2];
+static struct cm_watch readable, writable;
+static unsigned bytes_count, writables_count;
+
+/* Takes one byte a turn; the loop comes back as long as there is one. */
+static void on_readable(void *arg)
+{
+    char byte;
+    CU_ASSERT_PTR_EQUAL(arg, &readable);
+    CU_ASSERT_EQUAL(read(pair[0], &byte, 1), 1);
+    if (++bytes_count == 3)
+        cm_loop_stop(loop);
+}
+
+static void on_writable(void *arg)
+{
+    (void)arg;
+    writables_count++;
+    cm_watch_stop(&writable);
+    cm_watch_stop(&writable);
+    CU_ASSERT_EQUAL(write(pair[1], "abc", 3), 3);
+}
+
+static void test_watch_calls_back_while_ready_until_it_is_stopped(void)
+{
+    struct cm_error err;
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    CU_ASSERT_EQUAL_FATAL(cm_loop_new(&loop, &err), CM_OK);
+    cm_watch_start(&readable, loop, pair[0], CM_READABLE, on_readable, &readable);
+    cm_watch_start(&writable, loop, pair[1], CM_WRITABLE, on_writable, NULL);
+    cm_loop_run(loop);
+    CU_ASSERT_EQUAL(bytes_count, 3);
+    CU_ASSERT_EQUAL(writables_count, 1);
+    cm_watch_done(&readable);
+    cm_watch_done(&readable);
+    cm_watch_done(&writable);
+    cm_loop_free(loop);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 CM_TEST_SUITE(loop, CM_TEST(test_loop_runs_tasks_of_another_thread_in_order),
               CM_TEST(test_loop_post_never_runs_inside_the_call),
               CM_TEST(test_timer_rings_once_and_can_be_moved),
+              CM_TEST(test_watch_calls_back_while_ready_until_it_is_stopped),
               CM_TEST(test_workers_run_everything_once_and_finish_on_the_loop),
               CM_TEST(test_workers_say_why_one_of_them_could_not_open));
