@@ -96,7 +96,9 @@ static void fail_all(struct cm_job *job, cm_status status)
 static bool submit(struct cm_job *job)
 {
     struct cm_error err;
-    cm_status status = cm_provider_sign(job->signer->provider, &job->batch, &err);
+    cm_status status = job->is_withdrawn
+                           ? CM_CANCELLED
+                           : cm_provider_sign(job->signer->provider, &job->batch, &err);
     if (status == CM_BUSY)
         return false;
     job->is_inside = status == CM_OK;
@@ -194,7 +196,7 @@ bool cm_jobs_sign(struct cm_signer *signer, const struct cm_wire_frame *frame)
         return false;
     signer->free_jobs = job->next;
     job->is_used = true;
-    job->is_inside = false;
+    job->is_inside = job->is_withdrawn = false;
     job->id = frame->id;
     job->key = key;
     job->refusal[0] = '\0';
@@ -221,7 +223,7 @@ void cm_jobs_cancel(struct cm_signer *signer, uint64_t id)
         if (job->is_inside)
             cm_provider_cancel(signer->provider, &job->batch);
         else
-            job->batch.deadline_ns = 1; /* it will not be begun */
+            job->is_withdrawn = true;
     }
 }
 

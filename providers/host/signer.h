@@ -19,8 +19,9 @@ struct cm_job {
     struct cm_signer *signer;
     struct cm_job *next; /* free, or waiting for room inside */
     bool is_used;
-    bool is_inside; /* submitted */
-    uint64_t id;    /* the engine's */
+    bool is_inside;    /* submitted */
+    bool is_withdrawn; /* before it was */
+    uint64_t id;       /* the engine's */
     struct cm_ring_key *key;
     struct cm_buffer body;       /* our copy of the frame's: messages point into it */
     struct cm_buffer signatures; /* space for them */

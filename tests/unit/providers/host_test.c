@@ -193,6 +193,34 @@ static void test_host_drains_while_its_signer_is_away(void)
     rig_close(&rig);
 }
 
+/* ------------------------------------------------------------------ room -- */
+
+static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy(void)
+{
+    struct rig rig;
+    char script[600] = "delay=300";
+    for (unsigned i = 1; i < 60; i++) {
+        size_t used = strlen(script);
+        snprintf(script + used, sizeof script - used, " busy=%u", i);
+    }
+    rig_open(&rig, rig_hosted_fake(), script, 1);
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batches[3];
+    for (unsigned i = 0; i < 3; i++) {
+        batches[i] = rig_batch_new(&rig, key, 2);
+        CU_ASSERT_EQUAL(rig_submit(batches[i]), CM_OK);
+    }
+    cm_provider_cancel(rig.provider, &batches[1]->batch);
+    rig_wait(&rig, &rig.dones, 3);
+    CU_ASSERT_TRUE(rig_all_verify(batches[0]));
+    CU_ASSERT_EQUAL(rig_count_status(batches[1], CM_CANCELLED), 2);
+    CU_ASSERT_TRUE(rig_all_verify(batches[2]));
+    for (unsigned i = 0; i < 3; i++)
+        rig_batch_free(batches[i]);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
 /* ------------------------------------------------------------------ hanging -- */
 
 static void test_host_replaces_a_signer_whose_call_does_not_come_back(void)
@@ -363,6 +391,7 @@ CM_TEST_SUITE(host, CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_a
               CM_TEST(test_host_starts_a_signer_until_it_stays),
               CM_TEST(test_host_does_not_open_what_is_no_signer),
               CM_TEST(test_host_drains_while_its_signer_is_away),
+              CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
               CM_TEST(test_host_replaces_a_signer_whose_call_does_not_come_back),
               CM_TEST(test_host_kills_a_signer_that_does_not_answer),
               CM_TEST(test_host_uses_no_key_that_is_another_than_before),
