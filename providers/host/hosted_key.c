@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REOPEN_MS = 2000 };
+enum { REOPEN_MS = 2000, FRESH_SIGNER_EVERY = 16 };
 
 static const struct cm_floor *floor_of(const struct cm_host *host, const char *reference)
 {
@@ -148,6 +148,32 @@ static void reopen(void *arg)
     send_opening(key->host, CM_WIRE_OPEN_KEY, key->id, &open_key);
 }
 
+/*
+ * Some modules look for tokens only when they are loaded: after some failures, ever more, a signer
+ * none of whose keys opens makes room for a fresh one. Never where the PIN was refused: each login
+ * would be one more try.
+ */
+static bool wants_fresh_signer(const struct cm_hosted_key *key)
+{
+    unsigned count = key->failures_count;
+    bool is_turn = count >= 2 && ((count & (count - 1)) == 0 || count % FRESH_SIGNER_EVERY == 0);
+    if (key->was_denied || !is_turn)
+        return false;
+    for (const struct cm_hosted_key *other = key->host->keys; other; other = other->next)
+        if (other->is_usable)
+            return false;
+    return true;
+}
+
+static void look_again(void *arg)
+{
+    struct cm_hosted_key *key = arg;
+    if (key->host->phase == CM_HOST_UP && wants_fresh_signer(key))
+        cm_supervisor_give_up(key->host, "none of its keys opens, a fresh one may find them");
+    else
+        reopen(key);
+}
+
 static bool is_the_same(const struct cm_hosted_key *key, const struct cm_wire_key_opened *opened)
 {
     return cm_bytes_equal(key->key.spki, opened->key.spki) && key->key.alg == opened->key.alg
@@ -161,6 +187,7 @@ static void on_opened_again(struct cm_hosted_key *key, const struct cm_wire_key_
     struct cm_host *host = key->host;
     const char *why = opened->text ? opened->text : cm_status_text(opened->status);
     key->is_being_opened = false;
+    key->was_denied = opened->status == CM_DENIED;
     if (opened->status == CM_OK && is_the_same(key, opened)) {
         key->is_usable = true;
         key->failures_count = 0;
@@ -175,7 +202,7 @@ static void on_opened_again(struct cm_hosted_key *key, const struct cm_wire_key_
         cm_provider_tell(&host->head, CM_PROVIDER_NOTICE,
                          "key %s is not used: %s; looking again every %d s", key->reference, why,
                          REOPEN_MS / 1000);
-    cm_timer_start(&key->retry, host->loop, REOPEN_MS, reopen, key);
+    cm_timer_start(&key->retry, host->loop, REOPEN_MS, look_again, key);
 }
 
 /* The engine has closed it while it was being opened again. */

@@ -22,6 +22,7 @@ struct cm_hosted_key {
     uint8_t *spki;
     bool is_usable;          /* open in the present signer, and the same as ever */
     bool is_being_opened;    /* again; the answer is awaited */
+    bool was_denied;         /* the last time */
     unsigned failures_count; /* of opening it again, in a row */
     struct cm_timer retry;
 };
