@@ -34,6 +34,8 @@ static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_contex
         status = cm_composer_new(&worker->composer, err);
     if (status == CM_OK)
         status = cm_proof_new(&worker->proof, err);
+    if (status == CM_OK)
+        status = cm_authenticate_open(worker, err);
     *ret_context = worker;
     return status;
 }
@@ -44,6 +46,7 @@ static void worker_close(void *context)
     for (uint32_t i = 0; worker->verifiers && i < worker->engine->issuers.keys_count; i++)
         cm_verifier_free(worker->verifiers[i]);
     free(worker->verifiers);
+    cm_authenticate_close(worker);
     cm_proof_free(worker->proof);
     cm_composer_free(worker->composer);
     cm_store_reader_close(worker->reader);
@@ -117,6 +120,7 @@ cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engi
         cm_engine_close(engine);
         return status;
     }
+    cm_gate_init(engine);
     *ret_engine = engine;
     return CM_OK;
 }
@@ -266,6 +270,7 @@ void cm_engine_start(struct cm_engine *engine)
 /* Entries that no station has seen yet go back at once. */
 static void give_back_backlog(struct cm_engine *engine)
 {
+    cm_gate_give_back(engine);
     while (engine->backlog_count > 0) {
         struct cm_entry *entry = engine->backlog[engine->backlog_first];
         engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
@@ -318,6 +323,7 @@ void cm_engine_close(struct cm_engine *engine)
     cm_inflight_done(&engine->inflight);
     cm_clones_done(&engine->clones);
     close_limits(engine);
+    cm_gate_done(engine);
     cm_pool_done(engine);
     free(engine);
 }

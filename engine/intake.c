@@ -64,6 +64,12 @@ static bool is_visible_ascii(struct cm_bytes text)
     return true;
 }
 
+/* It may claim nothing: not the id, so it is neither recalled nor remembered, and not the rate. */
+static bool is_distrusted(const struct cm_entry *entry)
+{
+    return entry->standing == CM_ENTRY_STALE || entry->standing == CM_ENTRY_FORGED;
+}
+
 /* A request that has a readable id can be remembered, and repeated. */
 static void identify(struct cm_engine *engine, struct cm_request *request)
 {
@@ -72,7 +78,8 @@ static void identify(struct cm_engine *engine, struct cm_request *request)
     uint8_t hash[CM_SHA256_SIZE];
     const struct cm_bytes parts[] = { requester, cm_bytes("", 1), id };
     request->requester = cm_settings_requester(engine->settings, requester);
-    if (!request->requester || id.size < 1 || id.size > 128 || !is_visible_ascii(id))
+    if (!request->requester || is_distrusted(request->entry) || id.size < 1 || id.size > 128
+        || !is_visible_ascii(id))
         return;
     cm_sha256(parts, 3, hash);
     memcpy(request->key.octets, hash, sizeof request->key.octets);
@@ -109,7 +116,12 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
         if (request->promise)
             request->promise->in_work = true;
     }
-    limit_rate(engine, request);
+    if (is_distrusted(entry)) {
+        request->refusal = entry->refusal;
+        cm_request_refuse(request);
+    } else {
+        limit_rate(engine, request);
+    }
     if (batch->requests_count++ == 0 || entry->arrived_ns < batch->oldest_ns)
         batch->oldest_ns = entry->arrived_ns;
     return true;
@@ -162,6 +174,8 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
     CM_FAULT_POINT("entries-arrived");
     engine->counters.in_flight += count;
     for (uint32_t i = 0; i < count; i++)
-        backlog_push(engine, entries[i]);
+        if (!cm_gate_take(engine, entries[i]))
+            backlog_push(engine, entries[i]);
+    cm_gate_continue(engine);
     cm_intake_continue(engine);
 }

@@ -10,6 +10,7 @@
 #include "engine/clones.h"
 #include "engine/control/control.h"
 #include "engine/engine.h"
+#include "engine/gate.h"
 #include "engine/inflight.h"
 #include "engine/issuers.h"
 #include "engine/limits.h"
@@ -22,6 +23,8 @@ struct cm_worker {
     struct cm_store_reader *reader;
     struct cm_composer *composer;
     struct cm_proof *proof;
+    struct cm_auth_verifier **authenticators; /* by position of the requester; NULL: needs none */
+    uint8_t *canonical;                       /* what is being authenticated */
     struct cm_verifier **verifiers; /* by position of the issuer key; made when first needed */
 };
 
@@ -63,6 +66,7 @@ struct cm_engine {
     struct cm_clones clones;
     struct cm_limit *requester_limits; /* by position in the settings */
     struct cm_limit *group_limits;
+    struct cm_gate gate;
     struct cm_inflight inflight;
     struct cm_promises promises;
     struct cm_timer promises_timer;
@@ -95,6 +99,8 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
 /* Loop: a batch has come free, or a worker has: what waits may go on. */
 void cm_intake_continue(struct cm_engine *engine);
 
+/* Worker: is the entry its requester's? Before intake, see gate.h; gives it its standing. */
+void cm_authenticate(struct cm_entry *entry, struct cm_worker *worker, int64_t time_ms);
 /* Envelope and CSR into spans. */
 void cm_decode_envelopes(struct cm_batch *batch);
 void cm_decode_requests(struct cm_batch *batch);
@@ -127,6 +133,10 @@ void cm_pool_init(struct cm_engine *engine);
 void cm_pool_done(struct cm_engine *engine);
 struct cm_batch *cm_pool_take(struct cm_engine *engine);
 void cm_pool_give(struct cm_batch *batch);
+
+/* A worker's keys of all requesters. Fails with what their secrets fail with. close always. */
+CM_MUST_USE cm_status cm_authenticate_open(struct cm_worker *worker, struct cm_error *err);
+void cm_authenticate_close(struct cm_worker *worker);
 
 /* News for the engine's owner. */
 void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text);

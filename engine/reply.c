@@ -44,12 +44,15 @@ static bool fill_repeated(struct cm_answer *answer, const struct cm_request *req
 static bool fill_answer(struct cm_answer *answer, const struct cm_request *request,
                         const struct cm_engine *engine)
 {
-    /* Nobody reads the answers of an unknown requester: without a name they are set aside. */
+    /*
+     * Nobody reads the answers of an unknown requester: without a name they are set aside. So is what
+     * was forged: its requester would take the refusal for that of its own request of this id.
+     */
+    bool is_told = request->requester && request->entry->standing != CM_ENTRY_FORGED;
     *answer = (struct cm_answer){ .entry = request->entry,
                                   .id = request->entry->fields[CM_FIELD_ID],
-                                  .requester = request->requester
-                                                   ? request->entry->fields[CM_FIELD_REQUESTER]
-                                                   : cm_bytes(NULL, 0),
+                                  .requester = is_told ? request->entry->fields[CM_FIELD_REQUESTER]
+                                                       : cm_bytes(NULL, 0),
                                   .device = request->device_id.data
                                                 ? request->device_id
                                                 : request->entry->fields[CM_FIELD_DEVICE] };

@@ -16,6 +16,7 @@ void cm_entry_start(struct cm_entry *entry)
     entry->device_from = CM_DEVICE_FROM_FIELD;
     entry->size = 0;
     entry->deliveries_count = 1;
+    entry->standing = CM_ENTRY_UNJUDGED;
     entry->arrived_ns = 0;
     entry->backend = NULL;
 }

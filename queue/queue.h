@@ -64,6 +64,14 @@ enum cm_device_from {
     CM_DEVICE_FROM_SERIAL_NUMBER /* in the CSR's subject: serialNumber */
 };
 
+/* What the engine has found out about the authentication of an entry. */
+enum cm_entry_standing {
+    CM_ENTRY_UNJUDGED, /* not looked at yet, or its requester need not authenticate */
+    CM_ENTRY_TRUSTED,  /* made by its requester, and just now */
+    CM_ENTRY_STALE,    /* made by its requester, but not to be worked on: the answer says why */
+    CM_ENTRY_FORGED    /* nobody vouches for it: set aside, its requester is not told */
+};
+
 /*
  * One request as it came. Life: made by the queue, the engine's from on_entries on, back to the
  * queue with cm_queue_answer or cm_queue_give_back, each entry once. Never touch it afterwards.
@@ -78,6 +86,7 @@ struct cm_entry {
     enum cm_device_from device_from; /* FIELD, but for spools that leave it to the CSR's subject */
     size_t size;                     /* bytes of all names and values as they came, kept or not */
     uint32_t deliveries_count;       /* 1: for the first time */
+    enum cm_entry_standing standing; /* the engine's: whether its requester vouches for it */
     uint64_t arrived_ns;             /* cm_clock_monotonic_ns() when it came */
     void *backend;                   /* the queue's */
 };

@@ -100,9 +100,16 @@ static cm_status check(const struct cm_call *call, const struct cm_settings *set
 {
     const char *group = cm_call_value(call, "enroll");
     const char *out = cm_call_value(call, "out");
-    if (!cm_settings_requester(settings, cm_bytes_str(requester)))
+    const struct cm_settings_requester *found =
+        cm_settings_requester(settings, cm_bytes_str(requester));
+    if (!found)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0, "no requester \"%s\" in %s", requester,
                        settings->path);
+    if (found->auth != CM_AUTH_NONE)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "requester %s must authenticate its requests, which files cannot do: name "
+                       "another with --requester",
+                       requester);
     if (group && !cm_settings_group(settings, cm_bytes_str(group)))
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0, "no group \"%s\" in %s", group,
                        settings->path);

@@ -39,8 +39,9 @@ enum cm_refusal_kind {
     X(REQUEST_UNDELIVERABLE, "request.undeliverable", SECURITY, "delivered too often without an answer; set aside")   \
     X(REQUEST_REQUESTER_UNKNOWN, "request.requester-unknown", SECURITY, "no such requester in the settings")          \
     X(REQUEST_RATE_LIMITED, "request.rate-limited", RETRYABLE, "too many requests; try again later")                  \
-    X(REQUEST_EXPIRED, "request.expired", PERMANENT, "the request's time is too far in the past")                     \
-    X(REQUEST_FROM_FUTURE, "request.from-future", PERMANENT, "the request's time is in the future")                   \
+    X(REQUEST_TIME_MISSING, "request.time-missing", PERMANENT, "this requester must say when it made its requests")    \
+    X(REQUEST_EXPIRED, "request.expired", RETRYABLE, "the request's time is too far in the past")                     \
+    X(REQUEST_FROM_FUTURE, "request.from-future", RETRYABLE, "the request's time is in the future")                   \
     X(REQUEST_AUTH_MISSING, "request.auth-missing", SECURITY, "this requester must authenticate its requests")        \
     X(REQUEST_AUTH_INVALID, "request.auth-invalid", SECURITY, "the request's authentication does not verify")         \
     /* who may have what */                                                                                           \

@@ -8,8 +8,6 @@
 #include "engine/base/nearest.h"
 #include "engine/settings/value.h"
 
-#define NAMES_MAX 1100 /* entries of any list, and the built-in profiles */
-
 /* ------------------------------------------------------------------------------ helpers -- */
 
 const char *settings_keep(struct settings_build *build, const char *text)
@@ -51,8 +49,8 @@ cm_status settings_fail_choice(struct settings_build *build, const char *place, 
                               shown, what, list_words(words, words_count, list, sizeof list));
 }
 
-static cm_status fail_twice(struct settings_build *build, const char *list, uint32_t index,
-                            const char *name)
+cm_status settings_fail_twice(struct settings_build *build, const char *list, uint32_t index,
+                              const char *name)
 {
     return settings_file_fail(build->file, build->err, PLACE(build, "%s[%u].name", list, index),
                               "the name \"%s\" stands twice", name);
@@ -74,7 +72,7 @@ static void keep_folder(struct settings_build *build)
                                            build->file->path);
 }
 
-static const char *keep_path(struct settings_build *build, const char *path)
+const char *settings_keep_path(struct settings_build *build, const char *path)
 {
     if (path[0] == '/' || strcmp(build->settings->folder, ".") == 0)
         return settings_keep(build, path);
@@ -82,7 +80,7 @@ static const char *keep_path(struct settings_build *build, const char *path)
 }
 
 /* Absolute: whoever reads a secret has a folder of its own that relative paths would start in. */
-static const char *keep_secret(struct settings_build *build, const char *reference)
+const char *settings_keep_secret(struct settings_build *build, const char *reference)
 {
     if (!reference || strncmp(reference, "file:", 5) != 0 || reference[5] == '/')
         return settings_keep(build, reference);
@@ -129,7 +127,7 @@ static cm_status build_queue(struct settings_build *build)
     settings->queue_kind =
         strcmp(raw->kind, "redis") == 0 ? CM_QUEUE_KIND_REDIS : CM_QUEUE_KIND_SPOOL;
     settings->spool = (struct cm_settings_spool){
-        .folder = keep_path(build, raw->spool.folder),
+        .folder = settings_keep_path(build, raw->spool.folder),
         .requester = settings_keep(build, raw->spool.requester),
         .device_from = settings_keep(build, raw->spool.device_from),
     };
@@ -138,7 +136,7 @@ static cm_status build_queue(struct settings_build *build)
         .prefix = settings_keep(build, raw->redis.prefix),
         .consumer = raw->redis.consumer ? settings_keep(build, raw->redis.consumer)
                                         : default_consumer(build),
-        .password = keep_secret(build, raw->redis.password),
+        .password = settings_keep_secret(build, raw->redis.password),
         .lease_ms = (uint32_t)settings_duration_ms(raw->redis.lease),
         .deliveries_max = (uint32_t)*raw->redis.deliveries_max,
         .results_max = (uint32_t)*raw->redis.results_max,
@@ -158,12 +156,12 @@ static cm_status build_providers(struct settings_build *build)
     for (uint32_t i = 0; i < count; i++) {
         const struct raw_provider *raw = &build->raw->providers[i];
         if (cm_settings_provider(build->settings, raw->name))
-            return fail_twice(build, "providers", i, raw->name);
+            return settings_fail_twice(build, "providers", i, raw->name);
         all[i] = (struct cm_settings_provider){
             .name = settings_keep(build, raw->name),
             .kind = settings_keep(build, raw->kind),
-            .keys = keep_path(build, raw->keys),
-            .passphrase = keep_secret(build, raw->passphrase),
+            .keys = settings_keep_path(build, raw->keys),
+            .passphrase = settings_keep_secret(build, raw->passphrase),
             .workers = (uint32_t)*raw->workers,
             .call_deadline_ms = (uint32_t)settings_duration_ms(raw->call_deadline),
         };
@@ -219,7 +217,7 @@ static cm_status build_authorities(struct settings_build *build)
     for (uint32_t i = 0; i < count; i++) {
         const struct raw_authority *raw = &build->raw->authorities[i];
         if (cm_settings_authority(build->settings, raw->name))
-            return fail_twice(build, "authorities", i, raw->name);
+            return settings_fail_twice(build, "authorities", i, raw->name);
         cm_status status = check_urls(build, raw, i);
         if (status != CM_OK)
             return status;
@@ -236,7 +234,7 @@ static cm_status build_authorities(struct settings_build *build)
     return CM_OK;
 }
 
-/* ------------------------------------------------------------------------- groups, requesters -- */
+/* --------------------------------------------------------------------------------- groups -- */
 
 static cm_status find_profiles(struct settings_build *build, const struct raw_group *raw,
                                uint32_t i, struct cm_settings_group *group)
@@ -281,7 +279,7 @@ static cm_status build_groups(struct settings_build *build)
     for (uint32_t i = 0; i < count; i++) {
         const struct raw_group *raw = &build->raw->groups[i];
         if (cm_settings_group(build->settings, cm_bytes_str(raw->name)))
-            return fail_twice(build, "groups", i, raw->name);
+            return settings_fail_twice(build, "groups", i, raw->name);
         all[i] = (struct cm_settings_group){
             .name = settings_keep(build, raw->name),
             .rate_per_s = (uint32_t)*raw->rate,
@@ -295,51 +293,6 @@ static cm_status build_groups(struct settings_build *build)
         if (status != CM_OK)
             return status;
         build->settings->groups_count++;
-    }
-    return CM_OK;
-}
-
-static cm_status find_groups(struct settings_build *build, const struct raw_requester *raw,
-                             uint32_t i, struct cm_settings_requester *requester)
-{
-    const struct cm_settings *settings = build->settings;
-    const struct cm_settings_group **found =
-        settings_keep_array(build, raw->groups_count, sizeof *found);
-    for (uint32_t g = 0; g < raw->groups_count; g++) {
-        found[g] = cm_settings_group(settings, cm_bytes_str(raw->groups[g]));
-        if (found[g])
-            continue;
-        const char *names[NAMES_MAX];
-        for (uint32_t n = 0; n < settings->groups_count; n++)
-            names[n] = settings->groups[n].name;
-        return settings_fail_choice(build, PLACE(build, "requesters[%u].groups[%u]", i, g),
-                                    raw->groups[g], "a group", names, settings->groups_count);
-    }
-    requester->groups = found;
-    requester->groups_count = raw->groups_count;
-    return CM_OK;
-}
-
-static cm_status build_requesters(struct settings_build *build)
-{
-    uint32_t count = build->raw->requesters_count;
-    struct cm_settings_requester *all = settings_keep_array(build, count, sizeof *all);
-    build->settings->requesters = all;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct raw_requester *raw = &build->raw->requesters[i];
-        if (cm_settings_requester(build->settings, cm_bytes_str(raw->name)))
-            return fail_twice(build, "requesters", i, raw->name);
-        all[i] = (struct cm_settings_requester){
-            .name = settings_keep(build, raw->name),
-            .rate_per_s = (uint32_t)*raw->rate,
-            .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
-            .quota_per_day = *raw->quota,
-            .remember_refusals = *raw->remember_refusals,
-        };
-        cm_status status = find_groups(build, raw, i, &all[i]);
-        if (status != CM_OK)
-            return status;
-        build->settings->requesters_count++;
     }
     return CM_OK;
 }
@@ -362,14 +315,30 @@ static cm_status build_engine(struct settings_build *build)
     return CM_OK;
 }
 
+/* Files carry no authentication. */
+static cm_status check_spool_auth(struct settings_build *build,
+                                  const struct cm_settings_requester *requester)
+{
+    if (requester->auth == CM_AUTH_NONE)
+        return CM_OK;
+    return settings_file_fail(
+        build->file, build->err,
+        PLACE(build, "requesters[%td].auth", requester - build->settings->requesters),
+        "expected none for the requester of the spool: files carry no "
+        "authentication");
+}
+
 /* A spool whose requester is nobody would refuse every file. */
 static cm_status check_spool_requester(struct settings_build *build)
 {
     const struct cm_settings *settings = build->settings;
     const char *names[NAMES_MAX];
-    if (settings->queue_kind != CM_QUEUE_KIND_SPOOL
-        || cm_settings_requester(settings, cm_bytes_str(settings->spool.requester)))
+    const struct cm_settings_requester *requester =
+        cm_settings_requester(settings, cm_bytes_str(settings->spool.requester));
+    if (settings->queue_kind != CM_QUEUE_KIND_SPOOL)
         return CM_OK;
+    if (requester)
+        return check_spool_auth(build, requester);
     for (uint32_t n = 0; n < settings->requesters_count; n++)
         names[n] = settings->requesters[n].name;
     return settings_fail_choice(build, "queue.spool.requester", settings->spool.requester,
@@ -379,12 +348,13 @@ static cm_status check_spool_requester(struct settings_build *build)
 cm_status settings_build_rest(struct settings_build *build)
 {
     static cm_status (*const steps[])(struct settings_build *) = {
-        build_queue,      build_providers, build_authorities,     build_groups,
-        build_requesters, build_engine,    check_spool_requester,
+        build_queue,           build_providers,           build_authorities,
+        build_groups,          settings_build_requesters, build_engine,
+        check_spool_requester,
     };
     cm_status status = CM_OK;
     keep_folder(build);
-    build->settings->store_path = keep_path(build, build->raw->store.path);
+    build->settings->store_path = settings_keep_path(build, build->raw->store.path);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == CM_OK; i++)
         status = steps[i](build);
     return status;

@@ -27,12 +27,28 @@ const char *settings_keep(struct settings_build *build, const char *text);
 /* An array in the settings' arena, filled with zero bytes. */
 void *settings_keep_array(struct settings_build *build, size_t count, size_t size);
 
+/* A path of the file, seen from the working directory. */
+const char *settings_keep_path(struct settings_build *build, const char *path);
+
+/* A reference to a secret, with an absolute path where it names a file; NULL of NULL. */
+const char *settings_keep_secret(struct settings_build *build, const char *reference);
+
 /* MALFORMED: "found" is not WHAT (did you mean ...? / there is: ...). */
 cm_status settings_fail_choice(struct settings_build *build, const char *place, const char *found,
                                const char *what, const char *const *words, size_t words_count);
 
+/* MALFORMED: two entries of a list have this name. */
+cm_status settings_fail_twice(struct settings_build *build, const char *list, uint32_t index,
+                              const char *name);
+
+/* Entries of any list, and the built-in profiles. */
+#define NAMES_MAX 1100
+
 /* Profiles of the file, after the built-in ones, into settings->profiles. */
 CM_MUST_USE cm_status settings_build_profiles(struct settings_build *build);
+
+/* Requesters, after the groups. */
+CM_MUST_USE cm_status settings_build_requesters(struct settings_build *build);
 
 /* Everything else. Profiles first. */
 CM_MUST_USE cm_status settings_build_rest(struct settings_build *build);

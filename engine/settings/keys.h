@@ -169,7 +169,17 @@ enum settings_kind {
       "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
     X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
     X(S, FLAG, remember_refusals, "remember-refusals", OPTIONAL, 0, 0, 0, "yes",                                       \
-      "The same request id gets the same refusal again.")
+      "The same request id gets the same refusal again.")                                                              \
+    X(S, CHOICE, auth, "auth", OPTIONAL, "none hmac-sha256 ed25519", 0, 0, "none",                                     \
+      "How its requests are authenticated, see [wire.md](wire.md#authentication). For queues over Redis.")             \
+    X(S, SECRET, secret, "secret", OPTIONAL, 0, 1, 4096, "",                                                           \
+      "With `hmac-sha256`: what requester and engine share, 16 octets or more. `certmill submit` signs with it.")      \
+    X(S, LIST, old_secrets, "old-secrets", OPTIONAL, 0, 0, 7, "",                                                      \
+      "Secrets that are accepted, too, while the requester changes over; each a reference to a secret.")               \
+    X(S, LIST, public_keys, "public-keys", OPTIONAL, 0, 1, 8, "",                                                      \
+      "With `ed25519`: each the path of a PEM file, or base64url of the key's 32 octets. Any of them will do.")        \
+    X(S, DURATION, clock_window, "clock-window", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "5m",         \
+      "An authenticated request's `time` may lie so far from now: also how long it may wait in the queue.")
 
 #define SETTINGS_engine(X, S)                                                                                          \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "CPU threads; 0: as many as processors.")               \

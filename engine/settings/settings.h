@@ -19,6 +19,7 @@
 #ifndef CM_ENGINE_SETTINGS_H
 #define CM_ENGINE_SETTINGS_H
 
+#include "engine/base/auth.h"
 #include "engine/base/status.h"
 #include "engine/x509/profile.h"
 
@@ -78,7 +79,13 @@ struct cm_settings_requester {
     uint32_t rate_per_s;
     uint32_t burst;
     uint64_t quota_per_day;
-    bool remember_refusals; /* the same id gets the same refusal again; default true */
+    bool remember_refusals;     /* the same id gets the same refusal again; default true */
+    enum cm_auth_method auth;   /* default none */
+    const char *const *secrets; /* HMAC_SHA256: references; the first is the one to sign with */
+    uint32_t secrets_count;
+    const uint8_t (*public_keys)[CM_AUTH_PUBLIC_KEY_SIZE]; /* ED25519 */
+    uint32_t public_keys_count;
+    int64_t clock_window_ms; /* default 5 min */
 };
 
 struct cm_settings_engine {

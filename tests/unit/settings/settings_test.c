@@ -23,6 +23,9 @@
 /* A profile entry, its keys to follow from line 17 on. */
 #define PROFILE GOOD "profiles:\n  - name: meter\n    base: device-client\n"
 
+/* Any 32 octets: a public key in base64url. */
+#define KEY "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+
 static char path[512];
 
 static const char *write_file(const char *text, size_t size)
@@ -111,6 +114,39 @@ static const struct {
       ":17: queue.redis.url: expected no password here" },
     { "version: 1\nproviders:\n- name: a\n  kind: openssl\n  passphrase: 1234\n",
       ":5: providers[0].passphrase: expected a reference" },
+    /* authentication */
+    { GOOD "    auth: hmac\n",
+      ":14: requesters[0].auth: expected none or hmac-sha256 or ed25519, found \"hmac\"" },
+    { GOOD "    auth: hmac-sha256\n",
+      ":14: requesters[0].auth: hmac-sha256 needs the key \"secret\"" },
+    { GOOD "    auth: ed25519\n",
+      ":14: requesters[0].auth: ed25519 needs the key \"public-keys\"" },
+    { GOOD "    auth: hmac-sha256\n    secret: hunter2\n",
+      ":15: requesters[0].secret: expected a reference" },
+    { GOOD
+      "    auth: hmac-sha256\n    secret: env:A\n    old-secrets:\n    - env:B\n    - hunter2\n",
+      ":18: requesters[0].old-secrets[1]: expected a reference (file:PATH, env:NAME or "
+      "credential:NAME); secrets never stand in this file" },
+    { GOOD "    secret: env:A\n",
+      ":14: requesters[0].secret: expected only with auth: hmac-sha256" },
+    { GOOD "    auth: ed25519\n    public-keys: [" KEY "]\n    old-secrets: [env:A]\n",
+      ":16: requesters[0].old-secrets: expected only with auth: hmac-sha256" },
+    { GOOD "    auth: none\n    public-keys: [" KEY "]\n",
+      ":15: requesters[0].public-keys: expected only with auth: ed25519" },
+    { GOOD "    clock-window: 1m\n",
+      ":14: requesters[0].clock-window: expected only with auth: hmac-sha256 or ed25519" },
+    { GOOD "    auth: ed25519\n    public-keys: []\n",
+      ":15: requesters[0].public-keys: expected 1 to 8 entries, found 0" },
+    { GOOD "    auth: ed25519\n    public-keys:\n    - " KEY "\n    - " KEY "A\n",
+      ":17: requesters[0].public-keys[1]: expected the PEM file of an Ed25519 public key, or "
+      "base64url of its 32 octets: " },
+    { GOOD "    auth: ed25519\n    public-keys: [certmill.yaml]\n",
+      ":15: requesters[0].public-keys[0]: expected the PEM file" },
+    { GOOD "    auth: ed25519\n    public-keys: [" KEY "]\n    clock-window: 1w\n",
+      ":16: requesters[0].clock-window: expected a duration from 1s to 30d" },
+    { GOOD "    auth: ed25519\n    public-keys: [" KEY "]\n",
+      ":14: requesters[0].auth: expected none for the requester of the spool: files carry no "
+      "authentication" },
     /* what refers to nothing */
     { HEAD "groups:\n  - {name: a, authority: isuing, profiles: [idevid]}\n",
       ":8: groups[0].authority: \"isuing\" is not an authority (did you mean issuing?)" },
@@ -409,6 +445,41 @@ static void test_burst_is_the_rate_unless_it_is_said(void)
     cm_settings_free(settings);
 }
 
+static const char authenticated[] = HEAD GROUPS GROUPS_END
+    "queue: {kind: redis, redis: {url: \"redis://h\"}}\n"
+    "requesters:\n"
+    "- {name: a, groups: [default]}\n"
+    "- {name: b, groups: [], auth: hmac-sha256, secret: env:B,\n"
+    "   old-secrets: [\"file:old\", \"credential:c\"], clock-window: 90s}\n"
+    "- {name: c, groups: [], auth: ed25519, public-keys: [" KEY ", k.pem]}\n";
+
+static void test_requesters_say_how_they_authenticate(void)
+{
+    char file_path[520];
+    snprintf(file_path, sizeof file_path, "%s/k.pem", cm_test_scratch());
+    FILE *file = fopen(file_path, "w");
+    fputs("-----BEGIN PUBLIC KEY-----\n"
+          "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+          "-----END PUBLIC KEY-----\n",
+          file);
+    fclose(file);
+    struct cm_settings *settings = good(authenticated);
+    const struct cm_settings_requester *requesters = settings->requesters;
+    CU_ASSERT_EQUAL(requesters[0].auth, CM_AUTH_NONE);
+    CU_ASSERT_EQUAL(requesters[1].auth, CM_AUTH_HMAC_SHA256);
+    CU_ASSERT_EQUAL_FATAL(requesters[1].secrets_count, 3);
+    CU_ASSERT_STRING_EQUAL(requesters[1].secrets[0], "env:B");
+    CU_ASSERT_EQUAL(strncmp(requesters[1].secrets[1], "file:/", 6), 0);
+    CU_ASSERT_STRING_EQUAL(requesters[1].secrets[2], "credential:c");
+    CU_ASSERT_EQUAL(requesters[1].clock_window_ms, 90000);
+    CU_ASSERT_EQUAL(requesters[2].auth, CM_AUTH_ED25519);
+    CU_ASSERT_EQUAL_FATAL(requesters[2].public_keys_count, 2);
+    CU_ASSERT_EQUAL(requesters[2].public_keys[0][0], 0xd7);
+    CU_ASSERT_EQUAL(requesters[2].public_keys[1][0], 0x19);
+    CU_ASSERT_EQUAL(requesters[2].clock_window_ms, 300000);
+    cm_settings_free(settings);
+}
+
 static void test_anchors_may_be_used(void)
 {
     struct cm_settings *settings =
@@ -434,4 +505,5 @@ CM_TEST_SUITE(
     CM_TEST(test_names_become_pointers), CM_TEST(test_finders_find_no_name_that_is_not_there),
     CM_TEST(test_an_own_profile_takes_what_it_does_not_say_from_its_base),
     CM_TEST(test_a_profile_may_have_no_expiry), CM_TEST(test_burst_is_the_rate_unless_it_is_said),
-    CM_TEST(test_anchors_may_be_used), CM_TEST(test_free_takes_null));
+    CM_TEST(test_requesters_say_how_they_authenticate), CM_TEST(test_anchors_may_be_used),
+    CM_TEST(test_free_takes_null));

@@ -1,0 +1,131 @@
+#include "engine/gate.h"
+
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "engine/internal.h"
+
+#define NOTICE_PAUSE_NS (60 * CM_NS_PER_S)
+
+void cm_gate_init(struct cm_engine *engine)
+{
+    struct cm_gate *gate = &engine->gate;
+    for (uint32_t i = 0; i < engine->settings->requesters_count; i++)
+        gate->is_needed |= engine->settings->requesters[i].auth != CM_AUTH_NONE;
+    if (!gate->is_needed)
+        return;
+    gate->space = engine->backlog_space; /* the queue's credit */
+    gate->lots_count = engine->workers_count;
+    gate->waiting = calloc(gate->space, sizeof(struct cm_entry *));
+    gate->lots = calloc(gate->lots_count, sizeof *gate->lots);
+    if (!gate->waiting || !gate->lots)
+        abort();
+    for (uint32_t i = 0; i < gate->lots_count; i++)
+        gate->lots[i].engine = engine;
+}
+
+void cm_gate_done(struct cm_engine *engine)
+{
+    free(engine->gate.waiting);
+    free(engine->gate.lots);
+}
+
+bool cm_gate_take(struct cm_engine *engine, struct cm_entry *entry)
+{
+    struct cm_gate *gate = &engine->gate;
+    if (!gate->is_needed || entry->standing != CM_ENTRY_UNJUDGED)
+        return false;
+    const struct cm_settings_requester *requester =
+        cm_settings_requester(engine->settings, entry->fields[CM_FIELD_REQUESTER]);
+    if (!requester || requester->auth == CM_AUTH_NONE)
+        return false;
+    if (gate->count == gate->space)
+        abort(); /* the credit given to the queue is the ring's size */
+    gate->waiting[(gate->first + gate->count++) % gate->space] = entry;
+    return true;
+}
+
+static struct cm_entry *pop(struct cm_gate *gate)
+{
+    struct cm_entry *entry = gate->waiting[gate->first];
+    gate->first = (gate->first + 1) % gate->space;
+    gate->count--;
+    return entry;
+}
+
+static void give_back(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)
+{
+    engine->counters.in_flight -= count;
+    engine->counters.given_back += count;
+    cm_queue_give_back(engine->queue, entries, count);
+}
+
+/* Told at once, and then for all of a minute together: whoever forges does it more than once. */
+static void tell_forged(struct cm_engine *engine, const struct cm_gate_lot *lot)
+{
+    struct cm_gate *gate = &engine->gate;
+    const struct cm_entry *last = NULL;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    for (uint32_t i = 0; i < lot->count; i++) {
+        if (lot->entries[i]->standing != CM_ENTRY_FORGED)
+            continue;
+        last = lot->entries[i];
+        gate->forged_count++;
+    }
+    if (!last || (gate->told_ns != 0 && now_ns - gate->told_ns < NOTICE_PAUSE_NS))
+        return;
+    cm_engine_notice(engine, "%u requests without a valid authentication were set aside; last: %s",
+                     gate->forged_count, last->refusal.message);
+    gate->forged_count = 0;
+    gate->told_ns = now_ns;
+}
+
+static void on_judged(struct cm_work *work)
+{
+    struct cm_gate_lot *lot = (struct cm_gate_lot *)work;
+    struct cm_engine *engine = lot->engine;
+    lot->is_out = false;
+    if (engine->state == CM_ENGINE_IS_RUNNING) {
+        tell_forged(engine, lot);
+        engine->counters.in_flight -= lot->count; /* counted again as they arrive again */
+        cm_intake(engine, lot->entries, lot->count);
+    } else {
+        give_back(engine, lot->entries, lot->count);
+        cm_engine_look_around(engine);
+    }
+}
+
+static void judge(struct cm_work *work, void *context)
+{
+    const struct cm_gate_lot *lot = (const struct cm_gate_lot *)work;
+    int64_t time_ms = cm_clock_wall_ms();
+    for (uint32_t i = 0; i < lot->count; i++)
+        cm_authenticate(lot->entries[i], context, time_ms);
+}
+
+static void send(struct cm_gate *gate, struct cm_gate_lot *lot)
+{
+    lot->count = 0;
+    while (gate->count > 0 && lot->count < CM_GATE_LOT_MAX)
+        lot->entries[lot->count++] = pop(gate);
+    lot->is_out = true;
+    lot->work.run = judge;
+    lot->work.done = on_judged;
+    cm_workers_submit(lot->engine->workers, &lot->work);
+}
+
+void cm_gate_continue(struct cm_engine *engine)
+{
+    struct cm_gate *gate = &engine->gate;
+    for (uint32_t i = 0; i < gate->lots_count && gate->count > 0; i++)
+        if (!gate->lots[i].is_out)
+            send(gate, &gate->lots[i]);
+}
+
+void cm_gate_give_back(struct cm_engine *engine)
+{
+    while (engine->gate.count > 0) {
+        struct cm_entry *entry = pop(&engine->gate);
+        give_back(engine, &entry, 1);
+    }
+}
