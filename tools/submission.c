@@ -131,6 +131,7 @@ void cm_submission_done(struct cm_submission *submission)
         free(file->message);
     }
     free(submission->files);
+    cm_auth_signer_free(submission->signer);
 }
 
 static json_t *answer_to_json(const struct cm_submitted *file)

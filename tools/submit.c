@@ -30,6 +30,12 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "NAME",
       .help = "The profile to ask for; default: that of the device's group. Redis only." },
+    { .name = "auth-key",
+      .type = CM_OPTION_PATH,
+      .argument = "FILE",
+      .help =
+          "The requester's Ed25519 private key (PEM), where its settings ask for `ed25519`. Redis "
+          "only." },
     { .name = "out",
       .type = CM_OPTION_PATH,
       .argument = "DIR",
@@ -48,6 +54,8 @@ static const char *const paragraphs[] = {
     "Pushes each CSR to the queue that the settings name, waits for the answers of a running "
     "`certmill serve`, and prints or saves them: certificates as PEM, refusals with their code and message.",
     "The answer belongs to the request id: submitting the same file again gives the same certificate.",
+    "Where the settings of the requester ask for authenticated requests, they are signed: with its secret "
+    "(`hmac-sha256`), or with the key of `--auth-key` (`ed25519`).",
     NULL
 };
 
@@ -69,6 +77,7 @@ static int run(const struct cm_call *call)
         .device = cm_call_value(call, "device"),
         .id = cm_call_value(call, "id"),
         .profile = cm_call_value(call, "profile"),
+        .auth_key = cm_call_value(call, "auth-key"),
         .folder = cm_call_value(call, "out"),
         .timeout_s = (uint32_t)cm_call_number(call, "timeout"),
         .is_json = cm_call_flag(call, "json"),

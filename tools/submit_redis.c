@@ -146,20 +146,41 @@ static void on_results(const struct cm_client_result *results, uint32_t count, v
 
 static void push(struct submitting *submitting);
 
+static void fail(struct submitting *submitting, cm_status status)
+{
+    submitting->status = status;
+    cm_loop_stop(submitting->loop);
+}
+
 static void on_pushed(cm_status status, const char *text, void *arg)
 {
     struct submitting *submitting = arg;
     if (status == CM_UNAVAILABLE) {
         push(submitting); /* the same ids: whatever arrived the first time is answered once */
     } else if (status != CM_OK) {
-        submitting->status =
-            CM_FAIL(&submitting->err, status, CM_ORIGIN_SELF, 0, "the queue refused: %s", text);
-        cm_loop_stop(submitting->loop);
+        fail(submitting,
+             CM_FAIL(&submitting->err, status, CM_ORIGIN_SELF, 0, "the queue refused: %s", text));
     }
+}
+
+/* Again for each push: the time must be that of now. */
+static cm_status sign_all(struct submitting *submitting)
+{
+    const struct cm_submission *submission = submitting->submission;
+    cm_status status = CM_OK;
+    for (uint32_t i = 0; i < submission->files_count && status == CM_OK; i++)
+        status = cm_submission_sign(submission, &submission->files[i],
+                                    submitting->requests[i].fields, &submitting->err);
+    return status;
 }
 
 static void push(struct submitting *submitting)
 {
+    cm_status status = sign_all(submitting);
+    if (status != CM_OK) {
+        fail(submitting, status);
+        return;
+    }
     cm_client_push(submitting->client, submitting->requests, submitting->submission->files_count,
                    on_pushed, submitting);
 }
@@ -197,7 +218,9 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
                                                  .prefix = redis->prefix,
                                                  .requester = submission->requester };
     struct submitting submitting = { .submission = submission };
-    cm_status status = cm_loop_new(&submitting.loop, err);
+    cm_status status = cm_submission_open_signer(submission, err);
+    if (status == CM_OK)
+        status = cm_loop_new(&submitting.loop, err);
     if (status != CM_OK)
         return status;
     cm_arena_init(&submitting.arena, 65536);

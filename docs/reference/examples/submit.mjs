@@ -4,7 +4,10 @@
 //   submit.mjs URL REQUESTER CSR_FILE...      e.g. submit.mjs /run/redis/redis.sock line-1 device-1.csr
 //
 // A device is named like its file. Needs: npm install ioredis
-import { createHash } from 'node:crypto';
+//
+// For a requester that must authenticate its requests: AUTH_SECRET=FILE (its secret) or AUTH_KEY=FILE (its Ed25519
+// private key, PEM).
+import { createHash, createHmac, createPrivateKey, sign } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import Redis from 'ioredis';
@@ -14,6 +17,28 @@ if (files.length === 0) {
   console.error('submit.mjs URL REQUESTER CSR_FILE...');
   process.exit(2);
 }
+
+// A line for each field in a fixed order, "name octets value"; the csr as its SHA-256.
+const signed = ['op', 'id', 'requester', 'device', 'csr', 'profile', 'serial', 'reason', 'priority', 'time'];
+function canonical(fields) {
+  const parts = [Buffer.from('certmill-request-v1\n')];
+  for (const name of signed.filter((one) => fields[one] !== undefined)) {
+    const isCsr = name === 'csr';
+    const value = Buffer.from(isCsr ? createHash('sha256').update(fields.csr).digest('hex') : fields[name]);
+    parts.push(Buffer.from(`${isCsr ? 'csr-sha256' : name} ${value.length} `), value, Buffer.from('\n'));
+  }
+  return Buffer.concat(parts);
+}
+
+const { AUTH_SECRET, AUTH_KEY } = process.env;
+const secret = AUTH_SECRET && readFileSync(AUTH_SECRET, 'utf8').replace(/\n$/, '');
+const key = AUTH_KEY && createPrivateKey(readFileSync(AUTH_KEY));
+function authenticate(fields) {
+  fields.time = String(Date.now());
+  if (secret) fields.auth = `hmac-sha256:${createHmac('sha256', secret).update(canonical(fields)).digest('base64url')}`;
+  else fields.auth = `ed25519:${sign(null, canonical(fields), key).toString('base64url')}`;
+}
+
 const queue = new Redis(url);
 const results = `certmill:results:${requester}`;
 
@@ -29,8 +54,9 @@ for (const file of files) {
   // The same id for the same request: pushing it again, after a doubt, changes nothing.
   const id = createHash('sha256').update(`${device}\0`).update(csr).digest('hex').slice(0, 32);
   waiting.set(id, path.format({ ...path.parse(file), base: undefined, ext: '.cer' }));
-  pipeline.xadd('certmill:requests', '*', 'op', 'issue', 'id', id, 'requester', requester,
-    'device', device, 'csr', csr);
+  const fields = { op: 'issue', id, requester, device, csr };
+  if (secret || key) authenticate(fields);
+  pipeline.xadd('certmill:requests', '*', ...Object.entries(fields).flat());
 }
 for (const [error] of await pipeline.exec()) if (error) throw error;
 

@@ -4,16 +4,64 @@
   submit.py URL REQUESTER CSR_FILE...      e.g. submit.py unix:///run/redis/redis.sock line-1 device-1.csr
 
 A device is named like its file. Needs: pip install redis
+
+For a requester that must authenticate its requests: AUTH_SECRET=FILE (its secret) or AUTH_KEY=FILE (its Ed25519
+private key, PEM; needs: pip install cryptography).
 """
+import base64
 import hashlib
+import hmac
+import os
 import pathlib
 import sys
+import time
 
 import redis
+
+SIGNED = ("op", "id", "requester", "device", "csr", "profile", "serial", "reason", "priority", "time")
+
+
+def canonical(fields):
+    """A line for each field in a fixed order, "name octets value"; the csr as its SHA-256."""
+    text = b"certmill-request-v1\n"
+    for name in SIGNED:
+        if name not in fields:
+            continue
+        value = fields[name] if isinstance(fields[name], bytes) else fields[name].encode()
+        if name == "csr":
+            name, value = "csr-sha256", hashlib.sha256(value).hexdigest().encode()
+        text += b"%s %d %s\n" % (name.encode(), len(value), value)
+    return text
+
+
+def sign_with_secret(path):
+    secret = pathlib.Path(path).read_bytes().removesuffix(b"\n")
+    return "hmac-sha256", lambda text: hmac.new(secret, text, hashlib.sha256).digest()
+
+
+def sign_with_key(path):
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    return "ed25519", load_pem_private_key(pathlib.Path(path).read_bytes(), password=None).sign
+
+
+def choose_signer():
+    """The method and what signs; None where the requester need not authenticate."""
+    if "AUTH_SECRET" in os.environ:
+        return sign_with_secret(os.environ["AUTH_SECRET"])
+    if "AUTH_KEY" in os.environ:
+        return sign_with_key(os.environ["AUTH_KEY"])
+    return None
+
+
+def authenticate(fields, signer):
+    method, sign = signer
+    fields["time"] = str(int(time.time() * 1000))
+    fields["auth"] = f"{method}:{base64.urlsafe_b64encode(sign(canonical(fields))).decode().rstrip('=')}"
 
 
 def main(url, requester, files):
     queue = redis.Redis.from_url(url)
+    signer = choose_signer()
     results = f"certmill:results:{requester}"
 
     # Where the results end now: nothing that answers us can come before it.
@@ -27,8 +75,10 @@ def main(url, requester, files):
         # The same id for the same request: pushing it again, after a doubt, changes nothing.
         request_id = hashlib.sha256(file.stem.encode() + b"\0" + csr).hexdigest()[:32]
         waiting[request_id.encode()] = file
-        pipeline.xadd("certmill:requests", {"op": "issue", "id": request_id, "requester": requester,
-                                            "device": file.stem, "csr": csr})
+        fields = {"op": "issue", "id": request_id, "requester": requester, "device": file.stem, "csr": csr}
+        if signer:
+            authenticate(fields, signer)
+        pipeline.xadd("certmill:requests", fields)
     pipeline.execute()
 
     refused = 0
