@@ -25,6 +25,7 @@ struct cm_client;
 struct cm_client_settings {
     const char *url;          /* as in struct cm_queue_settings */
     const char *password_ref; /* NULL: none */
+    struct cm_redis_tls tls;  /* as there */
     const char *prefix;       /* NULL: "certmill" */
     const char *requester;    /* whose results are read, and the field of requests without one */
     uint32_t timeout_ms;      /* 0: 5000 */

@@ -130,12 +130,22 @@ enum cm_queue_event {
 
 typedef void cm_queue_event_fn(enum cm_queue_event event, const char *text, void *arg);
 
+/* How the server of rediss:// proves who it is, and how we do. Paths of PEM files; NULL: see there. */
+struct cm_redis_tls {
+    const char *ca;          /* NULL: the system's CAs */
+    const char *certificate; /* our own, with its chain; NULL: none */
+    const char *key;         /* its key, without a passphrase */
+    const char *server_name; /* that the server's certificate is for; NULL: the host of the URL */
+};
+
 /* What a queue is opened with; each backend reads its own part. Plain data, copied by open. */
 struct cm_queue_settings {
     /* redis */
-    const char *url;      /* "unix:///run/redis.sock", "redis://[user:password@]host[:port][/db]" */
-    const char *prefix;   /* of every key: "certmill" */
-    const char *consumer; /* name of this engine in the group; unique among engines */
+    const char *
+        url; /* "unix:///run/redis.sock", "redis://[user:password@]host[:port][/db]", rediss://... */
+    struct cm_redis_tls tls;  /* for rediss:// */
+    const char *prefix;       /* of every key: "certmill" */
+    const char *consumer;     /* name of this engine in the group; unique among engines */
     const char *password_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
     uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
     uint32_t deliveries_max;  /* more: request.undeliverable and set aside; 0: no limit */

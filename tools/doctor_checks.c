@@ -14,6 +14,7 @@
 #include "engine/x509/certificate.h"
 #include "queue/queue.h"
 #include "tools/doctor.h"
+#include "tools/runner.h"
 #include "tools/key_session.h"
 
 #define DISK_LEAST_BYTES  (UINT64_C(100) << 20)
@@ -294,16 +295,11 @@ static void on_late(void *arg)
     cm_loop_stop(wait->loop);
 }
 
-static cm_status try_redis(const struct cm_settings_redis *redis, struct queue_wait *wait,
+static cm_status try_redis(const struct cm_settings *deployment, struct queue_wait *wait,
                            struct cm_error *err)
 {
-    const struct cm_queue_settings settings = { .url = redis->url,
-                                                .prefix = redis->prefix,
-                                                .consumer = redis->consumer,
-                                                .password_ref = redis->password,
-                                                .lease_ms = redis->lease_ms,
-                                                .deliveries_max = redis->deliveries_max,
-                                                .results_max = redis->results_max };
+    struct cm_queue_settings settings;
+    cm_runner_queue(deployment, &settings);
     struct cm_queue *queue = NULL;
     struct cm_timer timer = { 0 };
     cm_status status = cm_queue_open(&cm_queue_redis, wait->loop, &settings, on_entries, on_event,
@@ -325,7 +321,7 @@ static void check_redis(struct cm_doctor *doctor)
     struct cm_error err;
     cm_status status = cm_loop_new(&wait.loop, &err);
     if (status == CM_OK)
-        status = try_redis(redis, &wait, &err);
+        status = try_redis(doctor->settings, &wait, &err);
     if (status != CM_OK)
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "queue", "see queue.redis in the settings", "%s",
                       err.text);

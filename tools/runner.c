@@ -132,6 +132,14 @@ void cm_runner_done(struct cm_runner *runner)
     runner->settings = NULL;
 }
 
+struct cm_redis_tls cm_runner_tls(const struct cm_settings_redis *redis)
+{
+    return (struct cm_redis_tls){ .ca = redis->tls_ca,
+                                  .certificate = redis->tls_certificate,
+                                  .key = redis->tls_key,
+                                  .server_name = redis->tls_server_name };
+}
+
 const struct cm_queue_ops *cm_runner_queue(const struct cm_settings *settings,
                                            struct cm_queue_settings *ret_queue)
 {
@@ -139,6 +147,7 @@ const struct cm_queue_ops *cm_runner_queue(const struct cm_settings *settings,
     const struct cm_settings_spool *spool = &settings->spool;
     *ret_queue = (struct cm_queue_settings){
         .url = redis->url,
+        .tls = cm_runner_tls(redis),
         .prefix = redis->prefix,
         .consumer = redis->consumer,
         .password_ref = redis->password,

@@ -56,4 +56,7 @@ void cm_runner_done(struct cm_runner *runner);
 const struct cm_queue_ops *cm_runner_queue(const struct cm_settings *settings,
                                            struct cm_queue_settings *ret_queue);
 
+/* How the settings want connections to Redis encrypted. */
+struct cm_redis_tls cm_runner_tls(const struct cm_settings_redis *redis);
+
 #endif

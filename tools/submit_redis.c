@@ -11,6 +11,7 @@
 #include "engine/base/loop.h"
 #include "engine/x509/pem_writer.h"
 #include "queue/client.h"
+#include "tools/runner.h"
 
 struct submitting {
     struct cm_submission *submission;
@@ -21,6 +22,10 @@ struct submitting {
     struct cm_submitted **by_id; /* the files, sorted: there may be hundreds of thousands */
     struct cm_arena arena;       /* of the PEM texts */
     uint32_t chains_pending;
+    bool is_over; /* the client is being closed: what was not pushed is not pushed again */
+    bool was_up;
+    bool down_was_told;
+    char down_text[CM_ERROR_TEXT_SIZE - 40];
     cm_status status;
     struct cm_error err;
 };
@@ -155,6 +160,8 @@ static void fail(struct submitting *submitting, cm_status status)
 static void on_pushed(cm_status status, const char *text, void *arg)
 {
     struct submitting *submitting = arg;
+    if (submitting->is_over)
+        return;
     if (status == CM_UNAVAILABLE) {
         push(submitting); /* the same ids: whatever arrived the first time is answered once */
     } else if (status != CM_OK) {
@@ -204,9 +211,26 @@ static void fill_requests(struct submitting *submitting)
     }
 }
 
+/* Why nothing happens, once; it may be over before the time is up. */
+static void on_event(enum cm_queue_event event, const char *text, void *arg)
+{
+    struct submitting *submitting = arg;
+    if (event == CM_QUEUE_UP)
+        submitting->was_up = true;
+    if (event != CM_QUEUE_DOWN)
+        return;
+    if (!submitting->down_was_told)
+        fprintf(stderr, "certmill: queue: %s; trying again\n", text);
+    submitting->down_was_told = true;
+    snprintf(submitting->down_text, sizeof submitting->down_text, "%s", text);
+}
+
 static void on_timeout(void *arg)
 {
     struct submitting *submitting = arg;
+    if (!submitting->was_up && submitting->down_was_told)
+        submitting->status = CM_FAIL(&submitting->err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
+                                     "the queue cannot be reached: %s", submitting->down_text);
     cm_loop_stop(submitting->loop);
 }
 
@@ -215,6 +239,7 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
     const struct cm_settings_redis *redis = &submission->settings->redis;
     const struct cm_client_settings settings = { .url = redis->url,
                                                  .password_ref = redis->password,
+                                                 .tls = cm_runner_tls(redis),
                                                  .prefix = redis->prefix,
                                                  .requester = submission->requester };
     struct submitting submitting = { .submission = submission };
@@ -224,7 +249,7 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
     if (status != CM_OK)
         return status;
     cm_arena_init(&submitting.arena, 65536);
-    status = cm_client_open(submitting.loop, &settings, on_results, NULL, &submitting,
+    status = cm_client_open(submitting.loop, &settings, on_results, on_event, &submitting,
                             &submitting.client, err);
     if (status == CM_OK) {
         sort_files(&submitting);
@@ -237,6 +262,7 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
         if (status != CM_OK)
             *err = submitting.err;
     }
+    submitting.is_over = true;
     cm_timer_done(&submitting.timeout);
     cm_client_close(submitting.client);
     free(submitting.requests);

@@ -79,6 +79,11 @@ const char *settings_keep_path(struct settings_build *build, const char *path)
     return cm_arena_printf(build->arena, "%s/%s", build->settings->folder, path);
 }
 
+static const char *keep_optional_path(struct settings_build *build, const char *path)
+{
+    return path ? settings_keep_path(build, path) : NULL;
+}
+
 /* Absolute: whoever reads a secret has a folder of its own that relative paths would start in. */
 const char *settings_keep_secret(struct settings_build *build, const char *reference)
 {
@@ -101,15 +106,35 @@ static cm_status check_redis_url(struct settings_build *build, const char *url)
                                   "the key \"url\" is missing");
     if (strncmp(url, "unix:///", 8) == 0 && url[8])
         return CM_OK;
-    if (strncmp(url, "redis://", 8) != 0 || !url[8])
+    size_t scheme = strncmp(url, "rediss://", 9) == 0 ? 9 : 8;
+    if ((scheme == 8 && strncmp(url, "redis://", 8) != 0) || !url[scheme])
         return settings_file_fail(build->file, build->err, place,
-                                  "expected unix:///PATH or redis://[USER@]HOST[:PORT][/DB]");
+                                  "expected unix:///PATH or redis[s]://[USER@]HOST[:PORT][/DB]");
     const char *at = strrchr(url, '@');
-    const char *colon = strchr(url + 8, ':');
+    const char *colon = strchr(url + scheme, ':');
     if (at && colon && colon < at)
         return settings_file_fail(build->file, build->err, place,
                                   "expected no password here; secrets never stand in this file: "
                                   "queue.redis.password refers to it");
+    return CM_OK;
+}
+
+/* Keys of TLS without TLS were meant for another URL. */
+static cm_status check_redis_tls(struct settings_build *build, const struct raw_redis *raw)
+{
+    static const char *const keys[] = { "tls-ca", "tls-certificate", "tls-key", "tls-server-name" };
+    bool is_tls = raw->url && strncmp(raw->url, "rediss://", 9) == 0;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && !is_tls; i++) {
+        const char *place = PLACE(build, "queue.redis.%s", keys[i]);
+        if (settings_file_has(build->file, place))
+            return settings_file_fail(build->file, build->err, place,
+                                      "expected only with an url that begins with rediss://");
+    }
+    if (!raw->tls_certificate != !raw->tls_key)
+        return settings_file_fail(build->file, build->err,
+                                  raw->tls_key ? "queue.redis.tls-key"
+                                               : "queue.redis.tls-certificate",
+                                  "expected tls-certificate and tls-key together");
     return CM_OK;
 }
 
@@ -133,6 +158,10 @@ static cm_status build_queue(struct settings_build *build)
     };
     settings->redis = (struct cm_settings_redis){
         .url = settings_keep(build, raw->redis.url),
+        .tls_ca = keep_optional_path(build, raw->redis.tls_ca),
+        .tls_certificate = keep_optional_path(build, raw->redis.tls_certificate),
+        .tls_key = keep_optional_path(build, raw->redis.tls_key),
+        .tls_server_name = settings_keep(build, raw->redis.tls_server_name),
         .prefix = settings_keep(build, raw->redis.prefix),
         .consumer = raw->redis.consumer ? settings_keep(build, raw->redis.consumer)
                                         : default_consumer(build),
@@ -141,9 +170,10 @@ static cm_status build_queue(struct settings_build *build)
         .deliveries_max = (uint32_t)*raw->redis.deliveries_max,
         .results_max = (uint32_t)*raw->redis.results_max,
     };
+    cm_status status = CM_OK;
     if (settings->queue_kind == CM_QUEUE_KIND_REDIS || raw->redis.url)
-        return check_redis_url(build, raw->redis.url);
-    return CM_OK;
+        status = check_redis_url(build, raw->redis.url);
+    return status == CM_OK ? check_redis_tls(build, &raw->redis) : status;
 }
 
 /* ---------------------------------------------------------------------- providers, authorities -- */

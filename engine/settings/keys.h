@@ -61,7 +61,15 @@ enum settings_kind {
 
 #define SETTINGS_redis(X, S)                                                                                           \
     X(S, TEXT, url, "url", OPTIONAL, 0, 1, 1024, "",                                                                   \
-      "`unix:///PATH` or `redis://[USER@]HOST[:PORT][/DB]`. Needed when `queue.kind` is `redis`.")                     \
+      "`unix:///PATH`, `redis://[USER@]HOST[:PORT][/DB]`, or `rediss://...` over TLS. "                                \
+      "Needed when `queue.kind` is `redis`.")                                                                          \
+    X(S, PATH, tls_ca, "tls-ca", OPTIONAL, 0, 1, 4096, "",                                                             \
+      "With `rediss://`: a PEM file of the CAs that the server's certificate may lead to. Without it: the system's.")  \
+    X(S, PATH, tls_certificate, "tls-certificate", OPTIONAL, 0, 1, 4096, "",                                           \
+      "With `rediss://`: a PEM file of the client certificate and its chain, where the server wants one.")             \
+    X(S, PATH, tls_key, "tls-key", OPTIONAL, 0, 1, 4096, "", "Its private key, a PEM file without a passphrase.")      \
+    X(S, TEXT, tls_server_name, "tls-server-name", OPTIONAL, 0, 1, 255, "",                                            \
+      "With `rediss://`: the name in the server's certificate. Without it: the host of the URL.")                      \
     X(S, NAME, prefix, "prefix", OPTIONAL, 0, 1, 64, "certmill", "Of every key in Redis.")                             \
     X(S, NAME, consumer, "consumer", OPTIONAL, 0, 1, 128, "",                                                          \
       "Name of this engine in the consumer group, unique among engines. Without it: host name and process id.")        \

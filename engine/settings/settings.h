@@ -33,12 +33,16 @@ struct cm_settings_spool {
 
 struct cm_settings_redis {
     const char *url;
-    const char *prefix;      /* default "certmill" */
-    const char *consumer;    /* default: host name and process id */
-    const char *password;    /* secret reference, or NULL */
-    uint32_t lease_ms;       /* default 60 s */
-    uint32_t deliveries_max; /* default 5 */
-    uint32_t results_max;    /* default 0: never trimmed */
+    const char *tls_ca;          /* with rediss://; NULL: the system's */
+    const char *tls_certificate; /* NULL: none */
+    const char *tls_key;         /* NULL: none */
+    const char *tls_server_name; /* NULL: the host of the URL */
+    const char *prefix;          /* default "certmill" */
+    const char *consumer;        /* default: host name and process id */
+    const char *password;        /* secret reference, or NULL */
+    uint32_t lease_ms;           /* default 60 s */
+    uint32_t deliveries_max;     /* default 5 */
+    uint32_t results_max;        /* default 0: never trimmed */
 };
 
 struct cm_settings_provider {

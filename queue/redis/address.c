@@ -160,13 +160,12 @@ cm_status cm_redis_address_read(const char *url, const char *password_ref,
     else if (url && strncmp(url, "redis://", 8) == 0)
         good = read_tcp(url + 8, &address);
     else if (url && strncmp(url, "rediss://", 9) == 0)
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                       "rediss:// (TLS to Redis) is not built in");
+        good = address.is_tls = read_tcp(url + 9, &address);
     if (!good) {
         cm_redis_address_done(&address);
         return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
                        "the Redis URL is neither unix:///PATH nor "
-                       "redis://[user:password@]host[:port][/db]");
+                       "redis[s]://[user:password@]host[:port][/db]");
     }
     if (password_ref) {
         cm_status status = read_password(password_ref, &address, err);

@@ -3,6 +3,7 @@
  *
  *     unix:///run/redis/redis.sock            unix:///run/redis/redis.sock?db=2
  *     redis://[user:password@]host[:port][/db]
+ *     rediss://...                            the same over TLS (queue/redis/tls.h)
  *
  * User and password may be percent-encoded. A password_ref keeps the password out of the URL:
  * "file:PATH" (its first line), "env:NAME", "credential:NAME" (systemd, $CREDENTIALS_DIRECTORY).
@@ -10,6 +11,7 @@
 #ifndef CM_QUEUE_REDIS_ADDRESS_H
 #define CM_QUEUE_REDIS_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/status.h"
@@ -18,6 +20,7 @@ struct cm_redis_address {
     char socket[108]; /* path of a Unix socket; empty: TCP */
     char host[256];
     uint16_t port;
+    bool is_tls;
     uint32_t db;
     char user[128]; /* empty: the default user */
     char password[256];
@@ -25,7 +28,7 @@ struct cm_redis_address {
 
 /*
  * password_ref may be NULL.
- * Fails with: INVALID (not such a URL), UNSUPPORTED (rediss://), DENIED (password unreadable).
+ * Fails with: INVALID (not such a URL), DENIED (password unreadable).
  */
 CM_MUST_USE cm_status cm_redis_address_read(const char *url, const char *password_ref,
                                             struct cm_redis_address *ret_address,

@@ -42,6 +42,7 @@ struct chain_question {
 struct cm_client {
     struct cm_loop *loop;
     struct cm_redis_address address;
+    struct cm_tls tls;
     struct cm_reply_blocks blocks;
     struct cm_link reader;
     struct cm_link writer;
@@ -352,6 +353,7 @@ static void on_link_down(const char *text, void *arg)
 static void open_links(struct cm_client *client, uint32_t timeout_ms)
 {
     struct cm_link_settings settings = { .address = &client->address,
+                                         .tls = &client->tls,
                                          .blocks = &client->blocks,
                                          .timeout_ms = timeout_ms,
                                          .on_up = on_link_up,
@@ -383,7 +385,10 @@ cm_status cm_client_open(struct cm_loop *loop, const struct cm_client_settings *
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a client");
     cm_status status =
         cm_redis_address_read(settings->url, settings->password_ref, &client->address, err);
+    if (status == CM_OK && client->address.is_tls)
+        status = cm_tls_open(&client->tls, &settings->tls, client->address.host, err);
     if (status != CM_OK) {
+        cm_redis_address_done(&client->address);
         free(client);
         return status;
     }
@@ -417,6 +422,7 @@ void cm_client_close(struct cm_client *client)
         on_chain_reply(&question->call, NULL);
     cm_reply_blocks_done(&client->blocks);
     cm_redis_address_done(&client->address);
+    cm_tls_done(&client->tls);
     free(client->prefix);
     free(client->requests);
     free(client->results);

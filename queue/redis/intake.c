@@ -408,6 +408,7 @@ void cm_intake_open(struct cm_redis_queue *queue)
     struct cm_intake *intake = &queue->intake;
     const struct cm_link_settings settings = {
         .address = &queue->address,
+        .tls = &queue->tls,
         .blocks = &queue->blocks,
         .timeout_ms = BLOCK_MS + queue->timeout_ms,
         .on_up = on_up,

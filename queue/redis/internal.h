@@ -97,6 +97,7 @@ struct cm_replies {
 struct cm_redis_queue {
     struct cm_queue head;
     struct cm_redis_address address;
+    struct cm_tls tls;
     struct cm_reply_blocks blocks;
     struct cm_held held;
     struct cm_intake intake;

@@ -41,6 +41,7 @@ static void schedule_retry(struct cm_link *link, uint32_t pause_ms)
 static void forget_connection(struct cm_link *link)
 {
     link->context = NULL;
+    link->ssl = NULL;
     link->is_up = false;
     link->pending_count = 0;
     cm_timer_stop(&link->watchdog);
@@ -89,7 +90,8 @@ static void watch(void *arg)
     if (link->pending_count == 0 && link->is_up)
         return;
     if (silent_ms >= link->settings.timeout_ms)
-        cm_link_fail(link, 0, "Redis has not answered for %llu ms", (unsigned long long)silent_ms);
+        cm_link_fail(link, 0, "Redis has not answered for %llu ms%s", (unsigned long long)silent_ms,
+                     link->ssl && !link->is_up ? "; is this a port without TLS?" : "");
     else
         cm_timer_start(&link->watchdog, link->loop, link->settings.timeout_ms - (uint32_t)silent_ms,
                        watch, link);
@@ -175,6 +177,46 @@ static void send_select(struct cm_link *link)
     send_command(link, &link->handshake);
 }
 
+/* Over TLS: any reply, a refusal too, shows that the handshake is over and we are let in. */
+static void on_pinged(struct cm_call *call, const struct cm_reply *reply)
+{
+    struct cm_link *link = (struct cm_link *)((char *)call - offsetof(struct cm_link, ping));
+    if (reply && link->context && --link->handshakes_count == 0)
+        go_up(link);
+}
+
+static void send_ping(struct cm_link *link)
+{
+    link->ping.replied = on_pinged;
+    cm_command_begin(&link->command, 1);
+    cm_command_text(&link->command, "PING");
+    link->handshakes_count++;
+    send_command(link, &link->ping);
+}
+
+static bool start_tls(struct cm_link *link, struct redisAsyncContext *context)
+{
+    char text[CM_ERROR_TEXT_SIZE - 40];
+    if (cm_tls_start(link->settings.tls, &context->c, &link->ssl, text, sizeof text))
+        return true;
+    cm_link_fail(link, 0, "connect to Redis: %s", text);
+    return false;
+}
+
+static void log_in(struct cm_link *link)
+{
+    link->handshakes_count = 0;
+    link->handshake.replied = on_handshake;
+    if (link->settings.address->password[0] != '\0')
+        send_auth(link);
+    if (link->settings.address->db != 0)
+        send_select(link);
+    if (link->ssl)
+        send_ping(link);
+    if (link->handshakes_count == 0)
+        go_up(link);
+}
+
 static void on_connected(struct redisAsyncContext *context, int status)
 {
     struct cm_link *link = context->data;
@@ -186,25 +228,23 @@ static void on_connected(struct redisAsyncContext *context, int status)
         lose_connection(link, 0, text);
         return;
     }
-    link->handshakes_count = 0;
-    link->handshake.replied = on_handshake;
-    if (link->settings.address->password[0] != '\0')
-        send_auth(link);
-    if (link->settings.address->db != 0)
-        send_select(link);
-    if (link->handshakes_count == 0)
-        go_up(link);
+    if (!link->settings.tls->context || start_tls(link, context))
+        log_in(link);
 }
 
 static void on_disconnected(const struct redisAsyncContext *context, int status)
 {
     struct cm_link *link = context->data;
-    char text[CM_ERROR_TEXT_SIZE];
+    char text[CM_ERROR_TEXT_SIZE], reason[CM_ERROR_TEXT_SIZE - 40] = "";
     (void)status;
     if (!link)
         return;
-    snprintf(text, sizeof text, "connection to Redis lost: %s",
-             context->errstr && context->errstr[0] ? context->errstr : "closed");
+    if (link->ssl)
+        cm_tls_explain(link->ssl, reason, sizeof reason);
+    if (!reason[0])
+        snprintf(reason, sizeof reason, "%s",
+                 context->errstr && context->errstr[0] ? context->errstr : "closed");
+    snprintf(text, sizeof text, "connection to Redis lost: %s", reason);
     lose_connection(link, 0, text);
 }
 

@@ -1,7 +1,7 @@
 /*
  * Link: one connection to Redis that is kept up.
  *
- * A link connects, logs in, tells on_up, and when the connection is lost tells on_down and tries
+ * A link connects, over TLS where its settings say so, logs in, tells on_up, and when the connection is lost tells on_down and tries
  * again with growing, jittered pauses. Commands are sent only while it is up; each has a *call* that
  * is told of its reply, once: with the reply, or with NULL when the connection was lost before it
  * came. Then the command may or may not have been carried out.
@@ -20,6 +20,7 @@
 #include "queue/redis/address.h"
 #include "queue/redis/command.h"
 #include "queue/redis/reply.h"
+#include "queue/redis/tls.h"
 
 struct redisAsyncContext;
 
@@ -31,6 +32,7 @@ struct cm_call {
 /* How a link is opened; what it points at must outlive the link. */
 struct cm_link_settings {
     const struct cm_redis_address *address;
+    const struct cm_tls *tls; /* used when its context is there */
     struct cm_reply_blocks *blocks;
     uint32_t timeout_ms;
     void (*on_up)(void *arg);
@@ -42,6 +44,7 @@ struct cm_link {
     struct cm_loop *loop;
     struct cm_link_settings settings;
     struct redisAsyncContext *context; /* hiredis's; NULL between attempts */
+    struct ssl_st *ssl;                /* the connection's; NULL: not encrypted */
     bool is_up;
     uint32_t pending_count;    /* commands without a reply */
     uint64_t heard_ns;         /* when the last reply came, or the first pending command went */
@@ -50,6 +53,7 @@ struct cm_link {
     struct cm_timer retry;
     struct cm_timer watchdog;
     struct cm_call handshake;
+    struct cm_call ping;
     struct cm_command command; /* for its users: built and sent at once */
 };
 

@@ -28,6 +28,7 @@ static void free_queue(struct cm_redis_queue *queue)
         free(chain);
     }
     cm_redis_address_done(&queue->address);
+    cm_tls_done(&queue->tls);
     free(queue->prefix);
     free(queue->stream);
     free(queue->dead);
@@ -44,7 +45,10 @@ static cm_status redis_open(struct cm_loop *loop, const struct cm_queue_settings
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a queue");
     cm_status status =
         cm_redis_address_read(settings->url, settings->password_ref, &queue->address, err);
+    if (status == CM_OK && queue->address.is_tls)
+        status = cm_tls_open(&queue->tls, &settings->tls, queue->address.host, err);
     if (status != CM_OK) {
+        cm_redis_address_done(&queue->address);
         free(queue);
         return status;
     }

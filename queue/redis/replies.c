@@ -398,6 +398,7 @@ void cm_replies_open(struct cm_redis_queue *queue)
 {
     const struct cm_link_settings settings = {
         .address = &queue->address,
+        .tls = &queue->tls,
         .blocks = &queue->blocks,
         .timeout_ms = queue->timeout_ms,
         .on_up = on_up,

@@ -80,12 +80,14 @@ def has_fault_points():
 
 
 class RedisServer:
-    """redis-server on a Unix socket in a folder. append_only: "no", or an appendfsync policy such as "always"."""
+    """redis-server on a Unix socket in a folder. append_only: "no", or an appendfsync policy such as "always"; options:
+    more words for its command line."""
 
-    def __init__(self, folder, append_only="no"):
+    def __init__(self, folder, append_only="no", options=()):
         self.folder = folder
         self.socket = os.path.join(folder, "redis.sock")
         self.append_only = append_only
+        self.options = options
         self.process = None
         self.start()
 
@@ -95,7 +97,7 @@ class RedisServer:
             persistence = ["--appendonly", "yes", "--appendfsync", self.append_only, "--save", ""]
         with open(os.path.join(self.folder, "redis.log"), "ab") as log:
             self.process = spawn(["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
-                                  *persistence], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                  *persistence, *self.options], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(self._answers, 10, "redis-server answers")
 
     def _answers(self):

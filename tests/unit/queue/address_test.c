@@ -62,7 +62,20 @@ static void test_what_is_no_address_is_refused(void)
     for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++)
         CU_ASSERT_EQUAL(read_url(urls[i]), CM_INVALID);
     CU_ASSERT_EQUAL(read_url(NULL), CM_INVALID);
-    CU_ASSERT_EQUAL(read_url("rediss://host"), CM_UNSUPPORTED);
+    CU_ASSERT_EQUAL(read_url("rediss://"), CM_INVALID);
+    CU_ASSERT_EQUAL(read_url("redisss://host"), CM_INVALID);
+}
+
+static void test_a_host_over_tls_has_the_same_parts(void)
+{
+    CU_ASSERT_EQUAL(read_url("rediss://user:secret@host.example:6380/3"), CM_OK);
+    CU_ASSERT_TRUE(address.is_tls);
+    CU_ASSERT_STRING_EQUAL(address.host, "host.example");
+    CU_ASSERT_STRING_EQUAL(address.user, "user");
+    CU_ASSERT_EQUAL(address.port, 6380);
+    CU_ASSERT_EQUAL(address.db, 3);
+    CU_ASSERT_EQUAL(read_url("redis://host.example"), CM_OK);
+    CU_ASSERT_FALSE(address.is_tls);
 }
 
 static void test_parts_that_are_too_long_are_refused(void)
@@ -100,6 +113,8 @@ static void test_a_password_is_read_where_its_reference_points(void)
 }
 
 CM_TEST_SUITE(address, CM_TEST(test_a_unix_socket_with_and_without_a_database),
-              CM_TEST(test_a_host_with_all_its_parts), CM_TEST(test_what_is_no_address_is_refused),
+              CM_TEST(test_a_host_with_all_its_parts),
+              CM_TEST(test_a_host_over_tls_has_the_same_parts),
+              CM_TEST(test_what_is_no_address_is_refused),
               CM_TEST(test_parts_that_are_too_long_are_refused),
               CM_TEST(test_a_password_is_read_where_its_reference_points));

@@ -114,6 +114,17 @@ static const struct {
       ":17: queue.redis.url: expected no password here" },
     { "version: 1\nproviders:\n- name: a\n  kind: openssl\n  passphrase: 1234\n",
       ":5: providers[0].passphrase: expected a reference" },
+    /* TLS */
+    { GOOD "queue:\n  kind: redis\n  redis:\n    url: rediss://\n",
+      ":17: queue.redis.url: expected unix:///PATH or redis[s]://[USER@]HOST[:PORT][/DB]" },
+    { GOOD "queue:\n  kind: redis\n  redis:\n    url: rediss://app:hunter2@db\n",
+      ":17: queue.redis.url: expected no password here" },
+    { GOOD "queue:\n  kind: redis\n  redis:\n    url: redis://db\n    tls-ca: ca.pem\n",
+      ":18: queue.redis.tls-ca: expected only with an url that begins with rediss://" },
+    { GOOD "queue:\n  kind: redis\n  redis:\n    url: rediss://db\n    tls-key: k.pem\n",
+      ":18: queue.redis.tls-key: expected tls-certificate and tls-key together" },
+    { GOOD "queue:\n  kind: redis\n  redis:\n    url: rediss://db\n    tls-certificate: c.pem\n",
+      ":18: queue.redis.tls-certificate: expected tls-certificate and tls-key together" },
     /* authentication */
     { GOOD "    auth: hmac\n",
       ":14: requesters[0].auth: expected none or hmac-sha256 or ed25519, found \"hmac\"" },
@@ -162,7 +173,7 @@ static const struct {
       ":14: queue.spool.requester: \"mes\" is not a requester (there is: local)" },
     { GOOD "queue:\n  kind: redis\n", ":15: queue.redis: the key \"url\" is missing" },
     { GOOD "queue:\n  kind: redis\n  redis:\n    url: tcp://x\n",
-      ":17: queue.redis.url: expected unix:///PATH or redis://" },
+      ":17: queue.redis.url: expected unix:///PATH or redis[s]://" },
     /* names twice */
     { HEAD "  - name: issuing\n", ":7: authorities[1].name: the name \"issuing\" stands twice" },
     { GOOD "  - {name: local, groups: []}\n",
