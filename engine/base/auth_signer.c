@@ -126,7 +126,7 @@ void cm_auth_signer_free(struct cm_auth_signer *signer)
 cm_status cm_auth_public_key_read(const char *path, uint8_t ret_key[CM_AUTH_PUBLIC_KEY_SIZE],
                                   struct cm_error *err)
 {
-    EVP_PKEY *key;
+    EVP_PKEY *key = NULL;
     size_t size = CM_AUTH_PUBLIC_KEY_SIZE;
     cm_status status = read_key(path, false, &key, err);
     if (status != CM_OK)
