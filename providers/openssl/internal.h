@@ -52,10 +52,6 @@ CM_MUST_USE bool cm_ossl_signer_sign(struct cm_ossl_signer *signer, EVP_PKEY *pk
                                      struct cm_bytes message, uint8_t *signature, uint32_t space,
                                      uint32_t *ret_size);
 
-/* True when the signature verifies with the public key; alg as in signing. */
-CM_MUST_USE bool cm_ossl_verify(struct cm_bytes spki, enum cm_sigalg alg, struct cm_bytes message,
-                                struct cm_bytes signature);
-
 /* key.c: an open key, with a signer for each worker. Behind cm_key.backend. */
 struct cm_ossl_key {
     struct cm_key key;

@@ -7,6 +7,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "providers/verify.h"
+
 enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8 * CM_SIGNATURE_SIZE_MAX };
 
 /* Providers spell curves differently. */
@@ -73,8 +75,7 @@ static cm_status describe(struct cm_ossl_key *self, const char *reference, enum 
 /* A key file can hold a public key that is not the private key's; only a signature tells. */
 static cm_status prove(struct cm_ossl_key *self, const char *reference, struct cm_error *err)
 {
-    static const char text[] = "certmill proves that a private key belongs to its public key";
-    struct cm_bytes message = cm_bytes_str(text);
+    struct cm_bytes message = cm_bytes_str(CM_PROOF_TEXT);
     uint8_t signature[CM_SIGNATURE_SIZE_MAX];
     struct cm_ossl_signer signer = { 0 };
     uint32_t size;
@@ -84,7 +85,7 @@ static cm_status prove(struct cm_ossl_key *self, const char *reference, struct c
         status = CM_FAIL(err, self->remote ? CM_UNAVAILABLE : CM_CORRUPT, CM_ORIGIN_OPENSSL,
                          (int64_t)ERR_peek_error(), "key %s: signing a test message", reference);
     if (status == CM_OK
-        && !cm_ossl_verify(self->key.spki, self->key.alg, message, cm_bytes(signature, size)))
+        && !cm_spki_verify(self->key.spki, self->key.alg, message, cm_bytes(signature, size)))
         status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_OPENSSL, (int64_t)ERR_peek_error(),
                          "key %s: its signatures do not verify with its public key", reference);
     cm_ossl_signer_done(&signer);

@@ -1,15 +1,8 @@
 #include "providers/openssl/internal.h"
 
 #include <openssl/err.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
 
-static bool set_pss(EVP_PKEY_CTX *context)
-{
-    /* MGF1 takes the hash of the signature unless told otherwise. */
-    return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0
-           && EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
-}
+#include "providers/verify.h"
 
 static bool prepare_hashed(struct cm_ossl_signer *signer, EVP_PKEY *pkey, enum cm_sigalg alg)
 {
@@ -18,7 +11,7 @@ static bool prepare_hashed(struct cm_ossl_signer *signer, EVP_PKEY *pkey, enum c
     return signer->hash && signer->sign && EVP_PKEY_sign_init(signer->sign) > 0
            && EVP_DigestInit_ex2(signer->digest, signer->hash, NULL) > 0
            && EVP_PKEY_CTX_set_signature_md(signer->sign, signer->hash) > 0
-           && (!cm_sigalg_is_pss(alg) || set_pss(signer->sign));
+           && (!cm_sigalg_is_pss(alg) || cm_pss_set(signer->sign));
 }
 
 cm_status cm_ossl_signer_init(struct cm_ossl_signer *signer, EVP_PKEY *pkey, enum cm_sigalg alg,
@@ -69,24 +62,4 @@ bool cm_ossl_signer_sign(struct cm_ossl_signer *signer, EVP_PKEY *pkey, struct c
     if (signed_)
         *ret_size = (uint32_t)size;
     return signed_;
-}
-
-bool cm_ossl_verify(struct cm_bytes spki, enum cm_sigalg alg, struct cm_bytes message,
-                    struct cm_bytes signature)
-{
-    const unsigned char *at = spki.data;
-    const char *hash = cm_sigalg_hash(alg);
-    EVP_PKEY_CTX *details;
-    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)spki.size);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool verified =
-        pkey && context
-        && EVP_DigestVerifyInit_ex(context, &details, hash[0] ? hash : NULL, NULL, NULL, pkey, NULL)
-               > 0
-        && (!cm_sigalg_is_pss(alg) || set_pss(details))
-        && EVP_DigestVerify(context, signature.data, signature.size, message.data, message.size)
-               == 1;
-    EVP_MD_CTX_free(context);
-    EVP_PKEY_free(pkey);
-    return verified;
 }
