@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -147,6 +147,61 @@ static cm_status read_path(const char *reference, const char *folder, const char
     return read_file(reference, path, ret_secret, err);
 }
 
+/* What is typed up to the end of the line; -1 with errno set. */
+static ssize_t read_line(int fd, char *buffer, size_t space)
+{
+    size_t size = 0;
+    while (size < space) {
+        ssize_t got = read(fd, buffer + size, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -1;
+        if (got == 0 || buffer[size++] == '\n')
+            break;
+    }
+    return (ssize_t)size;
+}
+
+/* The echo is back before anybody sees whether the secret was right. */
+static ssize_t ask(int fd, const char *words, char *buffer, size_t space)
+{
+    struct termios before, silent;
+    if (tcgetattr(fd, &before) != 0)
+        return -1;
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)ECHO;
+    /* What was typed before the question is thrown away: it was meant for somebody else. */
+    if (tcsetattr(fd, TCSAFLUSH, &silent) != 0)
+        return -1;
+    dprintf(fd, "%s: ", words[0] ? words : "Passphrase");
+    ssize_t size = read_line(fd, buffer, space);
+    int code = errno;
+    tcsetattr(fd, TCSAFLUSH, &before);
+    dprintf(fd, "\n");
+    errno = code;
+    return size;
+}
+
+static cm_status read_terminal(const char *reference, const char *words,
+                               struct cm_secret *ret_secret, struct cm_error *err)
+{
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_OS, errno,
+                       "secret %s: there is no terminal to ask on; services take file:PATH or "
+                       "credential:NAME",
+                       reference);
+    char *buffer = OPENSSL_malloc(BUFFER_SIZE);
+    ssize_t size = buffer ? ask(fd, words, buffer, BUFFER_SIZE) : -1;
+    int code = buffer ? errno : ENOMEM;
+    close(fd);
+    if (size >= 0)
+        return accept_buffer(reference, buffer, (size_t)size, ret_secret, err);
+    OPENSSL_clear_free(buffer, buffer ? BUFFER_SIZE : 0);
+    return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "secret %s: ask on the terminal", reference);
+}
+
 static const char *after(const char *reference, const char *prefix)
 {
     size_t size = strlen(prefix);
@@ -163,9 +218,16 @@ cm_status cm_secret_read(const char *reference, const char *folder, struct cm_se
         return read_variable(reference, name, ret_secret, err);
     if ((name = after(reference, "credential:")) != NULL)
         return read_credential(reference, name, ret_secret, err);
+    if ((name = after(reference, "prompt:")) != NULL)
+        return read_terminal(reference, name, ret_secret, err);
     /* Not repeated in the message: it may be the secret itself, written in the wrong place. */
     return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
-                   "a secret is named by file:PATH, env:NAME or credential:NAME");
+                   "a secret is named by file:PATH, env:NAME, credential:NAME or prompt:WORDS");
+}
+
+bool cm_secret_is_asked(const char *reference)
+{
+    return after(reference, "prompt:") != NULL;
 }
 
 void cm_secret_done(struct cm_secret *secret)

@@ -4,6 +4,7 @@
  *     file:PATH         the content of a file that only its owner (and group) can reach
  *     env:NAME          an environment variable
  *     credential:NAME   a systemd credential: $CREDENTIALS_DIRECTORY/NAME
+ *     prompt:WORDS      asked for on the terminal, without an echo, each time it is needed
  *
  * One newline at the end is not part of the secret. The bytes live in a buffer that is wiped when
  * it is released, and nowhere else; messages name the reference, never the content.
@@ -17,6 +18,7 @@
 #ifndef CM_BASE_SECRET_H
 #define CM_BASE_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "engine/base/status.h"
@@ -32,13 +34,17 @@ struct cm_secret {
 /*
  * Does:       reads the secret. A relative PATH starts at folder, which may be NULL.
  * Owns:       ret_secret is the caller's, until cm_secret_done.
- * Thread:     any; env: as long as nobody changes the environment meanwhile.
+ * Thread:     any; prompt: waits for a person; env: as long as nobody changes the environment meanwhile.
  * Fails with: MALFORMED (no such kind of reference; no plain file; empty, too long or holding a NUL
  *             byte),
- *             NOT_FOUND, DENIED (others can reach the file, or we cannot), IO, NO_MEMORY.
+ *             NOT_FOUND, DENIED (others can reach the file, or we cannot; there is no terminal to
+ *             ask on), IO, NO_MEMORY.
  */
 CM_MUST_USE cm_status cm_secret_read(const char *reference, const char *folder,
                                      struct cm_secret *ret_secret, struct cm_error *err);
+
+/* True for "prompt:": reading it disturbs somebody, so that nobody reads it only to see. */
+bool cm_secret_is_asked(const char *reference);
 
 /* Wipes and releases. Takes NULL and a zeroed secret. */
 void cm_secret_done(struct cm_secret *secret);

@@ -93,10 +93,10 @@ static bool check_name(const struct settings_key *key, const char *text, char *e
 static bool check_secret(const struct settings_key *key, const char *text, char *expected,
                          size_t size)
 {
-    static const char *const kinds[] = { "file:", "env:", "credential:" };
+    static const char *const kinds[] = { "file:", "env:", "credential:", "prompt:" };
     (void)key;
     snprintf(expected, size,
-             "expected a reference (file:PATH, env:NAME or credential:NAME); "
+             "expected a reference (file:PATH, env:NAME, credential:NAME or prompt:WORDS); "
              "secrets never stand in this file");
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strncmp(text, kinds[i], strlen(kinds[i])) == 0)

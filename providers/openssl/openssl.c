@@ -112,7 +112,7 @@ static void close_provider(struct cm_provider *provider)
 static cm_status check_passphrase(const struct cm_provider_settings *settings, struct cm_error *err)
 {
     struct cm_secret secret;
-    if (!settings->passphrase_ref)
+    if (!settings->passphrase_ref || cm_secret_is_asked(settings->passphrase_ref))
         return CM_OK;
     if (cm_secret_read(settings->passphrase_ref, settings->folder, &secret, err) == CM_OK) {
         cm_secret_done(&secret);

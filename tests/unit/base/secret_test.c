@@ -1,10 +1,12 @@
 #include "engine/base/secret.h"
 #include "tests/support/test_main.h"
 
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *write_file(const char *name, const void *content, size_t size, mode_t mode)
@@ -138,6 +140,62 @@ static void test_secret_from_a_credential_is_read_and_cannot_leave_its_folder(vo
     expect_status(CM_MALFORMED, "credential:", "");
 }
 
+/* What somebody at a terminal sees who types so; *ret_code is 0 when that was what was read. */
+static void type_at_a_prompt(const char *typed, char *seen, size_t space, int *ret_code)
+{
+    int terminal, status = -1;
+    size_t used = 0;
+    ssize_t got;
+    pid_t child = forkpty(&terminal, NULL, NULL, NULL);
+    if (child == 0) {
+        struct cm_secret secret;
+        bool same = cm_secret_read("prompt:PIN of the token", NULL, &secret, NULL) == CM_OK
+                    && secret.size == strlen(typed) - 1
+                    && memcmp(secret.text, typed, secret.size) == 0;
+        _exit(same ? 0 : 1);
+    }
+    CU_ASSERT_TRUE_FATAL(child > 0);
+    /* Typed once the question is there: what comes before it is thrown away. */
+    while (used + 1 < space && (got = read(terminal, seen + used, space - used - 1)) > 0) {
+        bool asked = memchr(seen, ':', used) != NULL;
+        used += (size_t)got;
+        if (!asked && memchr(seen, ':', used))
+            CU_ASSERT_EQUAL(write(terminal, typed, strlen(typed)), (ssize_t)strlen(typed));
+    }
+    seen[used] = '\0';
+    waitpid(child, &status, 0);
+    close(terminal);
+    *ret_code = status;
+}
+
+static void test_secret_is_asked_for_on_the_terminal_without_an_echo(void)
+{
+    char seen[256];
+    int code;
+    type_at_a_prompt("s3cret\n", seen, sizeof seen, &code);
+    CU_ASSERT_EQUAL(code, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen, "PIN of the token: "));
+    CU_ASSERT_PTR_NULL(strstr(seen, "s3cret"));
+    CU_ASSERT_TRUE(cm_secret_is_asked("prompt:"));
+    CU_ASSERT_FALSE(cm_secret_is_asked("file:prompt:"));
+}
+
+static void test_secret_cannot_be_asked_for_without_a_terminal(void)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        struct cm_secret secret;
+        struct cm_error err;
+        bool denied = setsid() > 0 && cm_secret_read("prompt:", NULL, &secret, &err) == CM_DENIED
+                      && strstr(err.text, "no terminal");
+        _exit(denied ? 0 : 1);
+    }
+    CU_ASSERT_TRUE_FATAL(child > 0);
+    waitpid(child, &status, 0);
+    CU_ASSERT_EQUAL(status, 0);
+}
+
 static void test_secret_done_takes_nothing(void)
 {
     struct cm_secret secret = { 0 };
@@ -155,4 +213,6 @@ CM_TEST_SUITE(secret, CM_TEST(test_secret_of_an_unknown_kind_is_refused_without_
               CM_TEST(test_secret_loses_one_newline_and_no_more),
               CM_TEST(test_secret_from_the_environment_is_read),
               CM_TEST(test_secret_from_a_credential_is_read_and_cannot_leave_its_folder),
+              CM_TEST(test_secret_is_asked_for_on_the_terminal_without_an_echo),
+              CM_TEST(test_secret_cannot_be_asked_for_without_a_terminal),
               CM_TEST(test_secret_done_takes_nothing));

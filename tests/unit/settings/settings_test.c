@@ -106,8 +106,8 @@ static const struct {
     { HEAD "    ocsp-url: \"http://a b\"\n", ":7: authorities[0].ocsp-url: expected an URL" },
     /* secrets */
     { GOOD "queue:\n  redis: {password: hunter2}\n",
-      ":15: queue.redis.password: expected a reference (file:PATH, env:NAME or credential:NAME); "
-      "secrets never stand in this file" },
+      ":15: queue.redis.password: expected a reference (file:PATH, env:NAME, credential:NAME or "
+      "prompt:WORDS); secrets never stand in this file" },
     { GOOD "queue:\n  redis: {password: \"env:\"}\n",
       ":15: queue.redis.password: expected a reference" },
     { GOOD "queue:\n  kind: redis\n  redis:\n    url: redis://app:hunter2@db\n",
