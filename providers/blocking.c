@@ -265,6 +265,11 @@ uint32_t cm_blocking_default_workers(void)
     return count > 0 ? (uint32_t)count : 1;
 }
 
+void cm_blocking_limit(struct cm_blocking *blocking, uint32_t count)
+{
+    cm_workers_limit(blocking->workers, count);
+}
+
 cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
                           uint32_t workers_count, const struct cm_blocking_ops *ops, void *state,
                           struct cm_blocking **ret_blocking, struct cm_error *err)

@@ -58,6 +58,12 @@ CM_MUST_USE cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_s
                                        struct cm_error *err);
 void cm_blocking_cancel(struct cm_sign_batch *batch);
 
+/*
+ * From now on only the first count workers take part, in openings and in batches: a backend learns
+ * how many its key store can take only when it has opened a key there. Thread: any.
+ */
+void cm_blocking_limit(struct cm_blocking *blocking, uint32_t count);
+
 /* The number of processors that this process may use; what workers_count 0 stands for. */
 uint32_t cm_blocking_default_workers(void);
 

@@ -21,7 +21,9 @@ struct cm_workers {
 
     struct {
         pthread_mutex_t mutex;
-        pthread_cond_t changed;
+        pthread_cond_t changed; /* one more work; wakes workers below the limit only */
+        pthread_cond_t raised;  /* the limit; wakes the others */
+        uint32_t limit;
         struct cm_work *first;
         struct cm_work **last;
         uint32_t opened_count; /* workers whose open has returned, well or not */
@@ -38,11 +40,17 @@ static void run_done(void *arg)
 }
 
 /* Waits for work; NULL when the pool stops and nothing is left. */
-static struct cm_work *take_work(struct cm_workers *pool)
+static struct cm_work *take_work(struct worker *worker)
 {
+    struct cm_workers *pool = worker->pool;
     pthread_mutex_lock(&pool->shared.mutex); /* { */
-    while (!pool->shared.first && !pool->shared.stopping)
-        pthread_cond_wait(&pool->shared.changed, &pool->shared.mutex);
+    for (;;) {
+        bool takes_part = worker->index < pool->shared.limit;
+        if (pool->shared.stopping || (takes_part && pool->shared.first))
+            break;
+        pthread_cond_wait(takes_part ? &pool->shared.changed : &pool->shared.raised,
+                          &pool->shared.mutex);
+    }
     struct cm_work *work = pool->shared.first;
     if (work) {
         pool->shared.first = work->next;
@@ -83,7 +91,7 @@ static void *worker_main(void *arg)
     pthread_setname_np(pthread_self(), name);
     if (open_context(worker, &context) != CM_OK)
         return NULL;
-    while ((work = take_work(pool))) {
+    while ((work = take_work(worker))) {
         work->run(work, context);
         work->task = (struct cm_task){ .run = run_done, .arg = work };
         cm_loop_post(work->loop, &work->task);
@@ -138,8 +146,10 @@ cm_status cm_workers_new(struct cm_loop *loop, uint32_t workers_count,
     pool->arg = arg;
     pool->workers = workers;
     pool->shared.last = &pool->shared.first;
+    pool->shared.limit = workers_count;
     pthread_mutex_init(&pool->shared.mutex, NULL);
     pthread_cond_init(&pool->shared.changed, NULL);
+    pthread_cond_init(&pool->shared.raised, NULL);
     int code = start_threads(pool, workers_count);
     cm_status status = wait_until_open(pool, err);
     if (status == CM_OK && code != 0)
@@ -159,10 +169,12 @@ void cm_workers_free(struct cm_workers *pool)
     pthread_mutex_lock(&pool->shared.mutex); /* { */
     pool->shared.stopping = true;
     pthread_cond_broadcast(&pool->shared.changed);
+    pthread_cond_broadcast(&pool->shared.raised);
     pthread_mutex_unlock(&pool->shared.mutex); /* } */
     for (uint32_t i = 0; i < pool->started_count; i++)
         pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->shared.changed);
+    pthread_cond_destroy(&pool->shared.raised);
     pthread_mutex_destroy(&pool->shared.mutex);
     free(pool->workers);
     free(pool);
@@ -176,5 +188,15 @@ void cm_workers_submit(struct cm_workers *pool, struct cm_work *work)
     *pool->shared.last = work;
     pool->shared.last = &work->next;
     pthread_cond_signal(&pool->shared.changed);
+    pthread_mutex_unlock(&pool->shared.mutex); /* } */
+}
+
+void cm_workers_limit(struct cm_workers *pool, uint32_t count)
+{
+    pthread_mutex_lock(&pool->shared.mutex); /* { */
+    pool->shared.limit = count > 0 ? count : 1;
+    /* All sort themselves anew: a wake-up meant for one that no longer takes part would be lost. */
+    pthread_cond_broadcast(&pool->shared.changed);
+    pthread_cond_broadcast(&pool->shared.raised);
     pthread_mutex_unlock(&pool->shared.mutex); /* } */
 }

@@ -41,6 +41,12 @@ CM_MUST_USE cm_status cm_workers_new(struct cm_loop *loop, uint32_t workers_coun
                                      struct cm_workers **ret_workers, struct cm_error *err);
 void cm_workers_free(struct cm_workers *workers);
 
+/*
+ * From now on only the first count workers (1 at least) take work; the others finish what they have
+ * and sleep. More than there are means all, as at the start. Thread: any.
+ */
+void cm_workers_limit(struct cm_workers *workers, uint32_t count);
+
 /* Thread: any. Calls back: work->done once, on the loop, never before this returns. */
 void cm_workers_submit(struct cm_workers *workers, struct cm_work *work);
 

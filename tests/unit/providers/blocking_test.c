@@ -285,9 +285,31 @@ static void test_blocking_expires_all_but_the_items_in_the_workers_hands(void)
     stage_close(&stage);
 }
 
+static void test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_raised(void)
+{
+    struct stage stage;
+    stage_open(&stage, 0);
+    struct cm_blocking *blocking = ((struct slow_provider *)stage.rig.provider)->blocking;
+    cm_blocking_limit(blocking, 1);
+    for (unsigned i = 0; i < 20; i++)
+        rig_sign(stage.batch);
+    CU_ASSERT_EQUAL(atomic_load(&items_of_worker[0]), 20 * ITEMS_MAX);
+    CU_ASSERT_EQUAL(atomic_load(&items_of_worker[1]), 0);
+    /* Raised while one is at work: the other comes for what is left. */
+    gate_set(2);
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    CU_ASSERT_TRUE(gate_wait_for(1));
+    cm_blocking_limit(blocking, WORKERS);
+    rig_wait(&stage.rig, &stage.batch->dones, 21);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), ITEMS_MAX);
+    CU_ASSERT_TRUE(atomic_load(&items_of_worker[1]) > 0);
+    stage_close(&stage);
+}
+
 CM_TEST_SUITE(blocking, CM_TEST(test_blocking_gives_up_when_a_worker_has_no_context),
               CM_TEST(test_blocking_passes_on_why_a_key_does_not_open),
               CM_TEST(test_blocking_shares_a_slow_batch_among_the_workers),
               CM_TEST(test_blocking_signs_every_item_once),
               CM_TEST(test_blocking_cancels_all_but_the_items_in_the_workers_hands),
-              CM_TEST(test_blocking_expires_all_but_the_items_in_the_workers_hands));
+              CM_TEST(test_blocking_expires_all_but_the_items_in_the_workers_hands),
+              CM_TEST(test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_raised));
