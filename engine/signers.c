@@ -27,6 +27,7 @@ static cm_status open_signer(struct cm_engine *engine, uint32_t position, struct
     const struct cm_provider_settings to = { .name = from->name,
                                              .folder = from->keys,
                                              .passphrase_ref = from->passphrase,
+                                             .module = from->module,
                                              .options = from->options,
                                              .workers_count = from->workers,
                                              .host = &host };

@@ -6,6 +6,7 @@
 
 static const struct cm_provider_ops *const backends[] = {
     &cm_provider_openssl,
+    &cm_provider_pkcs11,
 #ifdef CM_FAULT_POINTS
     &cm_provider_fake,
 #endif

@@ -17,6 +17,26 @@
  */
 extern const struct cm_provider_ops cm_provider_openssl;
 
+/*
+ * Keys in a token (HSM, smart card, SoftHSM), through the vendor's PKCS#11 module.
+ *
+ *     pkcs11:token=LABEL;object=LABEL     and the other attributes of RFC 7512: token, manufacturer,
+ *                                         model, serial, slot-id; object, id; module-path, pin-source
+ *
+ * The module is that of settings, or the URI's module-path where settings name none. The passphrase
+ * of settings is the user PIN; it is read again for each login and kept nowhere. One login serves
+ * all sessions; a PIN that the token refuses is never tried again before the instance is reopened.
+ *
+ * workers_count is the number of sessions, each with a thread; 0 has the first key's token measured
+ * for it. A token that allows fewer has fewer, and the opened key's notice says so. Tokens that
+ * differ much go into instances of their own: the smallest number counts for all of an instance.
+ *
+ * When the token is lost, items end UNAVAILABLE, TOKEN_REMOVED or UNCERTAIN at once, and each
+ * second one of them tries to come back; keys are found and proved again before they sign. Takes
+ * no options.
+ */
+extern const struct cm_provider_ops cm_provider_pkcs11;
+
 /* NULL when this build has no backend of that name. */
 const struct cm_provider_ops *cm_provider_find(const char *name);
 

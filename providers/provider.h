@@ -15,9 +15,11 @@
  * Nothing in this contract assumes that caller and provider share memory: a batch can be copied to
  * another process and its results copied back (providers/host/), and callers do not notice.
  *
- * Backends: openssl/ (software keys, any OpenSSL 3 provider), fake/ (tests: scripted faults), and
- * host/ (any of the others in a process of its own, host.h). A backend that blocks implements struct cm_blocking_ops and is made asynchronous by blocking.h.
- * One conformance suite (tests/conformance/provider_test.c) runs against each.
+ * Backends: openssl/ (software keys, any OpenSSL 3 provider), pkcs11/ (keys in an HSM or another
+ * token), fake/ (tests: scripted faults), and host/ (any of the others in a process
+ * of its own, host.h). A backend that blocks implements struct cm_blocking_ops
+ * and is made asynchronous by blocking.h. One conformance suite (tests/conformance/provider_test.c)
+ * runs against each.
  */
 #ifndef CM_PROVIDERS_PROVIDER_H
 #define CM_PROVIDERS_PROVIDER_H
@@ -37,7 +39,7 @@ struct cm_provider_settings {
     const char *folder;         /* relative key references start here; may be NULL */
     const char *passphrase_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
     const char *module;         /* pkcs11: path of the vendor's module; may be NULL */
-    uint32_t workers_count;     /* threads or sessions; 0: as many as processors */
+    uint32_t workers_count;     /* threads or sessions; 0: as many as do any good */
     const char *options;        /* the backend's own, as its header says; NULL: none */
     const struct cm_host_settings *host; /* of a signer process (host.h); else NULL */
 };
@@ -103,7 +105,10 @@ struct cm_sign_batch {
     bool cancelled;
 };
 
-/* key is NULL unless status is OK. err is borrowed for the call. */
+/*
+ * key is NULL unless status is OK. err is borrowed for the call; with OK its text may hold a notice
+ * ("" where there is none), for the operator: the key works, but not quite as settings ask.
+ */
 typedef void cm_key_opened_fn(cm_status status, struct cm_key *key, const struct cm_error *err,
                               void *arg);
 

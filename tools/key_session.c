@@ -33,6 +33,7 @@ cm_status cm_key_session_open(struct cm_key_session *session,
     struct cm_provider_settings instance = { .name = settings->name,
                                              .folder = settings->keys,
                                              .passphrase_ref = settings->passphrase,
+                                             .module = settings->module,
                                              .workers_count = 1 };
     *session = (struct cm_key_session){ .err = err };
     if (!ops)

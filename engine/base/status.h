@@ -66,7 +66,8 @@ enum cm_origin {
     CM_ORIGIN_OPENSSL, /* native = ERR_get_error() */
     CM_ORIGIN_REDIS,   /* native = redisContext.err */
     CM_ORIGIN_SQLITE,  /* native = extended result code */
-    CM_ORIGIN_YAML
+    CM_ORIGIN_YAML,
+    CM_ORIGIN_PKCS11 /* native = CK_RV */
 };
 
 #define CM_ERROR_TEXT_SIZE 240

@@ -190,6 +190,7 @@ static cm_status build_providers(struct settings_build *build)
         all[i] = (struct cm_settings_provider){
             .name = settings_keep(build, raw->name),
             .kind = settings_keep(build, raw->kind),
+            .module = raw->module ? settings_keep_path(build, raw->module) : NULL,
             .keys = settings_keep_path(build, raw->keys),
             .passphrase = settings_keep_secret(build, raw->passphrase),
             .workers = (uint32_t)*raw->workers,

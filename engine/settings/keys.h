@@ -26,7 +26,7 @@ enum settings_kind {
     SETTINGS_TEXT,     /* any text */
     SETTINGS_NAME,     /* letters, digits, '.', '_' and '-'; begins with a letter or digit */
     SETTINGS_PATH,     /* of a file or folder, relative to the settings file's folder */
-    SETTINGS_SECRET,   /* file:PATH, env:NAME or credential:NAME */
+    SETTINGS_SECRET,   /* file:PATH, env:NAME, ... */
     SETTINGS_URL,      /* http://..., for what stands in certificates */
     SETTINGS_DURATION, /* 4ms, 5s, 15m, 24h, 365d */
     SETTINGS_VALIDITY, /* a duration of whole seconds, or no-expiry */
@@ -44,9 +44,9 @@ enum settings_kind {
 
 /* The provider that misbehaves on purpose is for fault tests only. */
 #ifdef CM_FAULT_POINTS
-#    define SETTINGS_PROVIDER_KINDS "openssl fake"
+#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11 fake"
 #else
-#    define SETTINGS_PROVIDER_KINDS "openssl"
+#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11"
 #endif
 
 /* clang-format off */
@@ -88,10 +88,16 @@ enum settings_kind {
 
 #define SETTINGS_provider(X, S)                                                                                        \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Of this instance. The store says which instance has which key.") \
-    X(S, CHOICE, kind, "kind", REQUIRED, SETTINGS_PROVIDER_KINDS, 0, 0, "", "`openssl`: key files and any OpenSSL 3 provider.")      \
+    X(S, CHOICE, kind, "kind", REQUIRED, SETTINGS_PROVIDER_KINDS, 0, 0, "",                                            \
+      "`openssl`: key files and any OpenSSL 3 provider. `pkcs11`: an HSM or another token.")                           \
+    X(S, PATH, module, "module", OPTIONAL, 0, 1, 4096, "",                                                             \
+      "`pkcs11`: the vendor's module, such as `/usr/lib/softhsm/libsofthsm2.so`. Without it keys name it themselves.") \
     X(S, PATH, keys, "keys", OPTIONAL, 0, 1, 4096, "keys", "The folder that relative key references start in.")        \
-    X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "", "Opens encrypted key files.")                     \
-    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "Threads that sign; 0: as many as processors.")         \
+    X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "",                                                       \
+      "Opens encrypted key files; with `pkcs11` the PIN of the token's user.")                                         \
+    X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0",                                                         \
+      "Threads that sign, with `pkcs11` each in a session of its own; 0: as many as processors, or, with `pkcs11`, "   \
+      "as many as a short measurement finds useful.")                                                                   \
     X(S, DURATION, call_deadline, "call-deadline", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                   \
       "A signer process whose call takes longer, or that does not answer for so long, is replaced by another.")
 

@@ -47,10 +47,11 @@ struct cm_settings_redis {
 
 struct cm_settings_provider {
     const char *name;
-    const char *kind;          /* "openssl" */
+    const char *kind;          /* "openssl", "pkcs11" */
+    const char *module;        /* pkcs11: of the vendor; or NULL */
     const char *keys;          /* folder that relative key references start in */
     const char *passphrase;    /* secret reference, or NULL */
-    uint32_t workers;          /* 0: as many as processors */
+    uint32_t workers;          /* 0: the backend decides */
     const char *options;       /* the backend's own; not in the file: tests only */
     uint32_t call_deadline_ms; /* of a signer process; default 10 s */
 };

@@ -1,6 +1,7 @@
 #include "tests/conformance/provider_rig.h"
 
 #include "providers/keyfile.h"
+#include "tests/support/token_maker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,20 +27,61 @@ static const struct {
     { "ed25519", CM_KEY_ED25519, 0, NULL }, { "locked", CM_KEY_P256, 0, RIG_PASSPHRASE },
 };
 
-const char *rig_key_reference(const char *name)
+static const struct rig_backend *used;
+
+void rig_use(const struct rig_backend *backend)
+{
+    used = backend;
+}
+
+static const char *key_file(unsigned index)
 {
     static char reference[512];
     struct cm_keyfile_spki spki;
     struct cm_error err;
-    snprintf(reference, sizeof reference, "file:%s/%s.pem", cm_test_scratch(), name);
-    for (size_t i = 0; i < sizeof key_files / sizeof key_files[0]; i++) {
-        if (strcmp(key_files[i].name, name) != 0)
-            continue;
-        cm_status status = cm_keyfile_generate(key_files[i].type, key_files[i].bits, reference + 5,
-                                               key_files[i].passphrase, &spki, &err);
-        CU_ASSERT_TRUE_FATAL(status == CM_OK || status == CM_EXISTS);
-    }
+    snprintf(reference, sizeof reference, "file:%s/%s.pem", cm_test_scratch(),
+             key_files[index].name);
+    cm_status status = cm_keyfile_generate(key_files[index].type, key_files[index].bits,
+                                           reference + 5, key_files[index].passphrase, &spki, &err);
+    CU_ASSERT_TRUE_FATAL(status == CM_OK || status == CM_EXISTS);
     return reference;
+}
+
+/* By an instance of its own, because the test's may be opened without a PIN. */
+static void make_token_key(unsigned index, const char *reference)
+{
+    struct rig rig;
+    struct cm_key *key = NULL;
+    struct cm_error err = { .status = CM_OK };
+    const struct cm_provider_settings settings = rig_settings(1);
+    const struct cm_key_spec spec = { key_files[index].type, key_files[index].bits };
+    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, used->ops, &settings, &err), CM_OK);
+    cm_status status = rig_create_key(&rig, reference, &spec, &key, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
+static const char *token_key(unsigned index)
+{
+    static char reference[512];
+    static const struct rig_backend *made[sizeof key_files / sizeof key_files[0]];
+    snprintf(reference, sizeof reference, "pkcs11:token=%s;object=%s", used->token,
+             key_files[index].name);
+    if (made[index] != used)
+        make_token_key(index, reference);
+    made[index] = used;
+    return reference;
+}
+
+const char *rig_key_reference(const char *name)
+{
+    unsigned index = 0;
+    while (strcmp(key_files[index].name, name) != 0)
+        index++;
+    return used && used->module ? token_key(index) : key_file(index);
 }
 
 const char *rig_write_file(const char *name, const void *content, size_t size, unsigned mode)
@@ -106,13 +148,22 @@ cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
     return status;
 }
 
+struct cm_provider_settings rig_settings(uint32_t workers_count)
+{
+    bool in_token = used && used->module;
+    return (struct cm_provider_settings){ .name = "under test",
+                                          .folder = cm_test_scratch(),
+                                          .module = in_token ? used->module : NULL,
+                                          .passphrase_ref =
+                                              in_token ? token_pin_reference(used->pin) : NULL,
+                                          .workers_count = workers_count };
+}
+
 void rig_open(struct rig *rig, const struct cm_provider_ops *ops, const char *options,
               uint32_t workers_count)
 {
-    const struct cm_provider_settings settings = { .name = "under test",
-                                                   .folder = cm_test_scratch(),
-                                                   .options = options,
-                                                   .workers_count = workers_count };
+    struct cm_provider_settings settings = rig_settings(workers_count);
+    settings.options = options;
     struct cm_error err = { .status = CM_OK };
     cm_status status = rig_try_open(rig, ops, &settings, &err);
     if (status != CM_OK)
@@ -148,49 +199,6 @@ void rig_close(struct rig *rig)
     cm_loop_free(rig->loop);
 }
 
-/* ------------------------------------------------------------------ hosted -- */
-
-static cm_status open_hosted(const char *kind, struct cm_loop *loop,
-                             const struct cm_provider_settings *settings,
-                             struct cm_provider **ret_provider, struct cm_error *err)
-{
-    const struct cm_host_settings host = {
-        .kind = kind, .program = TEST_SIGNER, .call_deadline_ms = 60000, .signs_anything = true
-    };
-    struct cm_provider_settings hosted = *settings;
-    hosted.host = &host;
-    return cm_provider_hosted.open(loop, &hosted, ret_provider, err);
-}
-
-static cm_status open_hosted_openssl(struct cm_loop *loop,
-                                     const struct cm_provider_settings *settings,
-                                     struct cm_provider **ret_provider, struct cm_error *err)
-{
-    return open_hosted("openssl", loop, settings, ret_provider, err);
-}
-
-static cm_status open_hosted_fake(struct cm_loop *loop, const struct cm_provider_settings *settings,
-                                  struct cm_provider **ret_provider, struct cm_error *err)
-{
-    return open_hosted("fake", loop, settings, ret_provider, err);
-}
-
-const struct cm_provider_ops *rig_hosted_openssl(void)
-{
-    static struct cm_provider_ops ops;
-    ops = cm_provider_hosted;
-    ops.open = open_hosted_openssl;
-    return &ops;
-}
-
-const struct cm_provider_ops *rig_hosted_fake(void)
-{
-    static struct cm_provider_ops ops;
-    ops = cm_provider_hosted;
-    ops.open = open_hosted_fake;
-    return &ops;
-}
-
 /* ------------------------------------------------------------------ keys -- */
 
 struct answer {
@@ -205,43 +213,42 @@ static void on_opened(cm_status status, struct cm_key *key, const struct cm_erro
     struct answer *answer = arg;
     answer->status = status;
     answer->key = key;
-    if (status != CM_OK)
-        answer->err = *err;
+    answer->err = *err; /* with OK it may hold a notice */
     answer->rig->openeds++;
     notice(answer->rig);
 }
 
-static cm_status wait_for_key(struct answer *answer, unsigned openeds, struct cm_key **ret_key,
-                              struct cm_error *err)
+/* Opens the key, or makes it where there is a spec. */
+static cm_status have_key(struct rig *rig, const char *reference, enum cm_sigalg alg,
+                          const struct cm_key_spec *spec, struct cm_key **ret_key,
+                          struct cm_error *err)
 {
-    rig_wait(answer->rig, &answer->rig->openeds, openeds + 1);
-    if (answer->status == CM_OK)
-        *ret_key = answer->key;
-    else if (err)
-        *err = answer->err;
-    return answer->status;
+    struct answer answer = { .rig = rig };
+    unsigned openeds = rig->openeds;
+    rig->inside_call = true;
+    if (spec)
+        cm_provider_create_key(rig->provider, reference, spec, alg, on_opened, &answer);
+    else
+        cm_provider_open_key(rig->provider, reference, alg, on_opened, &answer);
+    rig->inside_call = false;
+    rig_wait(rig, &rig->openeds, openeds + 1);
+    if (answer.status == CM_OK)
+        *ret_key = answer.key;
+    if (err)
+        *err = answer.err;
+    return answer.status;
+}
+
+cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
+                         struct cm_key **ret_key, struct cm_error *err)
+{
+    return have_key(rig, reference, CM_SIGALG_UNKNOWN, spec, ret_key, err);
 }
 
 cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg alg,
                        struct cm_key **ret_key, struct cm_error *err)
 {
-    struct answer answer = { .rig = rig };
-    unsigned openeds = rig->openeds;
-    rig->inside_call = true;
-    cm_provider_open_key(rig->provider, reference, alg, on_opened, &answer);
-    rig->inside_call = false;
-    return wait_for_key(&answer, openeds, ret_key, err);
-}
-
-cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
-                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
-{
-    struct answer answer = { .rig = rig };
-    unsigned openeds = rig->openeds;
-    rig->inside_call = true;
-    cm_provider_create_key(rig->provider, reference, spec, alg, on_opened, &answer);
-    rig->inside_call = false;
-    return wait_for_key(&answer, openeds, ret_key, err);
+    return have_key(rig, reference, alg, NULL, ret_key, err);
 }
 
 struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg)

@@ -6,7 +6,7 @@
 #ifndef CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 #define CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 
-#include "providers/host.h"
+#include "providers/provider.h"
 #include "tests/support/test_main.h"
 
 #include <pthread.h>
@@ -37,8 +37,24 @@ struct rig_batch {
     unsigned dones;
 };
 
-/* A key file in the scratch folder, made once: "p256", "p384", "p521", "rsa2048", "rsa3072",
- * "rsa4096", "ed25519", and "locked" (P-256, encrypted with RIG_PASSPHRASE). "file:PATH". */
+/* What a suite runs against. Its keys are files, or in a token behind a PKCS#11 module. */
+struct rig_backend {
+    const char *name;
+    const struct cm_provider_ops *ops;
+    const char *module; /* NULL: keys are files */
+    const char *token;  /* its label, as a URI spells it */
+    const char *pin;
+};
+
+/* From now on rig_open and rig_key_reference are about this one; NULL: about files. */
+void rig_use(const struct rig_backend *backend);
+
+/* Settings that open the backend's keys: a token's PIN is among them; a file's passphrase is not. */
+struct cm_provider_settings rig_settings(uint32_t workers_count);
+
+/* A key in the scratch folder or in the token, made once: "p256", "p384", "p521", "rsa2048",
+ * "rsa3072", "rsa4096", "ed25519", and "locked" (P-256; the file is encrypted with RIG_PASSPHRASE).
+ * "file:PATH" or "pkcs11:...". */
 const char *rig_key_reference(const char *name);
 
 /* Writes a file into the scratch folder; returns its path, good until the next call. */
@@ -48,10 +64,6 @@ cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
                        const struct cm_provider_settings *settings, struct cm_error *err);
 void rig_open(struct rig *rig, const struct cm_provider_ops *ops, const char *options,
               uint32_t workers_count);
-
-/* The backend in a signer process (tests/support/test_signer.c) whose keys sign anything. */
-const struct cm_provider_ops *rig_hosted_openssl(void);
-const struct cm_provider_ops *rig_hosted_fake(void);
 
 /* Drains when nobody did, closes, and checks that no callback came wrongly. */
 void rig_close(struct rig *rig);
@@ -64,7 +76,7 @@ cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg al
                        struct cm_key **ret_key, struct cm_error *err);
 
 cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
-                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
+                         struct cm_key **ret_key, struct cm_error *err);
 
 /* The key of that name; fails the test when it does not open. */
 struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg);

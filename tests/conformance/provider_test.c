@@ -1,6 +1,6 @@
 /*
- * What every provider does, whatever is behind it. Each test runs against each backend of the table,
- * in this process and hosted in one of its own.
+ * What every provider does, whatever is behind it. $CM_TEST_PROVIDER names one backend of the table,
+ * against which all tests run.
  */
 #include "tests/conformance/provider_rig.h"
 
@@ -11,32 +11,53 @@
 #include "engine/base/clock.h"
 #include "providers/backends.h"
 #include "providers/fake/fake.h"
+#include "tests/support/token_maker.h"
 
-static const struct backend {
-    const char *name;
-    const struct cm_provider_ops *ops;
-    const struct cm_provider_ops *(*hosted)(void);
-} backends[] = { { "openssl", &cm_provider_openssl, NULL },
-                 { "fake", &cm_provider_fake, NULL },
-                 { "openssl hosted", NULL, rig_hosted_openssl },
-                 { "fake hosted", NULL, rig_hosted_fake } };
+static struct rig_backend backends[] = {
+    { .name = "openssl", .ops = &cm_provider_openssl },
+    { .name = "fake", .ops = &cm_provider_fake },
+    { "softhsm", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN },
+    { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN },
+};
 
-enum { WORKERS = 2, BACKENDS = sizeof backends / sizeof backends[0] };
+static const struct rig_backend *backend;
 
-static const struct cm_provider_ops *ops_of(const struct backend *backend)
+enum { WORKERS = 2 };
+
+static bool is_in_token(void)
 {
-    return backend->hosted ? backend->hosted() : backend->ops;
+    return backend->module != NULL;
 }
 
-static void on_every_backend(void (*check)(struct rig *rig))
+/* The one that $CM_TEST_PROVIDER names. */
+static int choose_backend(void)
 {
-    for (size_t i = 0; i < BACKENDS; i++) {
-        struct rig rig;
-        printf("[%s] ", backends[i].name);
-        rig_open(&rig, ops_of(&backends[i]), NULL, WORKERS);
-        check(&rig);
-        rig_close(&rig);
+    const char *name = getenv("CM_TEST_PROVIDER");
+    for (size_t i = 0; name && i < sizeof backends / sizeof backends[0]; i++)
+        if (strcmp(backends[i].name, name) == 0)
+            backend = &backends[i];
+    if (!backend) {
+        printf("CM_TEST_PROVIDER names no provider\n");
+        return 1;
     }
+    if (backend == &backends[2] && token_softhsm_module() && token_softhsm_make())
+        backends[2].module = token_softhsm_module();
+    if (backend == &backends[3])
+        backends[3].module = token_fake_module();
+    rig_use(backend);
+    return 0;
+}
+
+static void on_backend(void (*check)(struct rig *rig))
+{
+    struct rig rig;
+    if (backend->ops == &cm_provider_pkcs11 && !is_in_token()) {
+        cm_test_skip("no SoftHSM: neither its module nor softhsm2-util; tools/setup --tests");
+        return;
+    }
+    rig_open(&rig, backend->ops, NULL, WORKERS);
+    check(&rig);
+    rig_close(&rig);
 }
 
 /* ------------------------------------------------------------------ opening keys -- */
@@ -57,13 +78,21 @@ static void expect_refusal(struct rig *rig, const char *reference, enum cm_sigal
 
 static void check_missing(struct rig *rig)
 {
+    char reference[128];
+    if (is_in_token()) {
+        snprintf(reference, sizeof reference, "pkcs11:token=%s;object=absent", backend->token);
+        expect_refusal(rig, reference, CM_SIGALG_UNKNOWN, CM_NO_KEY, "holds no private key");
+        expect_refusal(rig, "pkcs11:token=elsewhere;object=p256", CM_SIGALG_UNKNOWN, CM_NO_KEY,
+                       "no token fits");
+        return;
+    }
     expect_refusal(rig, "file:absent.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "No such file");
     expect_refusal(rig, "file:/nonexistent/key.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "No such file");
 }
 
 static void test_provider_answers_no_key_for_a_missing_key(void)
 {
-    on_every_backend(check_missing);
+    on_backend(check_missing);
 }
 
 static void check_mismatch(struct rig *rig)
@@ -76,33 +105,24 @@ static void check_mismatch(struct rig *rig)
 
 static void test_provider_answers_mismatch_where_the_algorithm_does_not_fit(void)
 {
-    on_every_backend(check_mismatch);
+    on_backend(check_mismatch);
 }
 
-static void check_locked(struct rig *rig)
-{
-    expect_refusal(rig, rig_key_reference("locked"), CM_SIGALG_UNKNOWN, CM_DENIED,
-                   "name no passphrase");
-}
-
-static void test_provider_denies_an_encrypted_key_without_a_passphrase(void)
-{
-    on_every_backend(check_locked);
-}
-
-/* What opening the encrypted key comes to with a passphrase. */
-static cm_status open_locked(const struct backend *backend, const char *passphrase)
+/* What opening the locked key (a file, or one in a token) comes to; passphrase NULL: without one. */
+static cm_status open_locked(const char *passphrase, const char *words)
 {
     struct rig rig;
     struct cm_key *key = NULL;
+    struct cm_error err = { .text = "" };
     char reference[512];
-    rig_write_file("passphrase", passphrase, strlen(passphrase), 0600);
     snprintf(reference, sizeof reference, "%s", rig_key_reference("locked"));
-    const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
-                                                   .workers_count = 1,
-                                                   .passphrase_ref = "file:passphrase" };
-    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, ops_of(backend), &settings, NULL), CM_OK);
-    cm_status status = rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, NULL);
+    struct cm_provider_settings settings = rig_settings(1);
+    settings.passphrase_ref = passphrase ? "file:passphrase" : NULL;
+    if (passphrase)
+        rig_write_file("passphrase", passphrase, strlen(passphrase), 0600);
+    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, backend->ops, &settings, NULL), CM_OK);
+    cm_status status = rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, &err);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, words));
     if (key) {
         struct rig_batch *batch = rig_batch_new(&rig, key, 3);
         rig_sign(batch);
@@ -114,24 +134,50 @@ static cm_status open_locked(const struct backend *backend, const char *passphra
     return status;
 }
 
-static void test_provider_opens_an_encrypted_key_with_its_passphrase_only(void)
+/* rig is the backend's, and not needed. */
+static void check_locked(struct rig *rig)
 {
-    for (size_t i = 0; i < BACKENDS; i++) {
-        CU_ASSERT_EQUAL(open_locked(&backends[i], "wrong horse"), CM_DENIED);
-        CU_ASSERT_EQUAL(open_locked(&backends[i], RIG_PASSPHRASE "\n"), CM_OK);
-    }
+    (void)rig;
+    CU_ASSERT_EQUAL(open_locked(NULL, "name no passphrase"), CM_DENIED);
+}
+
+static void test_provider_denies_a_locked_key_without_a_passphrase(void)
+{
+    if (!is_in_token())
+        on_backend(check_locked);
+    else
+        check_locked(NULL); /* another instance would be logged in, and that serves the process */
+}
+
+static void check_passphrases(struct rig *rig)
+{
+    char right[64];
+    (void)rig;
+    snprintf(right, sizeof right, "%s\n", is_in_token() ? backend->pin : RIG_PASSPHRASE);
+    CU_ASSERT_EQUAL(open_locked("wrong horse", ""), CM_DENIED);
+    CU_ASSERT_EQUAL(open_locked(right, ""), CM_OK);
+}
+
+static void test_provider_opens_a_locked_key_with_its_passphrase_only(void)
+{
+    on_backend(check_passphrases);
+}
+
+static void check_missing_passphrase(struct rig *rig)
+{
+    struct rig other;
+    struct cm_error err;
+    struct cm_provider_settings settings = rig_settings(1);
+    (void)rig;
+    settings.passphrase_ref = "env:CM_TEST_NOT_SET";
+    CU_ASSERT_EQUAL(rig_try_open(&other, backend->ops, &settings, &err), CM_DENIED);
+    CU_ASSERT_EQUAL(err.status, CM_DENIED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "CM_TEST_NOT_SET"));
 }
 
 static void test_provider_does_not_open_without_the_passphrase_that_settings_name(void)
 {
-    const struct cm_provider_settings settings = { .passphrase_ref = "env:CM_TEST_NOT_SET" };
-    for (size_t i = 0; i < BACKENDS; i++) {
-        struct rig rig;
-        struct cm_error err;
-        CU_ASSERT_EQUAL(rig_try_open(&rig, ops_of(&backends[i]), &settings, &err), CM_DENIED);
-        CU_ASSERT_EQUAL(err.status, CM_DENIED);
-        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "CM_TEST_NOT_SET"));
-    }
+    on_backend(check_missing_passphrase);
 }
 
 static void check_file_mode(struct rig *rig)
@@ -149,7 +195,9 @@ static void check_file_mode(struct rig *rig)
 
 static void test_provider_denies_key_files_that_others_can_reach(void)
 {
-    on_every_backend(check_file_mode);
+    if (is_in_token())
+        return; /* keys are no files */
+    on_backend(check_file_mode);
 }
 
 static void check_reopening(struct rig *rig)
@@ -167,85 +215,7 @@ static void check_reopening(struct rig *rig)
 
 static void test_provider_opens_a_key_again_after_it_was_closed(void)
 {
-    on_every_backend(check_reopening);
-}
-
-/* ------------------------------------------------------------------ creating keys -- */
-
-/* A key of this kind in a file of its own; the reference that was made is given back. */
-static const char *create(struct rig *rig, const struct cm_key_spec *spec, struct cm_key **ret_key)
-{
-    static char reference[64];
-    static unsigned number;
-    struct cm_error err = { .status = CM_OK };
-    snprintf(reference, sizeof reference, "file:created-%u.pem", number++);
-    cm_status status = rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, ret_key, &err);
-    if (status != CM_OK)
-        printf("%s\n", err.text);
-    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
-    return reference;
-}
-
-static void check_created(struct rig *rig, const struct cm_key_spec *spec)
-{
-    struct cm_key *key = NULL, *again = NULL;
-    const char *reference = create(rig, spec, &key);
-    struct rig_batch *batch = rig_batch_new(rig, key, 3);
-    CU_ASSERT_EQUAL(key->type, spec->type);
-    rig_sign(batch);
-    CU_ASSERT_TRUE(rig_all_verify(batch));
-    CU_ASSERT_EQUAL(rig_open_key(rig, reference, CM_SIGALG_UNKNOWN, &again, NULL), CM_OK);
-    CU_ASSERT_TRUE(cm_bytes_equal(key->spki, again->spki));
-    rig_batch_free(batch);
-    cm_provider_close_key(again);
-    /* Nothing is written over. */
-    again = NULL;
-    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, &again, NULL),
-                    CM_EXISTS);
-    CU_ASSERT_PTR_NULL(again);
-    cm_provider_close_key(key);
-}
-
-static void check_creating(struct rig *rig)
-{
-    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P256 });
-    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P384 });
-    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_ED25519 });
-    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_RSA, .bits = 2048 });
-}
-
-static void test_provider_creates_keys_that_open_again_and_are_never_written_over(void)
-{
-    on_every_backend(check_creating);
-}
-
-static void expect_not_created(struct rig *rig, const char *reference,
-                               const struct cm_key_spec *spec, enum cm_sigalg alg,
-                               cm_status expected)
-{
-    struct cm_key *key = NULL;
-    struct cm_error err = { .status = CM_OK };
-    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, alg, &key, &err), expected);
-    CU_ASSERT_EQUAL(err.status, expected);
-    CU_ASSERT_PTR_NULL(key);
-}
-
-static void check_not_creating(struct rig *rig)
-{
-    const struct cm_key_spec p256 = { .type = CM_KEY_P256 };
-    const struct cm_key_spec tiny = { .type = CM_KEY_RSA, .bits = 512 };
-    expect_not_created(rig, "pkcs11:object=key", &p256, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
-    expect_not_created(rig, "file:tiny.pem", &tiny, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
-    expect_not_created(rig, "file:misfit.pem", &p256, CM_SIGALG_ED25519, CM_MISMATCH);
-    expect_not_created(rig, "file:absent/key.pem", &p256, CM_SIGALG_UNKNOWN, CM_IO);
-    /* And none of them left a key behind. */
-    expect_refusal(rig, "file:tiny.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "tiny");
-    expect_refusal(rig, "file:misfit.pem", CM_SIGALG_UNKNOWN, CM_NO_KEY, "misfit");
-}
-
-static void test_provider_creates_no_key_that_it_could_not_sign_with(void)
-{
-    on_every_backend(check_not_creating);
+    on_backend(check_reopening);
 }
 
 /* ------------------------------------------------------------------ signing -- */
@@ -285,7 +255,7 @@ static void check_algorithms(struct rig *rig)
 
 static void test_provider_signs_verifiably_with_every_algorithm(void)
 {
-    on_every_backend(check_algorithms);
+    on_backend(check_algorithms);
 }
 
 static void check_once(struct rig *rig)
@@ -304,7 +274,7 @@ static void check_once(struct rig *rig)
 
 static void test_provider_calls_done_once_on_the_loop_and_never_inside_sign(void)
 {
-    on_every_backend(check_once);
+    on_backend(check_once);
 }
 
 static void expect_invalid(struct rig *rig, struct rig_batch *batch)
@@ -335,7 +305,7 @@ static void check_all_or_nothing(struct rig *rig)
 
 static void test_provider_takes_all_of_a_batch_or_nothing(void)
 {
-    on_every_backend(check_all_or_nothing);
+    on_backend(check_all_or_nothing);
 }
 
 static void check_sizes(struct rig *rig)
@@ -357,7 +327,7 @@ static void check_sizes(struct rig *rig)
 
 static void test_provider_signs_one_item_and_messages_of_any_size(void)
 {
-    on_every_backend(check_sizes);
+    on_backend(check_sizes);
 }
 
 /* ------------------------------------------------------------------ room, time, wishes -- */
@@ -387,7 +357,7 @@ static void check_busy(struct rig *rig)
 
 static void test_provider_is_busy_at_its_limit_and_has_room_after_a_done(void)
 {
-    on_every_backend(check_busy);
+    on_backend(check_busy);
 }
 
 static void check_deadline(struct rig *rig)
@@ -411,7 +381,7 @@ static void check_deadline(struct rig *rig)
 
 static void test_provider_expires_items_that_were_not_begun_by_the_deadline(void)
 {
-    on_every_backend(check_deadline);
+    on_backend(check_deadline);
 }
 
 static void check_cancel(struct rig *rig)
@@ -439,7 +409,7 @@ static void check_cancel(struct rig *rig)
 
 static void test_provider_cancels_what_is_not_begun_and_still_calls_done_once(void)
 {
-    on_every_backend(check_cancel);
+    on_backend(check_cancel);
 }
 
 /* ------------------------------------------------------------------ draining -- */
@@ -454,7 +424,7 @@ static void check_drain(struct rig *rig)
     CU_ASSERT_EQUAL(rig_submit(second), CM_OK);
     rig_drain(rig);
     CU_ASSERT_EQUAL(rig_submit(late), CM_CLOSING);
-    expect_refusal(rig, "file:p256.pem", CM_SIGALG_UNKNOWN, CM_CLOSING, "closing");
+    expect_refusal(rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_CLOSING, "closing");
     rig_wait(rig, &rig->draineds, 1);
     CU_ASSERT_TRUE(rig_all_verify(first));
     CU_ASSERT_TRUE(rig_all_verify(second));
@@ -469,7 +439,7 @@ static void check_drain(struct rig *rig)
 
 static void test_provider_drains_after_the_last_done_and_takes_nothing_new(void)
 {
-    on_every_backend(check_drain);
+    on_backend(check_drain);
 }
 
 struct late_opening {
@@ -502,7 +472,7 @@ static void check_drain_of_openings(struct rig *rig)
 
 static void test_provider_drains_after_keys_that_are_being_opened(void)
 {
-    on_every_backend(check_drain_of_openings);
+    on_backend(check_drain_of_openings);
 }
 
 static void check_idle_drain(struct rig *rig)
@@ -514,7 +484,7 @@ static void check_idle_drain(struct rig *rig)
 
 static void test_provider_that_is_idle_drains_on_a_later_turn(void)
 {
-    on_every_backend(check_idle_drain);
+    on_backend(check_idle_drain);
 }
 
 /* Submits its batch again from inside done, then asks for the drain from there. */
@@ -556,7 +526,7 @@ static void check_relay(struct rig *rig)
 
 static void test_provider_takes_batches_and_the_wish_to_drain_from_inside_done(void)
 {
-    on_every_backend(check_relay);
+    on_backend(check_relay);
 }
 
 /* ------------------------------------------------------------------ stress -- */
@@ -594,27 +564,26 @@ static void check_stress(struct rig *rig)
 
 static void test_provider_signs_a_hundred_batches_of_three_keys(void)
 {
-    on_every_backend(check_stress);
+    on_backend(check_stress);
 }
 
-CM_TEST_SUITE(provider, CM_TEST(test_provider_answers_no_key_for_a_missing_key),
-              CM_TEST(test_provider_answers_mismatch_where_the_algorithm_does_not_fit),
-              CM_TEST(test_provider_denies_an_encrypted_key_without_a_passphrase),
-              CM_TEST(test_provider_opens_an_encrypted_key_with_its_passphrase_only),
-              CM_TEST(test_provider_does_not_open_without_the_passphrase_that_settings_name),
-              CM_TEST(test_provider_denies_key_files_that_others_can_reach),
-              CM_TEST(test_provider_opens_a_key_again_after_it_was_closed),
-              CM_TEST(test_provider_creates_keys_that_open_again_and_are_never_written_over),
-              CM_TEST(test_provider_creates_no_key_that_it_could_not_sign_with),
-              CM_TEST(test_provider_signs_verifiably_with_every_algorithm),
-              CM_TEST(test_provider_calls_done_once_on_the_loop_and_never_inside_sign),
-              CM_TEST(test_provider_takes_all_of_a_batch_or_nothing),
-              CM_TEST(test_provider_signs_one_item_and_messages_of_any_size),
-              CM_TEST(test_provider_is_busy_at_its_limit_and_has_room_after_a_done),
-              CM_TEST(test_provider_expires_items_that_were_not_begun_by_the_deadline),
-              CM_TEST(test_provider_cancels_what_is_not_begun_and_still_calls_done_once),
-              CM_TEST(test_provider_drains_after_the_last_done_and_takes_nothing_new),
-              CM_TEST(test_provider_drains_after_keys_that_are_being_opened),
-              CM_TEST(test_provider_that_is_idle_drains_on_a_later_turn),
-              CM_TEST(test_provider_takes_batches_and_the_wish_to_drain_from_inside_done),
-              CM_TEST(test_provider_signs_a_hundred_batches_of_three_keys));
+CM_TEST_SUITE_WITH(provider, choose_backend, NULL,
+                   CM_TEST(test_provider_answers_no_key_for_a_missing_key),
+                   CM_TEST(test_provider_answers_mismatch_where_the_algorithm_does_not_fit),
+                   CM_TEST(test_provider_denies_a_locked_key_without_a_passphrase),
+                   CM_TEST(test_provider_opens_a_locked_key_with_its_passphrase_only),
+                   CM_TEST(test_provider_does_not_open_without_the_passphrase_that_settings_name),
+                   CM_TEST(test_provider_denies_key_files_that_others_can_reach),
+                   CM_TEST(test_provider_opens_a_key_again_after_it_was_closed),
+                   CM_TEST(test_provider_signs_verifiably_with_every_algorithm),
+                   CM_TEST(test_provider_calls_done_once_on_the_loop_and_never_inside_sign),
+                   CM_TEST(test_provider_takes_all_of_a_batch_or_nothing),
+                   CM_TEST(test_provider_signs_one_item_and_messages_of_any_size),
+                   CM_TEST(test_provider_is_busy_at_its_limit_and_has_room_after_a_done),
+                   CM_TEST(test_provider_expires_items_that_were_not_begun_by_the_deadline),
+                   CM_TEST(test_provider_cancels_what_is_not_begun_and_still_calls_done_once),
+                   CM_TEST(test_provider_drains_after_the_last_done_and_takes_nothing_new),
+                   CM_TEST(test_provider_drains_after_keys_that_are_being_opened),
+                   CM_TEST(test_provider_that_is_idle_drains_on_a_later_turn),
+                   CM_TEST(test_provider_takes_batches_and_the_wish_to_drain_from_inside_done),
+                   CM_TEST(test_provider_signs_a_hundred_batches_of_three_keys));
