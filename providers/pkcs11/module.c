@@ -131,14 +131,19 @@ void cm_p11_leave(struct cm_p11_module *module)
     atomic_fetch_sub(&module->inside, 1);
 }
 
-/* Closed only in a moment when nobody is inside, so that a call that hangs holds up nobody else. */
+/*
+ * Closed only in a moment when nobody is inside, so that a call that hangs holds up nobody else. On
+ * true the mutex is held, by whom others wait for.
+ */
 static bool close_gate(struct cm_p11_module *module)
 {
     const struct timespec pause = { .tv_nsec = 1000000 };
     for (unsigned i = 0; i < RESTART_TRIES; i++) {
         unsigned nobody = 0;
+        pthread_mutex_lock(&modules_mutex); /* { */
         if (atomic_compare_exchange_strong(&module->inside, &nobody, CLOSED))
             return true;
+        pthread_mutex_unlock(&modules_mutex); /* } */
         nanosleep(&pause, NULL);
     }
     return false;
@@ -146,21 +151,16 @@ static bool close_gate(struct cm_p11_module *module)
 
 cm_status cm_p11_module_restart(struct cm_p11_module *module, struct cm_error *err)
 {
-    cm_status status;
-    pthread_mutex_lock(&modules_mutex); /* { */
-    if (module->initialised_by_others) {
-        status =
-            CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
-                    "PKCS#11 module %s is used by other code of this process too", module->path);
-    } else if (!close_gate(module)) {
-        status = CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
-                         "PKCS#11 module %s cannot be restarted: a call has not come back",
-                         module->path);
-    } else {
-        (void)module->f->C_Finalize(NULL);
-        status = initialise(module, err);
-        atomic_fetch_sub(&module->inside, CLOSED);
-    }
-    pthread_mutex_unlock(&modules_mutex); /* } */
+    if (module->initialised_by_others)
+        return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
+                       "PKCS#11 module %s is used by other code of this process too", module->path);
+    if (!close_gate(module))
+        return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
+                       "PKCS#11 module %s cannot be restarted: a call has not come back",
+                       module->path);
+    (void)module->f->C_Finalize(NULL);
+    cm_status status = initialise(module, err);
+    atomic_fetch_sub(&module->inside, CLOSED);
+    pthread_mutex_unlock(&modules_mutex); /* } of close_gate */
     return status;
 }

@@ -15,7 +15,12 @@
 enum { STRIKES_MAX = 5 };
 
 /* Between two tries to connect; also what bounds logins. */
-#define TRY_AGAIN_NS CM_NS_PER_S
+static uint64_t try_again_ns = CM_NS_PER_S;
+
+void cm_p11_token_set_pace(uint32_t pace_ms)
+{
+    try_again_ns = pace_ms * CM_NS_PER_MS;
+}
 
 /* ------------------------------------------------------------------ codes -- */
 
@@ -129,6 +134,8 @@ void cm_p11_token_free(struct cm_p11_token *token)
     for (uint32_t i = 0; i < token->access->workers_count; i++)
         pthread_mutex_destroy(&token->sessions[i].mutex);
     pthread_mutex_destroy(&token->mutex);
+    if (token->known)
+        atomic_fetch_sub(&token->module->tokens, 1);
     cm_p11_module_unref(token->module);
     free(token);
 }
@@ -140,6 +147,11 @@ bool cm_p11_token_is(const struct cm_p11_token *token, const struct cm_p11_uri *
            && strcmp(own->model, uri->model) == 0 && strcmp(own->serial, uri->serial) == 0
            && own->has_slot_id == uri->has_slot_id && own->slot_id == uri->slot_id
            && strcmp(own->pin_source, uri->pin_source) == 0;
+}
+
+bool cm_p11_token_is_alone(const struct cm_p11_token *token)
+{
+    return atomic_load(&token->module->tokens) == 1;
 }
 
 /* ------------------------------------------------------------------ sessions -- */
@@ -208,6 +220,7 @@ static void learn_token(struct cm_p11_token *token, CK_SLOT_ID slot, const CK_TO
     cm_p11_unpad(info->label, sizeof info->label, token->label);
     cm_p11_unpad(info->serialNumber, sizeof info->serialNumber, token->serial);
     token->known = true;
+    atomic_fetch_add(&token->module->tokens, 1);
     heed_session_limit(token, info);
 }
 
@@ -239,7 +252,7 @@ static cm_status log_in_locked(struct cm_p11_token *token, const CK_TOKEN_INFO *
 static cm_status restart_where_needed(struct cm_p11_token *token, struct cm_error *err)
 {
     bool stays_away = token->tries_failed % 2 == 1 && token->failure.status != CM_DENIED
-                      && atomic_load(&token->module->users) == 1;
+                      && cm_p11_token_is_alone(token);
     if (!atomic_exchange(&token->restart_wanted, false) && !(token->known && stays_away))
         return CM_OK;
     cm_status status = cm_p11_module_restart(token->module, err);
@@ -275,7 +288,7 @@ static cm_status connect(struct cm_p11_token *token, struct cm_error *err)
             status = connect_locked(token, &token->failure);
             /* Where there was no token there was no login either. */
             if (token->known)
-                token->next_try_ns = cm_clock_monotonic_ns() + TRY_AGAIN_NS;
+                token->next_try_ns = cm_clock_monotonic_ns() + try_again_ns;
             token->tries_failed = status == CM_OK ? 0 : token->tries_failed + 1;
             atomic_store(&token->strikes, 0);
             atomic_store(&token->ready, status == CM_OK);

@@ -13,8 +13,8 @@
  * back, one thread at a time and at most once a second, so that neither a token that is away nor one
  * that fails again at once sees a storm of logins: own sessions closed, slot found again by label
  * and serial number, PIN read again from its reference, one C_Login. In between, and while the
- * token stays away, uses fail at once. When the token does not come back by itself and this
- * instance is the module's only user, the module is started anew.
+ * token stays away, uses fail at once. When the token does not come back by itself and the
+ * module serves no other token of this process, the module is started anew.
  *
  * A PIN that the token refuses is never tried again: the whole instance is denied until it is
  * reopened.
@@ -106,6 +106,12 @@ void cm_p11_token_doubt(struct cm_p11_token *token, uint32_t epoch, bool restart
 
 /* Uses count sessions at most from now on, and closes the others. 1 at least. */
 void cm_p11_token_trim(struct cm_p11_token *token, uint32_t count);
+
+/* True when nobody else of this process uses the module: it may be started anew on a suspicion. */
+bool cm_p11_token_is_alone(const struct cm_p11_token *token);
+
+/* Tests only, before the first token: instead of a second between tries. */
+void cm_p11_token_set_pace(uint32_t pace_ms);
 
 /* What a code means for the token. */
 enum cm_p11_meaning {

@@ -107,9 +107,10 @@ static cm_status take_slot(struct reading *reading)
     uint64_t number = 0;
     for (size_t i = 0; i < reading->size; i++) {
         uint8_t c = reading->decoded[i];
-        if (c < '0' || c > '9' || number > (UINT64_MAX - 9) / 10)
+        uint64_t value = (uint64_t)c - '0';
+        if (value > 9 || number > (UINT64_MAX - value) / 10)
             return complain(reading, CM_MALFORMED, "is not a number");
-        number = number * 10 + (uint64_t)(c - '0');
+        number = number * 10 + value;
     }
     reading->uri->has_slot_id = true;
     reading->uri->slot_id = number;

@@ -40,6 +40,14 @@ static unsigned count_sessions(void)
     return count;
 }
 
+__attribute__((visibility("default"))) unsigned fake_pkcs11_sessions(void)
+{
+    pthread_mutex_lock(&fake.mutex);
+    unsigned count = count_sessions();
+    pthread_mutex_unlock(&fake.mutex);
+    return count;
+}
+
 static void close_sessions(void)
 {
     memset(sessions, 0, sizeof sessions);

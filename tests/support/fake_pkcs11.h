@@ -61,6 +61,9 @@ enum fake_function {
 /* How often a function was called. Exported: tests find it with dlsym. */
 unsigned fake_pkcs11_calls(const char *function);
 
+/* How many sessions are open. Exported too. */
+unsigned fake_pkcs11_sessions(void);
+
 /* ------------------------------------------------------------------ inside the module -- */
 
 enum { FAKE_WITHOUT_MAX = 16, FAKE_KEYS_MAX = 64 };

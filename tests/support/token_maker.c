@@ -93,24 +93,45 @@ void token_fake_script(const char *lines)
     setenv("FAKE_PKCS11", path, 1);
 }
 
-void token_fake_event(const char *lines, const char *event)
+void token_fake_event(const char *lines, const char *events)
 {
     static unsigned id;
     char content[1024];
-    snprintf(content, sizeof content, "%s\nonce %u %s\n", lines, ++id, event);
+    int used = snprintf(content, sizeof content, "%s\n", lines);
+    while (*events) {
+        int size = (int)strcspn(events, " ");
+        used += snprintf(content + used, sizeof content - (size_t)used, "once %u %.*s\n", ++id,
+                         size, events);
+        events += size + (events[size] == ' ');
+    }
     token_fake_script(content);
+}
+
+/* An exported function of the module's. */
+static void *find_in_fake(const char *name)
+{
+    void *library = dlopen(token_fake_module(), RTLD_NOW | RTLD_LOCAL);
+    void *symbol = library ? dlsym(library, name) : NULL;
+    if (!symbol)
+        abort();
+    dlclose(library);
+    return symbol;
 }
 
 unsigned token_fake_calls(const char *function)
 {
     unsigned (*calls)(const char *);
-    void *library = dlopen(token_fake_module(), RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library ? dlsym(library, "fake_pkcs11_calls") : NULL;
-    CU_ASSERT_PTR_NOT_NULL_FATAL(symbol);
+    void *symbol = find_in_fake("fake_pkcs11_calls");
     memcpy(&calls, &symbol, sizeof calls);
-    unsigned count = calls(function);
-    dlclose(library);
-    return count;
+    return calls(function);
+}
+
+unsigned token_fake_sessions(void)
+{
+    unsigned (*sessions)(void);
+    void *symbol = find_in_fake("fake_pkcs11_sessions");
+    memcpy(&sessions, &symbol, sizeof sessions);
+    return sessions();
 }
 
 const char *token_pin_reference(const char *pin)

@@ -28,11 +28,12 @@ const char *token_fake_module(void);
 /* What the fake does from now on: lines of its control file. Points FAKE_PKCS11 at it. */
 void token_fake_script(const char *lines);
 
-/* An event of the fake's, beside the lines; waits for nothing. */
-void token_fake_event(const char *lines, const char *event);
+/* Events of the fake's, separated by a blank, beside the lines. They happen at the next call. */
+void token_fake_event(const char *lines, const char *events);
 
 /* How often the fake's function was called in this process. */
 unsigned token_fake_calls(const char *function);
+unsigned token_fake_sessions(void);
 
 /* A file in the scratch folder that holds the PIN; "file:PATH". */
 const char *token_pin_reference(const char *pin);

@@ -1,0 +1,380 @@
+/*
+ * The PKCS#11 provider while its token fails, on the fake token. The rules: what is answered OK
+ * verifies, what may have been signed is UNCERTAIN, what was not is UNAVAILABLE or TOKEN_REMOVED;
+ * the token's return is noticed within five paces; logins are never more than one a pace.
+ */
+#include "engine/base/clock.h"
+#include "providers/backends.h"
+#include "providers/pkcs11/token.h"
+#include "tests/conformance/provider_rig.h"
+#include "tests/support/token_maker.h"
+
+#include <stdio.h>
+
+/* The pace is a tenth of what it is in service, and so are the limits. */
+enum { WORKERS = 3, ITEMS = 100, PACE_MS = 100, RETURN_MS_MAX = 500 };
+
+static struct rig_backend fake = { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN };
+
+static int use_fake(void)
+{
+    fake.module = token_fake_module();
+    cm_p11_token_set_pace(PACE_MS);
+    rig_use(&fake);
+    return fake.module ? 0 : 1;
+}
+
+struct stage {
+    struct rig rig;
+    struct cm_key *key;
+    struct rig_batch *batch;
+};
+
+static void stage_open_with(struct stage *stage, uint32_t workers_count)
+{
+    token_fake_script("");
+    rig_open(&stage->rig, &cm_provider_pkcs11, NULL, workers_count);
+    stage->key = rig_key(&stage->rig, "p256", CM_SIGALG_UNKNOWN);
+    stage->batch = rig_batch_new(&stage->rig, stage->key, ITEMS);
+    rig_sign(stage->batch);
+    CU_ASSERT_TRUE(rig_all_verify(stage->batch));
+    /* So that the login of the opening is one pace ago. */
+    rig_run_for(&stage->rig, PACE_MS + 5);
+}
+
+static void stage_open(struct stage *stage)
+{
+    stage_open_with(stage, WORKERS);
+}
+
+static void stage_close(struct stage *stage)
+{
+    token_fake_script("");
+    rig_batch_free(stage->batch);
+    cm_provider_close_key(stage->key);
+    rig_close(&stage->rig);
+}
+
+/* Signs; returns how many were signed. What is OK verifies, whatever happened. */
+static uint32_t sign(struct stage *stage)
+{
+    rig_sign(stage->batch);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        if (stage->batch->items[i].status == CM_OK)
+            CU_ASSERT_TRUE(rig_verifies(stage->key, &stage->batch->items[i]));
+    return rig_count_status(stage->batch, CM_OK);
+}
+
+static void print_statuses(const struct stage *stage)
+{
+    for (unsigned status = 0; status < CM_STATUS_COUNT; status++) {
+        uint32_t count = rig_count_status(stage->batch, (cm_status)status);
+        if (count > 0)
+            printf("%s %u ", cm_status_name((cm_status)status), count);
+    }
+    printf("\n");
+}
+
+static void expect_all_signed(struct stage *stage)
+{
+    uint32_t count = sign(stage);
+    CU_ASSERT_EQUAL(count, ITEMS);
+    if (count != ITEMS)
+        print_statuses(stage);
+}
+
+/* Until a whole batch is signed; false when that took longer than the rules allow. */
+static bool comes_back(struct stage *stage)
+{
+    uint64_t limit_ns = cm_clock_monotonic_ns() + RETURN_MS_MAX * CM_NS_PER_MS;
+    while (cm_clock_monotonic_ns() < limit_ns) {
+        if (sign(stage) == ITEMS)
+            return true;
+        rig_run_for(&stage->rig, 20);
+    }
+    print_statuses(stage);
+    return false;
+}
+
+/* ------------------------------------------------------------------ what a retry heals -- */
+
+static void check_event(const char *event, unsigned logins_more)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_event("", event);
+    expect_all_signed(&stage);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + logins_more);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_signs_on_after_its_sessions_were_closed(void)
+{
+    check_event("close-sessions", 1);
+}
+
+static void test_pkcs11_logs_in_again_after_it_was_logged_out(void)
+{
+    check_event("log-out", 1);
+}
+
+static void test_pkcs11_finds_keys_again_after_their_handles_changed(void)
+{
+    check_event("new-handles", 1);
+}
+
+static void test_pkcs11_starts_a_module_again_that_forgot_it_was_started(void)
+{
+    check_event("forget", 1);
+}
+
+static void test_pkcs11_signs_again_in_a_new_session_after_a_single_failure(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_script("fail C_SignInit 0x30 1");
+    expect_all_signed(&stage);
+    token_fake_script("fail C_SignInit 0x90 1");
+    expect_all_signed(&stage);
+    token_fake_script("fail C_SignInit 0x80001234 1");
+    expect_all_signed(&stage);
+    token_fake_script("fail C_OpenSession 0x30 1");
+    expect_all_signed(&stage);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins);
+    stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ uncertainty -- */
+
+static void check_uncertain(const char *script)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_script(script);
+    CU_ASSERT_EQUAL(sign(&stage), ITEMS - 1);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNCERTAIN), 1);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_is_uncertain_where_the_token_failed_while_it_signed(void)
+{
+    check_uncertain("fail C_Sign 0x30 1");
+    check_uncertain("fail C_Sign 0x6 1");
+    check_uncertain("fail C_Sign 0x80001234 1");
+}
+
+static void test_pkcs11_is_not_uncertain_where_the_token_did_not_begin(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_script("fail C_Sign 0xb3 1");
+    expect_all_signed(&stage);
+    stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ other keys -- */
+
+static void test_pkcs11_finds_the_right_key_after_handles_point_to_others(void)
+{
+    struct stage stage;
+    struct cm_key *other;
+    stage_open(&stage);
+    other = rig_key(&stage.rig, "p384", CM_SIGALG_UNKNOWN);
+    token_fake_event("", "swap-keys close-sessions");
+    expect_all_signed(&stage);
+    cm_provider_close_key(other);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_signs_nothing_with_another_key_of_the_same_name(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_event("", "replace-keys close-sessions");
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_TRUE(rig_count_status(stage.batch, CM_CORRUPT) > 0);
+    rig_run_for(&stage.rig, 1100);
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_CORRUPT), ITEMS);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_calls_a_signature_of_the_wrong_size_corrupt(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_script("short-signature");
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_CORRUPT), ITEMS);
+    stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ gone and back -- */
+
+static void test_pkcs11_fails_at_once_while_the_token_is_away_and_comes_back_with_it(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_script("absent");
+    for (unsigned i = 0; i < 10; i++) {
+        CU_ASSERT_EQUAL(sign(&stage), 0);
+        uint32_t removed = rig_count_status(stage.batch, CM_TOKEN_REMOVED);
+        CU_ASSERT_TRUE(removed > 0);
+        CU_ASSERT_EQUAL(removed + rig_count_status(stage.batch, CM_UNAVAILABLE), ITEMS);
+        rig_run_for(&stage.rig, 20);
+    }
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins);
+    token_fake_script("");
+    CU_ASSERT_TRUE(comes_back(&stage));
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_survives_a_removal_under_load(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_script("slow 1");
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    rig_run_for(&stage.rig, 10);
+    token_fake_script("absent");
+    rig_wait(&stage.rig, &stage.batch->dones, 2);
+    CU_ASSERT_TRUE(rig_count_status(stage.batch, CM_OK) < ITEMS);
+    for (uint32_t i = 0; i < ITEMS; i++)
+        CU_ASSERT_EQUAL(stage.batch->items[i].status == CM_OK,
+                        rig_verifies(stage.key, &stage.batch->items[i]));
+    token_fake_script("");
+    CU_ASSERT_TRUE(comes_back(&stage));
+    stage_close(&stage);
+}
+
+static void test_pkcs11_never_storms_a_token_with_logins(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned logins = token_fake_calls("C_Login");
+    uint64_t begin_ns = cm_clock_monotonic_ns();
+    token_fake_script("fail C_SignInit 0x101 0");
+    while (cm_clock_monotonic_ns() < begin_ns + 25 * PACE_MS / 10 * CM_NS_PER_MS)
+        CU_ASSERT_EQUAL(sign(&stage), 0);
+    unsigned more = token_fake_calls("C_Login") - logins;
+    uint64_t paces = (cm_clock_monotonic_ns() - begin_ns) / (PACE_MS * CM_NS_PER_MS);
+    CU_ASSERT_TRUE(more >= 2 && more <= paces + 1);
+    token_fake_script("");
+    CU_ASSERT_TRUE(comes_back(&stage));
+    stage_close(&stage);
+}
+
+static void test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_event("fail C_Login 0xa0 0", "log-out");
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNAVAILABLE), ITEMS);
+    token_fake_script("");
+    rig_run_for(&stage.rig, 2 * PACE_MS);
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    stage_close(&stage);
+}
+
+static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    token_fake_script("fail C_SignInit 0x30 0\nfail C_OpenSession 0x30 0");
+    CU_ASSERT_EQUAL(sign(&stage), 0);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNAVAILABLE), ITEMS);
+    token_fake_script("");
+    CU_ASSERT_TRUE(comes_back(&stage));
+    stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ the module -- */
+
+static void test_pkcs11_starts_a_module_anew_that_calls_itself_broken(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    unsigned starts = token_fake_calls("C_Initialize");
+    token_fake_script("fail C_SignInit 0x5 1");
+    CU_ASSERT_TRUE(comes_back(&stage));
+    CU_ASSERT_EQUAL(token_fake_calls("C_Initialize"), starts + 1);
+    stage_close(&stage);
+}
+
+/* Another instance hangs in the module: it is not pulled away under it, and nobody waits for it. */
+static void test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it(void)
+{
+    struct stage hanging, stage;
+    stage_open(&hanging);
+    stage_open_with(&stage, 1);
+    unsigned ends = token_fake_calls("C_Finalize"), signatures = token_fake_calls("C_Sign");
+    token_fake_script("hang C_Sign");
+    CU_ASSERT_EQUAL(rig_submit(hanging.batch), CM_OK);
+    while (token_fake_calls("C_Sign") < signatures + WORKERS)
+        rig_run_for(&hanging.rig, 5);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_script("hang C_Sign\nfail C_SignInit 0x5 1");
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    /* It waits for a second, then goes on without; and hangs in its own turn. */
+    while (token_fake_calls("C_Sign") < signatures + WORKERS + 1)
+        rig_run_for(&stage.rig, 20);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    CU_ASSERT_EQUAL(hanging.batch->dones, 1);
+    token_fake_script("");
+    rig_wait(&stage.rig, &stage.batch->dones, 2);
+    rig_wait(&hanging.rig, &hanging.batch->dones, 2);
+    CU_ASSERT_EQUAL(rig_count_status(hanging.batch, CM_OK), ITEMS);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), ITEMS);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Finalize"), ends);
+    stage_close(&stage);
+    stage_close(&hanging);
+}
+
+static void test_pkcs11_instance_is_not_delayed_by_another_whose_token_is_slow(void)
+{
+    struct stage slow, quick;
+    stage_open(&slow);
+    stage_open(&quick);
+    unsigned signatures = token_fake_calls("C_Sign");
+    token_fake_script("hang C_Sign");
+    CU_ASSERT_EQUAL(rig_submit(slow.batch), CM_OK);
+    while (token_fake_calls("C_Sign") < signatures + WORKERS)
+        rig_run_for(&slow.rig, 5);
+    /* All but signing: the other's calls come and go. */
+    struct cm_error err;
+    struct cm_key *key = NULL;
+    CU_ASSERT_EQUAL(rig_open_key(&quick.rig, "pkcs11:object=none", CM_SIGALG_UNKNOWN, &key, &err),
+                    CM_NO_KEY);
+    CU_ASSERT_EQUAL(slow.batch->dones, 1);
+    token_fake_script("");
+    rig_wait(&slow.rig, &slow.batch->dones, 2);
+    stage_close(&quick);
+    stage_close(&slow);
+}
+
+CM_TEST_SUITE_WITH(
+    pkcs11_faults, use_fake, NULL, CM_TEST(test_pkcs11_signs_on_after_its_sessions_were_closed),
+    CM_TEST(test_pkcs11_logs_in_again_after_it_was_logged_out),
+    CM_TEST(test_pkcs11_finds_keys_again_after_their_handles_changed),
+    CM_TEST(test_pkcs11_starts_a_module_again_that_forgot_it_was_started),
+    CM_TEST(test_pkcs11_signs_again_in_a_new_session_after_a_single_failure),
+    CM_TEST(test_pkcs11_is_uncertain_where_the_token_failed_while_it_signed),
+    CM_TEST(test_pkcs11_is_not_uncertain_where_the_token_did_not_begin),
+    CM_TEST(test_pkcs11_finds_the_right_key_after_handles_point_to_others),
+    CM_TEST(test_pkcs11_signs_nothing_with_another_key_of_the_same_name),
+    CM_TEST(test_pkcs11_calls_a_signature_of_the_wrong_size_corrupt),
+    CM_TEST(test_pkcs11_fails_at_once_while_the_token_is_away_and_comes_back_with_it),
+    CM_TEST(test_pkcs11_survives_a_removal_under_load),
+    CM_TEST(test_pkcs11_never_storms_a_token_with_logins),
+    CM_TEST(test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login),
+    CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
+    CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
+    CM_TEST(test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it),
+    CM_TEST(test_pkcs11_instance_is_not_delayed_by_another_whose_token_is_slow));
