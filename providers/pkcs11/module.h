@@ -23,11 +23,11 @@
 struct cm_p11_module {
     const CK_FUNCTION_LIST *f; /* the module's functions; constant */
     char *path;
-    atomic_uint inside;         /* calls in progress; the top bit: closed */
-    atomic_uint generation;     /* counts initialisations */
-    atomic_uint users;          /* shares given out */
-    atomic_uint tokens;         /* that are open in it */
-    bool initialised_by_others; /* then it is not ours to finalise */
+    atomic_uint inside;                /* calls in progress; the top bit: closed */
+    atomic_uint generation;            /* counts initialisations */
+    atomic_uint users;                 /* shares given out */
+    atomic_uint tokens;                /* that are open in it */
+    atomic_bool initialised_by_others; /* then it is not ours to finalise */
     struct cm_p11_module *next;
 };
 
