@@ -139,6 +139,21 @@ static CK_RV get_slot_list(CK_BBOOL present_only, CK_SLOT_ID *slots, CK_ULONG *c
     return end(code);
 }
 
+static CK_RV get_info(CK_INFO *info)
+{
+    *info = (CK_INFO){ .cryptokiVersion = { 2, 40 } };
+    return CKR_OK;
+}
+
+static CK_RV get_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO *info)
+{
+    (void)slot;
+    *info = (CK_SLOT_INFO){ .flags = CKF_TOKEN_PRESENT | CKF_HW_SLOT };
+    memset(info->slotDescription, ' ', sizeof info->slotDescription);
+    memset(info->manufacturerID, ' ', sizeof info->manufacturerID);
+    return CKR_OK;
+}
+
 static void pad(unsigned char *field, size_t size, const char *text)
 {
     memset(field, ' ', size);
@@ -251,6 +266,26 @@ static CK_RV close_session(CK_SESSION_HANDLE handle)
     session->handle = 0;
     if (count_sessions() == 0)
         fake.logged_in = false;
+    return end(CKR_OK);
+}
+
+static CK_RV get_session_info(CK_SESSION_HANDLE handle, CK_SESSION_INFO *info)
+{
+    struct session *session;
+    CK_RV code = begin_in(FAKE_C_GetSessionInfo, handle, &session);
+    if (code != CKR_OK)
+        return code;
+    *info =
+        (CK_SESSION_INFO){ .state = fake.logged_in ? CKS_RO_USER_FUNCTIONS : CKS_RO_PUBLIC_SESSION,
+                           .flags = CKF_SERIAL_SESSION };
+    return end(CKR_OK);
+}
+
+static CK_RV close_all_sessions(CK_SLOT_ID slot)
+{
+    (void)slot;
+    pthread_mutex_lock(&fake.mutex); /* { */
+    close_sessions();
     return end(CKR_OK);
 }
 
@@ -428,11 +463,16 @@ static CK_FUNCTION_LIST list = {
     .version = { 2, 40 },
     .C_Initialize = initialize,
     .C_Finalize = finalize,
+    .C_GetInfo = get_info,
+    .C_GetFunctionList = C_GetFunctionList,
     .C_GetSlotList = get_slot_list,
+    .C_GetSlotInfo = get_slot_info,
     .C_GetTokenInfo = get_token_info,
     .C_GetMechanismInfo = get_mechanism_info,
     .C_OpenSession = open_session,
     .C_CloseSession = close_session,
+    .C_CloseAllSessions = close_all_sessions,
+    .C_GetSessionInfo = get_session_info,
     .C_Login = login,
     .C_GetAttributeValue = get_attribute_value,
     .C_FindObjectsInit = find_objects_init,

@@ -12,6 +12,7 @@
  *     max-sessions N
  *     full                  no room for another key
  *     slow MS               C_Sign takes so long
+ *     far MS                each call in a session takes so long, as over a network
  *     hang FUNCTION         calls do not come back until the line is gone
  *     fail FUNCTION CODE N  the next N calls answer CODE (a number as strtoul reads it); N 0: all
  *     wrong-signature       C_Sign signs something else
@@ -43,6 +44,7 @@
     X(C_GetTokenInfo)                                                                              \
     X(C_OpenSession)                                                                               \
     X(C_CloseSession)                                                                              \
+    X(C_GetSessionInfo)                                                                            \
     X(C_Login)                                                                                     \
     X(C_FindObjectsInit)                                                                           \
     X(C_GetAttributeValue)                                                                         \
@@ -72,7 +74,7 @@ struct fake_script {
     bool absent, twins, pin_locked, pin_final, full;
     bool wrong_signature, short_signature, bare_point, no_public;
     char label[32];
-    unsigned max_sessions, slow_ms;
+    unsigned max_sessions, slow_ms, far_ms;
     bool hang[FAKE_FUNCTION_COUNT];
     CK_RV fail_code[FAKE_FUNCTION_COUNT];
     int fail_count[FAKE_FUNCTION_COUNT]; /* 0: none left; -1: for ever */

@@ -79,6 +79,8 @@ static void take_line(struct fake_script *script, const char *line)
         script->max_sessions = (unsigned)strtoul(first, NULL, 0);
     } else if (strcmp(word, "slow") == 0) {
         script->slow_ms = (unsigned)strtoul(first, NULL, 0);
+    } else if (strcmp(word, "far") == 0) {
+        script->far_ms = (unsigned)strtoul(first, NULL, 0);
     } else if (strcmp(word, "hang") == 0) {
         script->hang[find_function(first)] = true;
     } else if (strcmp(word, "without") == 0 && script->without_count < FAKE_WITHOUT_MAX) {
@@ -150,6 +152,8 @@ CK_RV fake_begin(enum fake_function function)
     }
     CK_RV code = failure_of(function);
     unsigned slow_ms = function == FAKE_C_Sign ? fake.script.slow_ms : 0;
+    if (function > FAKE_C_OpenSession)
+        slow_ms += fake.script.far_ms;
     bool usable = fake.initialised && !fake.forgotten;
     pthread_mutex_unlock(&fake.mutex); /* } */
     if (slow_ms > 0)
