@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 /* The pace is a tenth of what it is in service, and so are the limits. */
-enum { WORKERS = 3, ITEMS = 100, PACE_MS = 100, RETURN_MS_MAX = 500 };
+enum { WORKERS = 3, ITEMS = 40, PACE_MS = 100, RETURN_MS_MAX = 500 };
 
 static struct rig_backend fake = { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN };
 
@@ -237,7 +237,7 @@ static void test_pkcs11_survives_a_removal_under_load(void)
 {
     struct stage stage;
     stage_open(&stage);
-    token_fake_script("slow 1");
+    token_fake_script("slow 4");
     CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
     rig_run_for(&stage.rig, 10);
     token_fake_script("absent");
