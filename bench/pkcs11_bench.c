@@ -103,8 +103,8 @@ static EVP_PKEY *find_with_libp11(PKCS11_SLOT *slot)
 static double measure_libp11(const char *pin)
 {
     PKCS11_CTX *context = PKCS11_CTX_new();
-    PKCS11_SLOT *slots, *slot;
-    unsigned count;
+    PKCS11_SLOT *slots = NULL, *slot;
+    unsigned count = 0;
     if (PKCS11_CTX_load(context, module_path) != 0
         || PKCS11_enumerate_slots(context, &slots, &count) != 0)
         fail("libp11: load");

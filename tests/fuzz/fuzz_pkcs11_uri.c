@@ -14,6 +14,13 @@ static void check_text(const char *text, size_t space)
         abort();
 }
 
+/* As an attribute: first behind the "?", or behind a "&". A label may be called so. */
+static bool has_pin_value(struct cm_bytes query)
+{
+    return (query.size >= 9 && memcmp(query.data, "pin-value", 9) == 0)
+           || memmem(query.data, query.size, "&pin-value", 10);
+}
+
 static void check_accepted(struct cm_bytes text, const struct cm_p11_uri *uri)
 {
     struct cm_p11_uri again;
@@ -26,7 +33,9 @@ static void check_accepted(struct cm_bytes text, const struct cm_p11_uri *uri)
     check_text(uri->module_path, sizeof uri->module_path);
     check_text(uri->pin_source, sizeof uri->pin_source);
     if (uri->id_size > sizeof uri->id || (uri->id_size == 0 && uri->object[0] == '\0')
-        || strchr(uri->shown, '?') || memmem(text.data, text.size, "pin-value", 9))
+        || strchr(uri->shown, '?'))
+        abort();
+    if (mark && has_pin_value(cm_bytes(mark + 1, (size_t)(text.data + text.size - mark) - 1)))
         abort();
     if (mark)
         text.size = (size_t)(mark - text.data);
