@@ -22,67 +22,6 @@ void cm_p11_token_set_pace(uint32_t pace_ms)
     try_again_ns = pace_ms * CM_NS_PER_MS;
 }
 
-/* ------------------------------------------------------------------ codes -- */
-
-enum cm_p11_meaning cm_p11_meaning(CK_RV code)
-{
-    switch (code) {
-    case CKR_OK:
-        return CM_P11_FINE;
-    case CKR_MECHANISM_INVALID:
-    case CKR_MECHANISM_PARAM_INVALID:
-    case CKR_KEY_TYPE_INCONSISTENT:
-    case CKR_KEY_FUNCTION_NOT_PERMITTED:
-    case CKR_KEY_SIZE_RANGE:
-    case CKR_DATA_LEN_RANGE:
-    case CKR_DATA_INVALID:
-    case CKR_ACTION_PROHIBITED:
-    case CKR_ATTRIBUTE_READ_ONLY:
-    case CKR_ATTRIBUTE_SENSITIVE:
-    case CKR_ATTRIBUTE_TYPE_INVALID:
-    case CKR_ATTRIBUTE_VALUE_INVALID:
-    case CKR_TEMPLATE_INCOMPLETE:
-    case CKR_TEMPLATE_INCONSISTENT:
-    case CKR_CURVE_NOT_SUPPORTED:
-    case CKR_FUNCTION_NOT_SUPPORTED:
-    case CKR_TOKEN_WRITE_PROTECTED:
-    case CKR_BUFFER_TOO_SMALL:
-        return CM_P11_REFUSED;
-    case CKR_SESSION_HANDLE_INVALID:
-    case CKR_SESSION_CLOSED:
-    case CKR_USER_NOT_LOGGED_IN:
-    case CKR_OBJECT_HANDLE_INVALID:
-    case CKR_KEY_HANDLE_INVALID:
-        return CM_P11_LOST;
-    case CKR_DEVICE_REMOVED:
-    case CKR_TOKEN_NOT_PRESENT:
-    case CKR_TOKEN_NOT_RECOGNIZED:
-    case CKR_SLOT_ID_INVALID:
-        return CM_P11_REMOVED;
-    case CKR_GENERAL_ERROR:
-    case CKR_CRYPTOKI_NOT_INITIALIZED:
-        return CM_P11_BROKEN;
-    default: /* DEVICE_ERROR, FUNCTION_FAILED, memory, and all that nobody has heard of */
-        return CM_P11_STRIKE;
-    }
-}
-
-cm_status cm_p11_status(CK_RV code)
-{
-    switch (cm_p11_meaning(code)) {
-    case CM_P11_REFUSED:
-        return CM_UNSUPPORTED;
-    case CM_P11_REMOVED:
-        return CM_TOKEN_REMOVED;
-    case CM_P11_FINE:
-    case CM_P11_STRIKE:
-    case CM_P11_LOST:
-    case CM_P11_BROKEN:
-        break;
-    }
-    return CM_UNAVAILABLE;
-}
-
 /* ------------------------------------------------------------------ life -- */
 
 cm_status cm_p11_token_new(struct cm_p11_access *access, struct cm_p11_module *module,
@@ -194,6 +133,11 @@ static CK_RV replace_session_locked(struct cm_p11_token *token, struct cm_p11_se
 {
     CK_SESSION_HANDLE old = session->handle;
     CK_RV code = open_session_locked(token, session, epoch);
+    if (code != CKR_OK && code != CKR_SESSION_COUNT) {
+        session->handle = old;
+        session->is_open = true; /* and ill: the next use tries again */
+        return code;
+    }
     (void)token->module->f->C_CloseSession(old);
     if (code == CKR_SESSION_COUNT)
         code = open_session_locked(token, session, epoch);
@@ -352,6 +296,24 @@ static CK_RV take_session(struct cm_p11_token *token, uint32_t worker_index, str
     return code;
 }
 
+static bool too_many_strikes(struct cm_p11_token *token, enum cm_p11_meaning meaning)
+{
+    if (meaning == CM_P11_STRIKE)
+        return atomic_fetch_add(&token->strikes, 1) + 1 >= STRIKES_MAX;
+    if (atomic_load_explicit(&token->strikes, memory_order_relaxed) != 0)
+        atomic_store(&token->strikes, 0);
+    return false;
+}
+
+/* A single failure is the call's; what tells of a loss, and many in a row, are the token's. */
+static void judge(struct cm_p11_token *token, uint32_t epoch, CK_RV code)
+{
+    enum cm_p11_meaning meaning = cm_p11_meaning(code);
+    bool lost = meaning == CM_P11_LOST || meaning == CM_P11_REMOVED || meaning == CM_P11_BROKEN;
+    if (too_many_strikes(token, meaning) || lost)
+        cm_p11_token_doubt(token, epoch, meaning == CM_P11_BROKEN);
+}
+
 cm_status cm_p11_token_use(struct cm_p11_token *token, uint32_t worker_index,
                            struct cm_p11_use *ret_use, struct cm_error *err)
 {
@@ -364,13 +326,11 @@ cm_status cm_p11_token_use(struct cm_p11_token *token, uint32_t worker_index,
         if (status != CM_OK)
             return status;
         uint32_t epoch = atomic_load(&token->epoch);
-        uint32_t count = atomic_load(&token->sessions_count);
         code = take_session(token, worker_index, ret_use);
         if (code == CKR_OK)
             return CM_OK;
-        bool fewer = code == CKR_SESSION_COUNT && atomic_load(&token->sessions_count) < count;
-        if (!fewer && code != CKR_SESSION_COUNT)
-            cm_p11_token_doubt(token, epoch, cm_p11_meaning(code) == CM_P11_BROKEN);
+        if (code != CKR_SESSION_COUNT)
+            judge(token, epoch, code);
     }
     return status != CM_OK ? status : fail_session(token, code, err);
 }
@@ -394,15 +354,6 @@ void cm_p11_token_doubt(struct cm_p11_token *token, uint32_t epoch, bool restart
     atomic_store(&token->ready, false);
 }
 
-static bool too_many_strikes(struct cm_p11_token *token, enum cm_p11_meaning meaning)
-{
-    if (meaning == CM_P11_STRIKE)
-        return atomic_fetch_add(&token->strikes, 1) + 1 >= STRIKES_MAX;
-    if (atomic_load_explicit(&token->strikes, memory_order_relaxed) != 0)
-        atomic_store(&token->strikes, 0);
-    return false;
-}
-
 void cm_p11_token_give(struct cm_p11_use *use, CK_RV code)
 {
     enum cm_p11_meaning meaning = cm_p11_meaning(code);
@@ -411,7 +362,5 @@ void cm_p11_token_give(struct cm_p11_use *use, CK_RV code)
     if (meaning == CM_P11_STRIKE)
         use->of->is_ill = true;
     pthread_mutex_unlock(&use->of->mutex); /* } of take_session */
-    bool lost = meaning == CM_P11_LOST || meaning == CM_P11_REMOVED || meaning == CM_P11_BROKEN;
-    if (too_many_strikes(token, meaning) || lost)
-        cm_p11_token_doubt(token, use->epoch, meaning == CM_P11_BROKEN);
+    judge(token, use->epoch, code);
 }

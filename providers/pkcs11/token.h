@@ -113,7 +113,7 @@ bool cm_p11_token_is_alone(const struct cm_p11_token *token);
 /* Tests only, before the first token: instead of a second between tries. */
 void cm_p11_token_set_pace(uint32_t pace_ms);
 
-/* What a code means for the token. */
+/* codes.c: what a code means for the token. */
 enum cm_p11_meaning {
     CM_P11_FINE,
     CM_P11_REFUSED, /* this call, and it would be again: the token is well */
