@@ -198,6 +198,48 @@ void cm_blocking_create_key(struct cm_blocking *blocking, const char *reference,
                                      .arg = arg });
 }
 
+struct destruction {
+    struct cm_work work;
+    struct cm_blocking *blocking;
+    struct cm_key *key;
+    cm_key_destroyed_fn *destroyed;
+    void *arg;
+    cm_status status;
+    struct cm_error err;
+};
+
+static void run_destruction(struct cm_work *work, void *context)
+{
+    struct seat *seat = context;
+    struct destruction *destruction = (struct destruction *)work;
+    cm_call_begin(seat->call, 0);
+    destruction->status =
+        destruction->blocking->ops->key_destroy(seat->worker, destruction->key, &destruction->err);
+    cm_call_end(seat->call);
+}
+
+static void on_destruction_done(struct cm_work *work)
+{
+    struct destruction *destruction = (struct destruction *)work;
+    destruction->destroyed(destruction->status, &destruction->err, destruction->arg);
+    free(destruction);
+}
+
+void cm_blocking_destroy_key(struct cm_blocking *blocking, struct cm_key *key,
+                             cm_key_destroyed_fn *destroyed, void *arg)
+{
+    struct destruction *destruction = calloc(1, sizeof *destruction);
+    if (!destruction)
+        abort();
+    *destruction =
+        (struct destruction){ .work = { .run = run_destruction, .done = on_destruction_done },
+                              .blocking = blocking,
+                              .key = key,
+                              .destroyed = destroyed,
+                              .arg = arg };
+    cm_workers_submit(blocking->workers, &destruction->work);
+}
+
 /* ------------------------------------------------------------------ life -- */
 
 static cm_status make_jobs(struct cm_blocking *blocking)

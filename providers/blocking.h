@@ -30,6 +30,8 @@ struct cm_blocking_ops {
     /* NULL: keys are not made here. */
     cm_status (*key_create)(void *worker, const char *reference, const struct cm_key_spec *spec,
                             enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
+    /* NULL: keys are not destroyed here. Leaves what key_open made. */
+    cm_status (*key_destroy)(void *worker, struct cm_key *key, struct cm_error *err);
     /* Writes signature and signature_size; the status is the item's. */
     cm_status (*sign_one)(void *worker, struct cm_key *key, struct cm_sign_item *item);
 };
@@ -54,6 +56,8 @@ void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, e
 void cm_blocking_create_key(struct cm_blocking *blocking, const char *reference,
                             const struct cm_key_spec *spec, enum cm_sigalg alg,
                             cm_key_opened_fn *opened, void *arg);
+void cm_blocking_destroy_key(struct cm_blocking *blocking, struct cm_key *key,
+                             cm_key_destroyed_fn *destroyed, void *arg);
 CM_MUST_USE cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *batch,
                                        struct cm_error *err);
 void cm_blocking_cancel(struct cm_sign_batch *batch);

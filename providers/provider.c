@@ -199,6 +199,57 @@ void cm_provider_close_key(struct cm_key *key)
     provider->ops->close_key(key);
 }
 
+/* Stands between the backend's answer and the caller's, as an opening does. */
+struct destruction {
+    struct cm_key *key;
+    cm_key_destroyed_fn *destroyed;
+    void *arg;
+    struct cm_task refusal;
+    struct cm_error err;
+};
+
+static void on_destroyed(cm_status status, const struct cm_error *err, void *arg)
+{
+    struct destruction destruction = *(struct destruction *)arg;
+    struct cm_provider *provider = destruction.key->provider;
+    free(arg);
+    if (status == CM_OK)
+        cm_provider_close_key(destruction.key);
+    provider->openings_in_flight--;
+    destruction.destroyed(status, err, destruction.arg);
+    look_whether_drained(provider);
+}
+
+static void refuse_destruction(void *arg)
+{
+    struct destruction *destruction = arg;
+    struct cm_error err = destruction->err;
+    on_destroyed(err.status, &err, destruction);
+}
+
+void cm_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
+{
+    struct cm_provider *provider = key->provider;
+    cm_loop_assert_here(provider->loop);
+    struct destruction *destruction = calloc(1, sizeof *destruction);
+    if (!destruction)
+        abort();
+    *destruction = (struct destruction){ .key = key, .destroyed = destroyed, .arg = arg };
+    provider->openings_in_flight++;
+    if (provider->draining)
+        CM_FAIL(&destruction->err, CM_CLOSING, CM_ORIGIN_SELF, 0, "provider %s is closing",
+                provider->name);
+    else if (!provider->ops->destroy_key)
+        CM_FAIL(&destruction->err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                "provider %s destroys no keys", provider->name);
+    if (destruction->err.status == CM_OK) {
+        provider->ops->destroy_key(key, on_destroyed, destruction);
+        return;
+    }
+    destruction->refusal = (struct cm_task){ .run = refuse_destruction, .arg = destruction };
+    cm_loop_post(provider->loop, &destruction->refusal);
+}
+
 /* ------------------------------------------------------------------ signing -- */
 
 static cm_status check_batch(const struct cm_provider *provider, const struct cm_sign_batch *batch,

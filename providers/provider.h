@@ -179,6 +179,18 @@ void cm_provider_create_key(struct cm_provider *provider, const char *reference,
                             const struct cm_key_spec *spec, enum cm_sigalg alg,
                             cm_key_opened_fn *opened, void *arg);
 
+typedef void cm_key_destroyed_fn(cm_status status, const struct cm_error *err, void *arg);
+
+/*
+ * Does:       destroys the key where it lives, for good, and closes the handle; when that fails, the
+ *             handle stays open.
+ * Thread:     the loop's, with nothing of the key in flight.
+ * Calls back: destroyed, once, on the loop, never inside this call. Statuses: OK; UNSUPPORTED (the
+ *             backend destroys none; a hosted one never does: no engine destroys keys), DENIED,
+ *             TOKEN_REMOVED, UNAVAILABLE, IO, CLOSING.
+ */
+void cm_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg);
+
 /*
  * Signs every item of the batch, in any order.
  *
@@ -242,6 +254,8 @@ struct cm_provider_ops {
     void (*create_key)(struct cm_provider *provider, const char *reference,
                        const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
                        void *arg); /* NULL: this backend makes none */
+    void (*destroy_key)(struct cm_key *key, cm_key_destroyed_fn *destroyed,
+                        void *arg); /* leaves the handle; NULL: this backend destroys none */
     /* signing: when all items have their status, the backend calls cm_provider_batch_done */
     cm_status (*sign)(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err);

@@ -275,6 +275,30 @@ static void create_key(struct cm_provider *provider, const char *reference,
         cm_provider_create_key(self->inner, reference, spec, alg, on_inner_opened, opening);
 }
 
+struct destruction {
+    struct cm_key *key;
+    cm_key_destroyed_fn *destroyed;
+    void *arg;
+};
+
+static void on_inner_destroyed(cm_status status, const struct cm_error *err, void *arg)
+{
+    struct destruction destruction = *(struct destruction *)arg;
+    free(arg);
+    if (status == CM_OK)
+        destruction.key->backend = NULL; /* closed with it */
+    destruction.destroyed(status, err, destruction.arg);
+}
+
+static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
+{
+    struct destruction *destruction = malloc(sizeof *destruction);
+    if (!destruction)
+        abort();
+    *destruction = (struct destruction){ key, destroyed, arg };
+    cm_provider_destroy_key(key->backend, on_inner_destroyed, destruction);
+}
+
 static void close_key(struct cm_key *key)
 {
     cm_provider_close_key(key->backend);
@@ -370,6 +394,7 @@ const struct cm_provider_ops cm_provider_fake = {
     .open_key = open_key,
     .close_key = close_key,
     .create_key = create_key,
+    .destroy_key = destroy_key,
     .sign = sign,
     .cancel = cancel,
 };

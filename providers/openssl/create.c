@@ -1,6 +1,8 @@
 #include "providers/openssl/internal.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <unistd.h>
 
 #include "engine/base/secret.h"
 #include "providers/keyfile.h"
@@ -36,4 +38,20 @@ cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *refere
         err->status = status;
     cm_secret_done(&passphrase);
     return status;
+}
+
+cm_status cm_ossl_destroy(const struct cm_ossl_source *source, const char *reference,
+                          struct cm_error *err)
+{
+    char path[PATH_MAX];
+    if (!cm_ossl_is_file(reference))
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "key %s: only files (file:PATH) are destroyed here", reference);
+    cm_status status = cm_ossl_file_path(source, reference, path, sizeof path, err);
+    if (status != CM_OK)
+        return status;
+    if (unlink(path) != 0)
+        return CM_FAIL(err, errno == EACCES || errno == EPERM ? CM_DENIED : CM_IO, CM_ORIGIN_OS,
+                       errno, "remove key file %s", path);
+    return CM_OK;
 }

@@ -31,6 +31,10 @@ CM_MUST_USE cm_status cm_ossl_create(const struct cm_ossl_source *source, const 
                                      const struct cm_key_spec *spec, enum cm_sigalg alg,
                                      struct cm_error *err);
 
+/* Removes a key file. Fails with: UNSUPPORTED (no "file:" reference), DENIED, IO. */
+CM_MUST_USE cm_status cm_ossl_destroy(const struct cm_ossl_source *source, const char *reference,
+                                      struct cm_error *err);
+
 /* load.c: the path that a "file:" reference names. Fails with: NO_KEY (it is too long). */
 CM_MUST_USE cm_status cm_ossl_file_path(const struct cm_ossl_source *source, const char *reference,
                                         char *path, size_t space, struct cm_error *err);
@@ -55,6 +59,7 @@ CM_MUST_USE bool cm_ossl_signer_sign(struct cm_ossl_signer *signer, EVP_PKEY *pk
 /* key.c: an open key, with a signer for each worker. Behind cm_key.backend. */
 struct cm_ossl_key {
     struct cm_key key;
+    char *reference;
     EVP_PKEY *pkey;
     uint8_t *spki;
     bool remote;            /* lives behind a store: a failed signature may have been made */

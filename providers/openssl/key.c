@@ -103,7 +103,10 @@ cm_status cm_ossl_key_open(const struct cm_ossl_source *source, const char *refe
     self->key.backend = self;
     self->remote = !cm_ossl_is_file(reference);
     self->signers_count = workers_count;
-    cm_status status = cm_ossl_load(source, reference, &self->pkey, err);
+    self->reference = strdup(reference);
+    cm_status status = self->reference
+                           ? cm_ossl_load(source, reference, &self->pkey, err)
+                           : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a key");
     if (status == CM_OK)
         status = describe(self, reference, alg, err);
     if (status == CM_OK)
@@ -128,5 +131,6 @@ void cm_ossl_key_free(struct cm_ossl_key *self)
     }
     EVP_PKEY_free(self->pkey);
     OPENSSL_free(self->spki);
+    free(self->reference);
     free(self);
 }

@@ -57,6 +57,13 @@ static cm_status create_key_here(void *arg, const char *reference, const struct 
     return status == CM_OK ? open_key_here(arg, reference, alg, ret_key, err) : status;
 }
 
+static cm_status destroy_key_here(void *arg, struct cm_key *key, struct cm_error *err)
+{
+    const struct worker *worker = arg;
+    const struct cm_ossl_key *self = key->backend;
+    return cm_ossl_destroy(&worker->self->source, self->reference, err);
+}
+
 /* The worker's own signer of the key; NULL when it cannot be made. */
 static struct cm_ossl_signer *find_signer(struct worker *worker, struct cm_ossl_key *key)
 {
@@ -94,6 +101,7 @@ static const struct cm_blocking_ops blocking_ops = {
     .worker_close = free,
     .key_open = open_key_here,
     .key_create = create_key_here,
+    .key_destroy = destroy_key_here,
     .sign_one = sign_one,
 };
 
@@ -182,6 +190,12 @@ static void close_key(struct cm_key *key)
     cm_ossl_key_free(key->backend);
 }
 
+static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
+{
+    struct ossl_provider *self = (struct ossl_provider *)key->provider;
+    cm_blocking_destroy_key(self->blocking, key, destroyed, arg);
+}
+
 static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err)
 {
@@ -202,6 +216,7 @@ const struct cm_provider_ops cm_provider_openssl = {
     .open_key = open_key,
     .close_key = close_key,
     .create_key = create_key,
+    .destroy_key = destroy_key,
     .sign = sign,
     .cancel = cancel,
 };

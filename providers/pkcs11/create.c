@@ -211,28 +211,49 @@ static CK_RV destroy_one(struct cm_p11_use *use, CK_SESSION_HANDLE session,
                          const struct cm_p11_uri *uri, CK_OBJECT_CLASS class)
 {
     struct cm_p11_uri copy = *uri;
+    struct template template = { .count = 0 };
     CK_OBJECT_HANDLE object;
-    CK_RV code;
-    CK_ATTRIBUTE attributes[] = { { CKA_CLASS, &class, sizeof class },
-                                  { CKA_ID, copy.id, copy.id_size } };
-    if (cm_p11_first(use, attributes, 2, &object, &code))
+    CK_RV code = CKR_OK;
+    add(&template, CKA_CLASS, &class, sizeof class);
+    if (copy.id_size > 0)
+        add(&template, CKA_ID, copy.id, copy.id_size);
+    if (copy.object[0] != '\0')
+        add(&template, CKA_LABEL, copy.object, strlen(copy.object));
+    if (cm_p11_first(use, template.attributes, template.count, &object, &code))
         code = use->module->f->C_DestroyObject(session, object);
     return code;
 }
 
-void cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
-                        uint32_t worker_index)
+/* The private key first: what is left of a pair that went half is of no use to anybody. */
+static CK_RV destroy_pair(struct cm_p11_use *use, const struct cm_p11_uri *uri)
+{
+    CK_SESSION_HANDLE session;
+    CK_RV code = open_to_write(use, &session);
+    if (code != CKR_OK)
+        return code;
+    code = destroy_one(use, session, uri, CKO_PRIVATE_KEY);
+    if (code == CKR_OK)
+        code = destroy_one(use, session, uri, CKO_PUBLIC_KEY);
+    (void)use->module->f->C_CloseSession(session);
+    return code;
+}
+
+cm_status cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                             uint32_t worker_index, struct cm_error *err)
 {
     struct cm_p11_use use;
-    CK_SESSION_HANDLE session;
-    if (cm_p11_token_use(token, worker_index, &use, NULL) != CM_OK)
-        return;
-    CK_RV code = open_to_write(&use, &session);
-    if (code == CKR_OK) {
-        CK_RV first = destroy_one(&use, session, uri, CKO_PRIVATE_KEY);
-        code = destroy_one(&use, session, uri, CKO_PUBLIC_KEY);
-        code = first != CKR_OK ? first : code;
-        (void)use.module->f->C_CloseSession(session);
-    }
+    char name[32];
+    cm_status status =
+        uri->id_size > 0 || uri->object[0] != '\0'
+            ? cm_p11_token_use(token, worker_index, &use, err)
+            : CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "%s names no key", uri->shown);
+    if (status != CM_OK)
+        return status;
+    CK_RV code = destroy_pair(&use, uri);
+    if (code != CKR_OK)
+        status = CM_FAIL(err, cm_p11_status(code), CM_ORIGIN_PKCS11, (int64_t)code,
+                         "token %s does not destroy key %s: %s", use.token->label, uri->shown,
+                         cm_p11_code_name(code, name));
     cm_p11_token_give(&use, code);
+    return status;
 }

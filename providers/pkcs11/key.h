@@ -133,8 +133,8 @@ CM_MUST_USE cm_status cm_p11_key_make(struct cm_p11_token *token, struct cm_p11_
                                       const struct cm_key_spec *spec, uint32_t worker_index,
                                       struct cm_error *err);
 /* Best effort: pair and nothing else of that id. */
-void cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
-                        uint32_t worker_index);
+CM_MUST_USE cm_status cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                                         uint32_t worker_index, struct cm_error *err);
 
 /* ------------------------------------------------------------------ measure.c -- */
 

@@ -157,8 +157,20 @@ static cm_status create_key_here(void *arg, const char *reference, const struct 
         return status;
     status = open_uri(worker, token, &uri, alg, ret_key, err);
     if (status != CM_OK)
-        cm_p11_key_destroy(token, &uri, worker->index);
+        (void)cm_p11_key_destroy(token, &uri, worker->index, NULL);
     return status;
+}
+
+static cm_status destroy_key_here(void *arg, struct cm_key *key, struct cm_error *err)
+{
+    const struct worker *worker = arg;
+    struct cm_p11_key *self = key->backend;
+    struct cm_p11_uri uri = self->uri;
+    pthread_mutex_lock(&self->mutex); /* { */
+    memcpy(uri.id, self->object.id, self->object.id_size);
+    uri.id_size = self->object.id_size;
+    pthread_mutex_unlock(&self->mutex); /* } */
+    return cm_p11_key_destroy(self->token, &uri, worker->index, err);
 }
 
 static cm_status sign_one(void *arg, struct cm_key *key, struct cm_sign_item *item)
@@ -174,6 +186,7 @@ static const struct cm_blocking_ops blocking_ops = {
     .worker_close = free,
     .key_open = open_key_here,
     .key_create = create_key_here,
+    .key_destroy = destroy_key_here,
     .sign_one = sign_one,
 };
 
@@ -299,6 +312,12 @@ static void create_key(struct cm_provider *provider, const char *reference,
     cm_blocking_create_key(self->blocking, reference, spec, alg, opened, arg);
 }
 
+static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
+{
+    struct p11_provider *self = (struct p11_provider *)key->provider;
+    cm_blocking_destroy_key(self->blocking, key, destroyed, arg);
+}
+
 static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err)
 {
@@ -319,6 +338,7 @@ const struct cm_provider_ops cm_provider_pkcs11 = {
     .open_key = open_key,
     .close_key = close_key,
     .create_key = create_key,
+    .destroy_key = destroy_key,
     .sign = sign,
     .cancel = cancel,
 };

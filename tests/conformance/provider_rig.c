@@ -56,7 +56,7 @@ static void make_token_key(unsigned index, const char *reference)
     const struct cm_provider_settings settings = rig_settings(1);
     const struct cm_key_spec spec = { key_files[index].type, key_files[index].bits };
     CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, used->ops, &settings, &err), CM_OK);
-    cm_status status = rig_create_key(&rig, reference, &spec, &key, &err);
+    cm_status status = rig_create_key(&rig, reference, &spec, CM_SIGALG_UNKNOWN, &key, &err);
     if (status != CM_OK)
         printf("%s\n", err.text);
     CU_ASSERT_EQUAL_FATAL(status, CM_OK);
@@ -141,8 +141,17 @@ cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
                        const struct cm_provider_settings *settings, struct cm_error *err)
 {
     *rig = (struct rig){ .thread = pthread_self() };
+    const struct cm_host_settings host = { .kind = ops->name,
+                                           .program = TEST_SIGNER,
+                                           .call_deadline_ms = GUARD_MS,
+                                           .signs_anything = true };
+    struct cm_provider_settings hosted = *settings;
+    bool is_hosted = used && used->is_hosted && ops == used->ops;
+    if (is_hosted)
+        hosted.host = &host;
     CU_ASSERT_EQUAL_FATAL(cm_loop_new(&rig->loop, err), CM_OK);
-    cm_status status = cm_provider_open(ops, rig->loop, settings, &rig->provider, err);
+    cm_status status = cm_provider_open(is_hosted ? &cm_provider_hosted : ops, rig->loop, &hosted,
+                                        &rig->provider, err);
     if (status != CM_OK)
         cm_loop_free(rig->loop);
     return status;
@@ -240,9 +249,27 @@ static cm_status have_key(struct rig *rig, const char *reference, enum cm_sigalg
 }
 
 cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
-                         struct cm_key **ret_key, struct cm_error *err)
+                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
-    return have_key(rig, reference, CM_SIGALG_UNKNOWN, spec, ret_key, err);
+    return have_key(rig, reference, alg, spec, ret_key, err);
+}
+
+static void on_destroyed(cm_status status, const struct cm_error *err, void *arg)
+{
+    on_opened(status, NULL, err, arg);
+}
+
+cm_status rig_destroy_key(struct rig *rig, struct cm_key *key, struct cm_error *err)
+{
+    struct answer answer = { .rig = rig };
+    unsigned openeds = rig->openeds;
+    rig->inside_call = true;
+    cm_provider_destroy_key(key, on_destroyed, &answer);
+    rig->inside_call = false;
+    rig_wait(rig, &rig->openeds, openeds + 1);
+    if (err)
+        *err = answer.err;
+    return answer.status;
 }
 
 cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg alg,

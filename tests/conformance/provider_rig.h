@@ -6,7 +6,7 @@
 #ifndef CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 #define CM_TESTS_CONFORMANCE_PROVIDER_RIG_H
 
-#include "providers/provider.h"
+#include "providers/host.h"
 #include "tests/support/test_main.h"
 
 #include <pthread.h>
@@ -44,6 +44,7 @@ struct rig_backend {
     const char *module; /* NULL: keys are files */
     const char *token;  /* its label, as a URI spells it */
     const char *pin;
+    bool is_hosted; /* in a signer process (tests/support/test_signer.c) whose keys sign anything */
 };
 
 /* From now on rig_open and rig_key_reference are about this one; NULL: about files. */
@@ -76,7 +77,8 @@ cm_status rig_open_key(struct rig *rig, const char *reference, enum cm_sigalg al
                        struct cm_key **ret_key, struct cm_error *err);
 
 cm_status rig_create_key(struct rig *rig, const char *reference, const struct cm_key_spec *spec,
-                         struct cm_key **ret_key, struct cm_error *err);
+                         enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
+cm_status rig_destroy_key(struct rig *rig, struct cm_key *key, struct cm_error *err);
 
 /* The key of that name; fails the test when it does not open. */
 struct cm_key *rig_key(struct rig *rig, const char *name, enum cm_sigalg alg);

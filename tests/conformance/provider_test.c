@@ -1,6 +1,6 @@
 /*
- * What every provider does, whatever is behind it. $CM_TEST_PROVIDER names one backend of the table,
- * against which all tests run.
+ * What every provider does, whatever is behind it, in this process or hosted in one of its own.
+ * $CM_TEST_PROVIDER names one backend of the table, against which all tests run.
  */
 #include "tests/conformance/provider_rig.h"
 
@@ -13,11 +13,15 @@
 #include "providers/fake/fake.h"
 #include "tests/support/token_maker.h"
 
+/* The fake token is not hosted: it lives in the memory of its process. */
 static struct rig_backend backends[] = {
     { .name = "openssl", .ops = &cm_provider_openssl },
     { .name = "fake", .ops = &cm_provider_fake },
-    { "softhsm", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN },
-    { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN },
+    { "softhsm", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN, false },
+    { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN, false },
+    { .name = "openssl-hosted", .ops = &cm_provider_openssl, .is_hosted = true },
+    { .name = "fake-hosted", .ops = &cm_provider_fake, .is_hosted = true },
+    { "softhsm-hosted", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN, true },
 };
 
 static const struct rig_backend *backend;
@@ -29,21 +33,29 @@ static bool is_in_token(void)
     return backend->module != NULL;
 }
 
+static const char *find_module(const char *name)
+{
+    if (strncmp(name, "fake-token", 10) == 0)
+        return token_fake_module();
+    return strncmp(name, "softhsm", 7) == 0 && token_softhsm_module() && token_softhsm_make()
+               ? token_softhsm_module()
+               : NULL;
+}
+
 /* The one that $CM_TEST_PROVIDER names. */
 static int choose_backend(void)
 {
     const char *name = getenv("CM_TEST_PROVIDER");
-    for (size_t i = 0; name && i < sizeof backends / sizeof backends[0]; i++)
-        if (strcmp(backends[i].name, name) == 0)
-            backend = &backends[i];
+    for (size_t i = 0; name && i < sizeof backends / sizeof backends[0]; i++) {
+        if (strcmp(backends[i].name, name) != 0)
+            continue;
+        backends[i].module = find_module(name);
+        backend = &backends[i];
+    }
     if (!backend) {
         printf("CM_TEST_PROVIDER names no provider\n");
         return 1;
     }
-    if (backend == &backends[2] && token_softhsm_module() && token_softhsm_make())
-        backends[2].module = token_softhsm_module();
-    if (backend == &backends[3])
-        backends[3].module = token_fake_module();
     rig_use(backend);
     return 0;
 }
@@ -216,6 +228,121 @@ static void check_reopening(struct rig *rig)
 static void test_provider_opens_a_key_again_after_it_was_closed(void)
 {
     on_backend(check_reopening);
+}
+
+/* ------------------------------------------------------------------ creating keys -- */
+
+static const char *new_reference(const char *name)
+{
+    static char reference[128];
+    if (is_in_token())
+        snprintf(reference, sizeof reference, "pkcs11:token=%s;object=%s", backend->token, name);
+    else
+        snprintf(reference, sizeof reference, "file:%s.pem", name);
+    return reference;
+}
+
+/* A key of this kind in a place of its own; the reference that was made is given back. */
+static const char *create(struct rig *rig, const struct cm_key_spec *spec, struct cm_key **ret_key)
+{
+    static unsigned number;
+    char name[32];
+    struct cm_error err = { .status = CM_OK };
+    snprintf(name, sizeof name, "created-%u", number++);
+    const char *reference = new_reference(name);
+    cm_status status = rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, ret_key, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    return reference;
+}
+
+static void check_created(struct rig *rig, const struct cm_key_spec *spec)
+{
+    struct cm_key *key = NULL, *again = NULL;
+    const char *reference = create(rig, spec, &key);
+    struct rig_batch *batch = rig_batch_new(rig, key, 3);
+    CU_ASSERT_EQUAL(key->type, spec->type);
+    rig_sign(batch);
+    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_EQUAL(rig_open_key(rig, reference, CM_SIGALG_UNKNOWN, &again, NULL), CM_OK);
+    CU_ASSERT_TRUE(cm_bytes_equal(key->spki, again->spki));
+    rig_batch_free(batch);
+    cm_provider_close_key(again);
+    /* Nothing is written over. */
+    again = NULL;
+    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, CM_SIGALG_UNKNOWN, &again, NULL),
+                    CM_EXISTS);
+    CU_ASSERT_PTR_NULL(again);
+    cm_provider_close_key(key);
+}
+
+static void check_creating(struct rig *rig)
+{
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P256 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_P384 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_ED25519 });
+    check_created(rig, &(struct cm_key_spec){ .type = CM_KEY_RSA, .bits = 2048 });
+}
+
+static void test_provider_creates_keys_that_open_again_and_are_never_written_over(void)
+{
+    on_backend(check_creating);
+}
+
+static void expect_not_created(struct rig *rig, const char *reference,
+                               const struct cm_key_spec *spec, enum cm_sigalg alg,
+                               cm_status expected)
+{
+    struct cm_key *key = NULL;
+    struct cm_error err = { .status = CM_OK };
+    CU_ASSERT_EQUAL(rig_create_key(rig, reference, spec, alg, &key, &err), expected);
+    CU_ASSERT_EQUAL(err.status, expected);
+    CU_ASSERT_PTR_NULL(key);
+}
+
+static void check_not_creating(struct rig *rig)
+{
+    const struct cm_key_spec p256 = { .type = CM_KEY_P256 };
+    const struct cm_key_spec tiny = { .type = CM_KEY_RSA, .bits = 512 };
+    expect_not_created(rig, new_reference("tiny"), &tiny, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
+    expect_not_created(rig, new_reference("misfit"), &p256, CM_SIGALG_ED25519, CM_MISMATCH);
+    if (!is_in_token()) {
+        expect_not_created(rig, "pkcs11:object=key", &p256, CM_SIGALG_UNKNOWN, CM_UNSUPPORTED);
+        expect_not_created(rig, "file:absent/key.pem", &p256, CM_SIGALG_UNKNOWN, CM_IO);
+    }
+    /* And none of them left a key behind. */
+    expect_refusal(rig, new_reference("tiny"), CM_SIGALG_UNKNOWN, CM_NO_KEY, "tiny");
+    expect_refusal(rig, new_reference("misfit"), CM_SIGALG_UNKNOWN, CM_NO_KEY, "misfit");
+}
+
+static void test_provider_creates_no_key_that_it_could_not_sign_with(void)
+{
+    on_backend(check_not_creating);
+}
+
+/* A signer process destroys nothing: what an engine asks is not asked by an operator. */
+static void check_destroying(struct rig *rig)
+{
+    struct cm_key *key = NULL, *again = NULL;
+    struct cm_error err = { .status = CM_OK };
+    const char *reference = create(rig, &(struct cm_key_spec){ .type = CM_KEY_P256 }, &key);
+    if (backend->is_hosted) {
+        CU_ASSERT_EQUAL(rig_destroy_key(rig, key, &err), CM_UNSUPPORTED);
+        cm_provider_close_key(key);
+        return;
+    }
+    CU_ASSERT_EQUAL(rig_destroy_key(rig, key, &err), CM_OK);
+    CU_ASSERT_EQUAL(rig_open_key(rig, reference, CM_SIGALG_UNKNOWN, &again, &err), CM_NO_KEY);
+    CU_ASSERT_EQUAL(rig_create_key(rig, reference, &(struct cm_key_spec){ .type = CM_KEY_P256 },
+                                   CM_SIGALG_UNKNOWN, &again, &err),
+                    CM_OK);
+    cm_provider_close_key(again);
+}
+
+static void test_provider_destroys_a_key_for_good_and_only_for_operators(void)
+{
+    on_backend(check_destroying);
 }
 
 /* ------------------------------------------------------------------ signing -- */
@@ -575,6 +702,9 @@ CM_TEST_SUITE_WITH(provider, choose_backend, NULL,
                    CM_TEST(test_provider_does_not_open_without_the_passphrase_that_settings_name),
                    CM_TEST(test_provider_denies_key_files_that_others_can_reach),
                    CM_TEST(test_provider_opens_a_key_again_after_it_was_closed),
+                   CM_TEST(test_provider_creates_keys_that_open_again_and_are_never_written_over),
+                   CM_TEST(test_provider_creates_no_key_that_it_could_not_sign_with),
+                   CM_TEST(test_provider_destroys_a_key_for_good_and_only_for_operators),
                    CM_TEST(test_provider_signs_verifiably_with_every_algorithm),
                    CM_TEST(test_provider_calls_done_once_on_the_loop_and_never_inside_sign),
                    CM_TEST(test_provider_takes_all_of_a_batch_or_nothing),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine/base/hash.h"
+#include "providers/fake/fake.h"
 #include "tests/conformance/provider_rig.h"
 #include "tests/support/tbs_maker.h"
 
@@ -195,6 +196,10 @@ static void test_host_drains_while_its_signer_is_away(void)
 
 /* ------------------------------------------------------------------ room -- */
 
+static const struct rig_backend hosted_fake = { .name = "fake-hosted",
+                                                .ops = &cm_provider_fake,
+                                                .is_hosted = true };
+
 static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy(void)
 {
     struct rig rig;
@@ -203,7 +208,8 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
         size_t used = strlen(script);
         snprintf(script + used, sizeof script - used, " busy=%u", i);
     }
-    rig_open(&rig, rig_hosted_fake(), script, 1);
+    rig_use(&hosted_fake);
+    rig_open(&rig, &cm_provider_fake, script, 1);
     struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
     struct rig_batch *batches[3];
     for (unsigned i = 0; i < 3; i++) {
@@ -219,6 +225,7 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
         rig_batch_free(batches[i]);
     cm_provider_close_key(key);
     rig_close(&rig);
+    rig_use(NULL);
 }
 
 /* ------------------------------------------------------------------ hanging -- */

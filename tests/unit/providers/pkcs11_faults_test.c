@@ -14,7 +14,9 @@
 /* The pace is a tenth of what it is in service, and so are the limits. */
 enum { WORKERS = 3, ITEMS = 40, PACE_MS = 100, RETURN_MS_MAX = 500 };
 
-static struct rig_backend fake = { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN };
+static struct rig_backend fake = {
+    .name = "fake-token", .ops = &cm_provider_pkcs11, .token = "fake", .pin = TOKEN_PIN
+};
 
 static int use_fake(void)
 {

@@ -14,8 +14,9 @@
 
 enum { WORKERS = 2, ITEMS = 200, RETURN_MS_MAX = 5000 };
 
-static struct rig_backend softhsm = { "softhsm", &cm_provider_pkcs11, NULL, "certmill%20test",
-                                      TOKEN_PIN };
+static struct rig_backend softhsm = {
+    .name = "softhsm", .ops = &cm_provider_pkcs11, .token = "certmill%20test", .pin = TOKEN_PIN
+};
 
 static int use_softhsm(void)
 {

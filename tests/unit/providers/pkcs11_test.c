@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct rig_backend fake = { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN };
+static struct rig_backend fake = {
+    .name = "fake-token", .ops = &cm_provider_pkcs11, .token = "fake", .pin = TOKEN_PIN
+};
 
 static int use_fake(void)
 {
@@ -136,9 +138,13 @@ static void test_pkcs11_names_the_keys_where_several_fit(void)
     struct cm_key *key = NULL;
     const struct cm_key_spec spec = { CM_KEY_P256, 0 };
     open_fake(&rig, "", 1);
-    CU_ASSERT_EQUAL(rig_create_key(&rig, "pkcs11:object=twin-a;id=%51", &spec, &key, NULL), CM_OK);
+    CU_ASSERT_EQUAL(
+        rig_create_key(&rig, "pkcs11:object=twin-a;id=%51", &spec, CM_SIGALG_UNKNOWN, &key, NULL),
+        CM_OK);
     cm_provider_close_key(key);
-    CU_ASSERT_EQUAL(rig_create_key(&rig, "pkcs11:object=twin-b;id=%52", &spec, &key, NULL), CM_OK);
+    CU_ASSERT_EQUAL(
+        rig_create_key(&rig, "pkcs11:object=twin-b;id=%52", &spec, CM_SIGALG_UNKNOWN, &key, NULL),
+        CM_OK);
     cm_provider_close_key(key);
     expect(&rig, "pkcs11:object=twin-a", CM_SIGALG_UNKNOWN, CM_OK, "");
     expect(&rig, "pkcs11:id=%52", CM_SIGALG_UNKNOWN, CM_OK, "");
@@ -344,7 +350,7 @@ static cm_status create(struct rig *rig, const char *reference, enum cm_key_type
 {
     struct cm_key *key = NULL;
     const struct cm_key_spec spec = { type, bits };
-    cm_status status = rig_create_key(rig, reference, &spec, &key, err);
+    cm_status status = rig_create_key(rig, reference, &spec, CM_SIGALG_UNKNOWN, &key, err);
     if (status == CM_OK)
         expect_signs(rig, key);
     cm_provider_close_key(key);
