@@ -1,84 +1,29 @@
 #include "tools/key_session.h"
 
-#include "providers/backends.h"
-
-static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
-{
-    struct cm_key_session *session = arg;
-    session->key = key;
-    session->status = status;
-    if (status != CM_OK && session->err)
-        *session->err = *err;
-    cm_loop_stop(session->loop);
-}
-
-static void on_signed(struct cm_sign_batch *batch, void *arg)
-{
-    struct cm_key_session *session = arg;
-    (void)batch;
-    cm_loop_stop(session->loop);
-}
-
-static void on_drained(void *arg)
-{
-    struct cm_key_session *session = arg;
-    cm_loop_stop(session->loop);
-}
-
 cm_status cm_key_session_open(struct cm_key_session *session,
                               const struct cm_settings_provider *settings, const char *reference,
                               struct cm_error *err)
 {
-    const struct cm_provider_ops *ops = cm_provider_find(settings->kind);
-    struct cm_provider_settings instance = { .name = settings->name,
-                                             .folder = settings->keys,
-                                             .passphrase_ref = settings->passphrase,
-                                             .module = settings->module,
-                                             .workers_count = 1 };
-    *session = (struct cm_key_session){ .err = err };
-    if (!ops)
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                       "this build has no provider of the kind %s", settings->kind);
-    cm_status status = cm_loop_new(&session->loop, err);
+    struct cm_settings_provider alone = *settings;
+    alone.workers = 1;
+    *session = (struct cm_key_session){ 0 };
+    cm_status status = cm_provider_session_open(&session->provider, &alone, err);
     if (status == CM_OK)
-        status = cm_provider_open(ops, session->loop, &instance, &session->provider, err);
-    if (status != CM_OK)
-        return status;
-    cm_provider_open_key(session->provider, reference, CM_SIGALG_UNKNOWN, on_opened, session);
-    cm_loop_run(session->loop);
-    return session->status;
+        status = cm_provider_session_open_key(&session->provider, reference, CM_SIGALG_UNKNOWN,
+                                              &session->key, err);
+    return status;
 }
 
 cm_status cm_key_session_sign(struct cm_key_session *session, struct cm_bytes message,
                               uint8_t *ret_signature, size_t *ret_size, struct cm_error *err)
 {
-    struct cm_sign_item item = { .message = message,
-                                 .signature = ret_signature,
-                                 .signature_space = CM_SIGNATURE_SIZE_MAX };
-    struct cm_sign_batch batch = { .key = session->key,
-                                   .items = &item,
-                                   .items_count = 1,
-                                   .done = on_signed,
-                                   .done_arg = session };
-    cm_status status = cm_provider_sign(session->provider, &batch, err);
-    if (status != CM_OK)
-        return status;
-    cm_loop_run(session->loop);
-    if (item.status != CM_OK)
-        return CM_FAIL(err, item.status, CM_ORIGIN_SELF, 0, "the provider could not sign: %s",
-                       cm_status_text(item.status));
-    *ret_size = item.signature_size;
-    return CM_OK;
+    return cm_provider_session_sign(&session->provider, session->key, message, ret_signature,
+                                    ret_size, err);
 }
 
 void cm_key_session_close(struct cm_key_session *session)
 {
     cm_provider_close_key(session->key);
-    if (session->provider) {
-        cm_provider_drain(session->provider, on_drained, session);
-        cm_loop_run(session->loop);
-        cm_provider_close(session->provider);
-    }
-    cm_loop_free(session->loop);
+    cm_provider_session_close(&session->provider);
     *session = (struct cm_key_session){ 0 };
 }

@@ -1,22 +1,14 @@
 /*
- * Key session: one key of one provider, used by a command that waits for each signature.
- *
- * The provider contract is asynchronous; init and doctor have nothing else to do meanwhile. A
- * session brings a loop of its own and runs it until the answer is there. One thread.
+ * Key session: one key of one provider, used by a command that waits for each signature. One thread.
  */
 #ifndef CM_TOOLS_KEY_SESSION_H
 #define CM_TOOLS_KEY_SESSION_H
 
-#include "engine/settings/settings.h"
-#include "providers/provider.h"
+#include "tools/provider_session.h"
 
 struct cm_key_session {
-    struct cm_loop *loop;
-    struct cm_provider *provider;
+    struct cm_provider_session provider;
     struct cm_key *key; /* proved: it has signed a test message that verified */
-    /* of the call under way */
-    cm_status status;
-    struct cm_error *err;
 };
 
 /*

@@ -1,0 +1,303 @@
+/* certmill provider bench: signatures a second and latencies, by algorithm and number of sessions. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "tools/commands.h"
+#include "tools/progress.h"
+#include "tools/provider_load.h"
+#include "tools/provider_target.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { SESSIONS_MAX = 64, STEPS_MAX = 16 };
+
+struct bench {
+    const struct cm_call *call;
+    struct cm_provider_target target;
+    uint32_t sessions[STEPS_MAX];
+    size_t sessions_count;
+    double seconds;
+    uint32_t batch_items;
+    json_t *rows; /* NULL: text */
+    bool has_failed;
+};
+
+/* One kind of key with one number of sessions. */
+struct cell {
+    const char *algorithm;
+    uint32_t sessions;
+    struct cm_provider_load_result rate, single; /* in batches; one by one */
+};
+
+/* ---------------------------------------------------------------------------------- telling -- */
+
+static void tell_cell(struct bench *bench, const struct cell *cell)
+{
+    bench->has_failed |= cell->rate.failures + cell->single.failures > 0;
+    if (bench->rows) {
+        json_array_append_new(
+            bench->rows,
+            json_pack("{s:s, s:i, s:f, s:f, s:f, s:I}", "algorithm", cell->algorithm, "sessions",
+                      (int)cell->sessions, "per_second", cell->rate.per_second, "p50_us",
+                      cell->single.p50_us, "p99_us", cell->single.p99_us, "failures",
+                      (json_int_t)(cell->rate.failures + cell->single.failures)));
+        return;
+    }
+    printf("%-10s %8u %14.0f %12.3f %12.3f", cell->algorithm, cell->sessions,
+           cell->rate.per_second, cell->single.p50_us / 1e3, cell->single.p99_us / 1e3);
+    if (cell->rate.failures + cell->single.failures > 0)
+        printf("   %llu failed: %s",
+               (unsigned long long)(cell->rate.failures + cell->single.failures),
+               cm_status_text(cell->rate.failures ? cell->rate.failure : cell->single.failure));
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void tell_absent(struct bench *bench, const char *algorithm, const char *why)
+{
+    if (bench->rows)
+        json_array_append_new(bench->rows, json_pack("{s:s, s:s}", "algorithm", algorithm,
+                                                     "not_offered", why));
+    else
+        printf("%-10s %8s   not offered: %s\n", algorithm, "-", why);
+}
+
+/* -------------------------------------------------------------------------------- measuring -- */
+
+static cm_status measure(struct bench *bench, struct cm_provider_session *session,
+                         struct cm_key *key, struct cell *cell, struct cm_error *err)
+{
+    uint32_t most = cm_provider_caps(session->provider).batches_in_flight;
+    const struct cm_provider_load in_batches = {
+        .batches_in_flight = most < 2 + cell->sessions ? most : 2 + cell->sessions,
+        .batch_items = bench->batch_items,
+        .seconds = bench->seconds,
+    };
+    const struct cm_provider_load one_by_one = { .batches_in_flight =
+                                                     most < cell->sessions ? most : cell->sessions,
+                                                 .batch_items = 1,
+                                                 .seconds = bench->seconds };
+    cm_status status = cm_provider_load_run(session, key, &in_batches, &cell->rate, err);
+    if (status == CM_OK)
+        status = cm_provider_load_run(session, key, &one_by_one, &cell->single, err);
+    if (status == CM_OK)
+        tell_cell(bench, cell);
+    return status;
+}
+
+/* The provider opened with so many sessions, and the key in it. */
+static cm_status measure_sessions(struct bench *bench, const char *algorithm, const char *reference,
+                                  uint32_t sessions, struct cm_error *err)
+{
+    struct cm_settings_provider provider = bench->target.provider;
+    struct cm_provider_session session;
+    struct cm_key *key = NULL;
+    struct cell cell = { .algorithm = algorithm, .sessions = sessions };
+    provider.workers = sessions;
+    cm_status status = cm_provider_session_open(&session, &provider, err);
+    if (status == CM_OK)
+        status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
+    if (status == CM_OK)
+        status = measure(bench, &session, key, &cell, err);
+    if (key)
+        cm_provider_close_key(key);
+    cm_provider_session_close(&session);
+    return status;
+}
+
+static cm_status measure_key(struct bench *bench, const char *algorithm, const char *reference,
+                             struct cm_error *err)
+{
+    cm_status status = CM_OK;
+    for (size_t i = 0; i < bench->sessions_count && status == CM_OK; i++)
+        status = measure_sessions(bench, algorithm, reference, bench->sessions[i], err);
+    return status;
+}
+
+static cm_status destroy(struct bench *bench, const char *reference, struct cm_error *err)
+{
+    struct cm_provider_session session;
+    struct cm_key *key = NULL;
+    cm_status status = cm_provider_session_open(&session, &bench->target.provider, err);
+    if (status == CM_OK)
+        status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
+    if (status == CM_OK)
+        status = cm_provider_session_destroy_key(&session, key, err);
+    cm_provider_session_close(&session);
+    return status;
+}
+
+/* False with *ret_status OK: the provider does not make such keys. */
+static bool create(struct bench *bench, const struct cm_provider_kind *kind, char *reference,
+                   size_t space, cm_status *ret_status, struct cm_error *err)
+{
+    struct cm_provider_session session = { 0 };
+    struct cm_key *key = NULL;
+    *ret_status = cm_provider_target_name_key(&bench->target, reference, space, err);
+    if (*ret_status == CM_OK)
+        *ret_status = cm_provider_session_open(&session, &bench->target.provider, err);
+    if (*ret_status == CM_OK)
+        *ret_status =
+            cm_provider_session_create_key(&session, reference, &kind->spec, &key, err);
+    if (key)
+        cm_provider_close_key(key);
+    cm_provider_session_close(&session);
+    if (*ret_status == CM_UNSUPPORTED) {
+        tell_absent(bench, kind->name, err->text);
+        *ret_status = CM_OK;
+        return false;
+    }
+    return *ret_status == CM_OK;
+}
+
+static cm_status measure_kind(struct bench *bench, const struct cm_provider_kind *kind,
+                              struct cm_error *err)
+{
+    char reference[512];
+    struct cm_error ignored;
+    cm_status status;
+    if (!create(bench, kind, reference, sizeof reference, &status, err))
+        return status;
+    status = measure_key(bench, kind->name, reference, err);
+    cm_status destroyed = destroy(bench, reference, status == CM_OK ? err : &ignored);
+    return status == CM_OK ? destroyed : status;
+}
+
+static bool is_wanted(const char *words, const char *name)
+{
+    size_t size = strlen(name);
+    for (const char *at = words; (at = strstr(at, name)); at += size)
+        if ((at == words || at[-1] == ' ' || at[-1] == ',')
+            && (at[size] == '\0' || at[size] == ' ' || at[size] == ','))
+            return true;
+    return false;
+}
+
+static cm_status measure_all(struct bench *bench, struct cm_error *err)
+{
+    const char *key = cm_call_value(bench->call, "key");
+    const char *algorithms = cm_call_value(bench->call, "algorithms");
+    cm_status status = CM_OK;
+    if (!bench->rows)
+        printf("%-10s %8s %14s %12s %12s\n", "algorithm", "sessions", "signatures/s", "p50 ms",
+               "p99 ms");
+    if (key)
+        return measure_key(bench, "key", key, err);
+    for (size_t i = 0; i < cm_provider_kinds_count && status == CM_OK; i++)
+        if (!algorithms || is_wanted(algorithms, cm_provider_kinds[i].name))
+            status = measure_kind(bench, &cm_provider_kinds[i], err);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------ the command -- */
+
+static bool read_sessions(struct bench *bench, const char *text)
+{
+    char *end;
+    while (*text && bench->sessions_count < STEPS_MAX) {
+        unsigned long number = strtoul(text, &end, 10);
+        if (end == text || number < 1 || number > SESSIONS_MAX)
+            return false;
+        bench->sessions[bench->sessions_count++] = (uint32_t)number;
+        text = end + strspn(end, " ,");
+    }
+    return bench->sessions_count > 0 && !*text;
+}
+
+static int conclude(struct bench *bench, cm_status status, const struct cm_error *err)
+{
+    if (status != CM_OK) {
+        json_decref(bench->rows);
+        return cm_call_fail(bench->call, "%s", err->text);
+    }
+    if (bench->rows) {
+        json_t *object = json_pack("{s:s, s:o}", "provider", bench->target.provider.name, "rows",
+                                   bench->rows);
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        putchar('\n');
+        json_decref(object);
+    }
+    return bench->has_failed ? CM_EXIT_FAILED : CM_EXIT_DONE;
+}
+
+static int run(const struct cm_call *call)
+{
+    struct bench bench = { .call = call,
+                           .seconds = (double)cm_call_number(call, "milliseconds") / 1e3,
+                           .batch_items = (uint32_t)cm_call_number(call, "batch") };
+    struct cm_error err = { 0 };
+    if (!read_sessions(&bench, cm_call_value(call, "sessions")))
+        return cm_usage_fail("--sessions takes up to %d numbers of 1 to %d, like \"1 2 4\"",
+                             STEPS_MAX, SESSIONS_MAX);
+    cm_status status = cm_provider_target_find(&bench.target, call, &err);
+    if (cm_call_flag(call, "json"))
+        bench.rows = json_array();
+    if (status == CM_OK)
+        status = measure_all(&bench, &err);
+    int exit_code = conclude(&bench, status, &err);
+    cm_provider_target_done(&bench.target);
+    return exit_code;
+}
+
+static const char *const paragraphs[] = {
+    "Makes a key of each kind that the provider offers, signs with it for a while with each number "
+    "of sessions, and destroys it again. With `--key` it signs with a key that is there, and makes "
+    "none.",
+    "Signatures a second are those of batches, as the engine sends them; the latencies are those of "
+    "single signatures, as many at once as there are sessions.",
+    NULL
+};
+static const struct cm_option options[] = {
+    CM_PROVIDER_TARGET_OPTIONS,
+    { .name = "key",
+      .type = CM_OPTION_TEXT,
+      .argument = "REFERENCE",
+      .help = "Sign with this key and make none." },
+    { .name = "algorithms",
+      .type = CM_OPTION_TEXT,
+      .argument = "LIST",
+      .help = "Only these: p256, p384, p521, ed25519, rsa-2048, rsa-3072, rsa-4096." },
+    { .name = "sessions",
+      .type = CM_OPTION_TEXT,
+      .argument = "LIST",
+      .standard = "1 2 4 8",
+      .help = "The numbers of sessions to try." },
+    { .name = "milliseconds",
+      .type = CM_OPTION_NUMBER,
+      .argument = "N",
+      .standard = "1000",
+      .min = 10,
+      .max = 600000,
+      .help = "How long each figure is measured." },
+    { .name = "batch",
+      .type = CM_OPTION_NUMBER,
+      .argument = "N",
+      .standard = "64",
+      .min = 1,
+      .max = 1024,
+      .help = "Signatures in a batch." },
+    CM_OPTION_JSON,
+};
+static const struct cm_example examples[] = {
+    { "certmill provider bench -c /srv/ca/certmill.yaml", "The settings' first provider." },
+    { "certmill provider bench --kind pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token "
+      "pkcs11:token=trial --pin file:/etc/pin --algorithms p256",
+      "A token before there is a deployment." },
+};
+
+const struct cm_command cm_command_provider_bench = {
+    .name = "provider bench",
+    .operands = "[NAME]",
+    .operands_max = 1,
+    .summary = "measure how fast a provider signs",
+    .paragraphs = paragraphs,
+    .options = options,
+    .options_count = COUNT(options),
+    .examples = examples,
+    .examples_count = COUNT(examples),
+    .when_failed = "the provider could not be used, or signatures failed",
+    .run = run,
+};

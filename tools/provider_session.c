@@ -1,0 +1,123 @@
+#include "tools/provider_session.h"
+
+#include "providers/backends.h"
+
+static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
+{
+    struct cm_provider_session *session = arg;
+    session->key = key;
+    session->status = status;
+    session->err = *err;
+    cm_loop_stop(session->loop);
+}
+
+static void on_destroyed(cm_status status, const struct cm_error *err, void *arg)
+{
+    on_opened(status, NULL, err, arg);
+}
+
+static void on_signed(struct cm_sign_batch *batch, void *arg)
+{
+    struct cm_provider_session *session = arg;
+    (void)batch;
+    cm_loop_stop(session->loop);
+}
+
+static void on_drained(void *arg)
+{
+    struct cm_provider_session *session = arg;
+    cm_loop_stop(session->loop);
+}
+
+static cm_status wait(struct cm_provider_session *session, struct cm_error *err)
+{
+    cm_loop_run(session->loop);
+    if (session->status != CM_OK)
+        *err = session->err;
+    return session->status;
+}
+
+cm_status cm_provider_session_open(struct cm_provider_session *session,
+                                   const struct cm_settings_provider *settings,
+                                   struct cm_error *err)
+{
+    const struct cm_provider_ops *ops = cm_provider_find(settings->kind);
+    const struct cm_provider_settings instance = { .name = settings->name,
+                                                   .folder = settings->keys,
+                                                   .passphrase_ref = settings->passphrase,
+                                                   .module = settings->module,
+                                                   .workers_count = settings->workers };
+    *session = (struct cm_provider_session){ 0 };
+    if (!ops)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "this build has no provider of the kind %s", settings->kind);
+    cm_status status = cm_loop_new(&session->loop, err);
+    if (status == CM_OK)
+        status = cm_provider_open(ops, session->loop, &instance, &session->provider, err);
+    return status;
+}
+
+cm_status cm_provider_session_open_key(struct cm_provider_session *session, const char *reference,
+                                       enum cm_sigalg alg, struct cm_key **ret_key,
+                                       struct cm_error *err)
+{
+    cm_provider_open_key(session->provider, reference, alg, on_opened, session);
+    cm_status status = wait(session, err);
+    if (status == CM_OK)
+        *ret_key = session->key;
+    return status;
+}
+
+cm_status cm_provider_session_create_key(struct cm_provider_session *session,
+                                         const char *reference, const struct cm_key_spec *spec,
+                                         struct cm_key **ret_key, struct cm_error *err)
+{
+    cm_provider_create_key(session->provider, reference, spec, CM_SIGALG_UNKNOWN, on_opened,
+                           session);
+    cm_status status = wait(session, err);
+    if (status == CM_OK)
+        *ret_key = session->key;
+    return status;
+}
+
+cm_status cm_provider_session_destroy_key(struct cm_provider_session *session, struct cm_key *key,
+                                          struct cm_error *err)
+{
+    cm_provider_destroy_key(key, on_destroyed, session);
+    return wait(session, err);
+}
+
+cm_status cm_provider_session_sign(struct cm_provider_session *session, struct cm_key *key,
+                                   struct cm_bytes message, uint8_t *ret_signature,
+                                   size_t *ret_size, struct cm_error *err)
+{
+    struct cm_sign_item item = { .message = message,
+                                 .signature = ret_signature,
+                                 .signature_space = CM_SIGNATURE_SIZE_MAX };
+    struct cm_sign_batch batch = { .key = key,
+                                   .lane = CM_LANE_CEREMONY,
+                                   .items = &item,
+                                   .items_count = 1,
+                                   .done = on_signed,
+                                   .done_arg = session };
+    cm_status status = cm_provider_sign(session->provider, &batch, err);
+    if (status != CM_OK)
+        return status;
+    cm_loop_run(session->loop);
+    if (item.status != CM_OK)
+        return CM_FAIL(err, item.status, CM_ORIGIN_SELF, 0, "the provider could not sign: %s",
+                       cm_status_text(item.status));
+    *ret_size = item.signature_size;
+    return CM_OK;
+}
+
+void cm_provider_session_close(struct cm_provider_session *session)
+{
+    if (session->provider) {
+        cm_provider_drain(session->provider, on_drained, session);
+        cm_loop_run(session->loop);
+        cm_provider_close(session->provider);
+    }
+    cm_loop_free(session->loop);
+    *session = (struct cm_provider_session){ 0 };
+}

@@ -1,0 +1,53 @@
+/*
+ * Provider session: a provider used by a command that waits for each answer.
+ *
+ * The provider contract is asynchronous; operators' commands have nothing else to do meanwhile. A
+ * session brings a loop of its own and runs it until the answer is there. The provider is opened in
+ * this process: the operator who runs the command may use the keys anyway, and the command ends with
+ * its work. One thread.
+ *
+ *     if (cm_provider_session_open(&session, &settings, &err) == CM_OK
+ *         && cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, &err) == CM_OK)
+ *         ... cm_provider_session_sign(&session, &batch, &err) ...
+ *     cm_provider_session_close(&session);       also when open failed; keys are closed before
+ */
+#ifndef CM_TOOLS_PROVIDER_SESSION_H
+#define CM_TOOLS_PROVIDER_SESSION_H
+
+#include "engine/settings/settings.h"
+#include "providers/provider.h"
+
+struct cm_provider_session {
+    struct cm_loop *loop;
+    struct cm_provider *provider;
+    /* of the call under way */
+    cm_status status;
+    struct cm_key *key;
+    struct cm_error err;
+};
+
+/* Fails with: what cm_provider_open fails with. */
+CM_MUST_USE cm_status cm_provider_session_open(struct cm_provider_session *session,
+                                               const struct cm_settings_provider *settings,
+                                               struct cm_error *err);
+
+/* As the contract's functions of these names. Keys are the caller's to close. */
+CM_MUST_USE cm_status cm_provider_session_open_key(struct cm_provider_session *session,
+                                                   const char *reference, enum cm_sigalg alg,
+                                                   struct cm_key **ret_key, struct cm_error *err);
+CM_MUST_USE cm_status cm_provider_session_create_key(struct cm_provider_session *session,
+                                                     const char *reference,
+                                                     const struct cm_key_spec *spec,
+                                                     struct cm_key **ret_key, struct cm_error *err);
+CM_MUST_USE cm_status cm_provider_session_destroy_key(struct cm_provider_session *session,
+                                                      struct cm_key *key, struct cm_error *err);
+
+/* Signs one message; space is CM_SIGNATURE_SIZE_MAX bytes at ret_signature. */
+CM_MUST_USE cm_status cm_provider_session_sign(struct cm_provider_session *session,
+                                               struct cm_key *key, struct cm_bytes message,
+                                               uint8_t *ret_signature, size_t *ret_size,
+                                               struct cm_error *err);
+
+void cm_provider_session_close(struct cm_provider_session *session);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Provider target: the provider instance that `provider test` and `provider bench` look at. One of
+ * the settings, or one that the command line describes, so that an HSM can be tried before there is
+ * a deployment. Also the names of the keys that these commands make and destroy again.
+ */
+#ifndef CM_TOOLS_PROVIDER_TARGET_H
+#define CM_TOOLS_PROVIDER_TARGET_H
+
+#include "tools/command.h"
+#include "tools/provider_session.h"
+
+#define CM_PROVIDER_TARGET_OPTIONS                                                                 \
+    CM_OPTION_CONFIG,                                                                              \
+        { .name = "kind",                                                                          \
+          .type = CM_OPTION_CHOICE,                                                                \
+          .argument = "KIND",                                                                      \
+          .choices = "openssl pkcs11",                                                             \
+          .help = "An instance without settings: of this kind, described by the next options." },  \
+        { .name = "module",                                                                        \
+          .type = CM_OPTION_PATH,                                                                  \
+          .argument = "FILE",                                                                      \
+          .help = "`pkcs11`: the vendor's module, an absolute path." },                            \
+        { .name = "pin",                                                                           \
+          .type = CM_OPTION_TEXT,                                                                  \
+          .argument = "REFERENCE",                                                                 \
+          .help = "Where the PIN or passphrase is: `file:PATH`, `env:NAME`, `credential:NAME`, "   \
+                  "`prompt:`." },                                                                  \
+        { .name = "token",                                                                         \
+          .type = CM_OPTION_TEXT,                                                                  \
+          .argument = "URI",                                                                       \
+          .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "   \
+                  "the only one there is." }
+
+struct cm_provider_target {
+    struct cm_settings_provider provider;
+    const char *token; /* URI that new keys begin with; NULL: the only token */
+    struct cm_settings *settings;
+    char scratch[256]; /* folder of new key files; "": none was needed yet */
+    unsigned keys_count;
+};
+
+/*
+ * Does:       finds the instance: --kind and what goes with it, else the settings' instance that
+ *             the operand names, else the settings' first.
+ * Fails with: what settings fail with, NOT_FOUND.
+ */
+CM_MUST_USE cm_status cm_provider_target_find(struct cm_provider_target *target,
+                                              const struct cm_call *call, struct cm_error *err);
+void cm_provider_target_done(struct cm_provider_target *target);
+
+/* A reference for a new key, which nobody else uses. Fails with: IO, INVALID (too long). */
+CM_MUST_USE cm_status cm_provider_target_name_key(struct cm_provider_target *target,
+                                                  char *ret_reference, size_t space,
+                                                  struct cm_error *err);
+
+/* The kinds of key that are tried. */
+struct cm_provider_kind {
+    const char *name; /* "p256", "rsa-2048" */
+    struct cm_key_spec spec;
+};
+
+extern const struct cm_provider_kind cm_provider_kinds[];
+extern const size_t cm_provider_kinds_count;
+
+#endif
