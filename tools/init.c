@@ -21,27 +21,28 @@
 static cm_status record_authority(struct cm_store *store, const struct cm_init_plan *plan,
                                   const struct cm_init_authority *authority, struct cm_error *err)
 {
-    bool is_root = strcmp(authority->name, "root") == 0;
+    const struct cm_new_authority *ca = &authority->ca;
+    bool is_root = strcmp(ca->name, "root") == 0;
     struct cm_generation generation = {
-        .authority = cm_bytes_str(authority->name),
+        .authority = cm_bytes_str(ca->name),
         .generation = 1,
         .state = CM_GENERATION_ACTIVE,
-        .provider = cm_bytes_str("soft"),
-        .key = cm_bytes_str(authority->key),
-        .sigalg = cm_bytes_str(cm_sigalg_name(authority->sigalg)),
-        .certificate = authority->der,
+        .provider = cm_bytes_str(cm_init_provider_name(plan)),
+        .key = cm_bytes_str(ca->key),
+        .sigalg = cm_bytes_str(cm_sigalg_name(ca->sigalg)),
+        .certificate = ca->der,
         .created_ms = cm_clock_wall_ms(),
     };
     if (!is_root)
-        generation.chain = cm_pem_write("CERTIFICATE", authority->der, plan->arena);
+        generation.chain = cm_pem_write("CERTIFICATE", ca->der, plan->arena);
     struct cm_audit_event audit = {
         .kind = "ca-create",
         .actor = cm_bytes_str(cm_operator_name(plan->arena)),
         .detail = cm_bytes_str(cm_arena_printf(
-            plan->arena, "{\"authority\":\"%s\",\"generation\":1,\"sha256\":\"%s\"}",
-            authority->name, authority->fingerprint)),
+            plan->arena, "{\"authority\":\"%s\",\"generation\":1,\"sha256\":\"%s\"}", ca->name,
+            ca->fingerprint)),
     };
-    SHA256(authority->der.data, authority->der.size, audit.digest);
+    SHA256(ca->der.data, ca->der.size, audit.digest);
     struct cm_store_op op = { .kind = CM_STORE_GENERATION,
                               .generation = &generation,
                               .audit = &audit };
@@ -150,13 +151,27 @@ static void find_passphrase(struct cm_init_plan *plan)
     free(folder);
 }
 
-static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_authority *root,
-                                 struct cm_init_authority *issuing, struct cm_error *err)
+static cm_status open_provider(const struct cm_init_plan *plan, struct cm_provider_session *session,
+                               struct cm_error *err)
 {
-    cm_status status = make_folders(plan, err);
-    find_passphrase(plan);
+    const struct cm_settings_provider provider = {
+        .name = cm_init_provider_name(plan),
+        .kind = plan->provider,
+        .module = plan->module,
+        .keys = cm_arena_printf(plan->arena, "%s/keys", plan->folder),
+        .passphrase = plan->passphrase_from,
+        .workers = 1,
+    };
+    return cm_provider_session_open(session, &provider, err);
+}
+
+static cm_status fill_folders(struct cm_init_plan *plan, struct cm_provider_session *session,
+                              struct cm_init_authority *root, struct cm_init_authority *issuing,
+                              struct cm_error *err)
+{
+    cm_status status = open_provider(plan, session, err);
     if (status == CM_OK)
-        status = cm_init_make_authorities(plan, root, issuing, err);
+        status = cm_init_make_authorities(plan, session, root, issuing, err);
     if (status == CM_OK)
         status = make_store(plan, root, issuing, err);
     if (status == CM_OK)
@@ -166,12 +181,36 @@ static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_autho
     return status;
 }
 
+/* A key that was made and cannot be destroyed again is the operator's to know. */
+static void let_keys_go(struct cm_init_authority *authority, bool undo)
+{
+    if (!cm_new_authority_close_key(&authority->ca, undo))
+        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n",
+                authority->ca.key);
+}
+
+static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_authority *root,
+                                 struct cm_init_authority *issuing, struct cm_error *err)
+{
+    struct cm_provider_session session = { 0 };
+    *root = *issuing = (struct cm_init_authority){ 0 };
+    cm_status status = make_folders(plan, err);
+    find_passphrase(plan);
+    if (status == CM_OK)
+        status = fill_folders(plan, &session, root, issuing, err);
+    let_keys_go(issuing, status != CM_OK);
+    let_keys_go(root, status != CM_OK);
+    cm_provider_session_close(&session);
+    return status;
+}
+
 /* ------------------------------------------------------------------------------ the command -- */
 
 static json_t *authority_json(const struct cm_init_authority *authority)
 {
-    return json_pack("{s:s, s:s, s:s}", "certificate", authority->path, "key", authority->key_path,
-                     "sha256", authority->fingerprint);
+    const char *key = authority->key_path ? authority->key_path : authority->ca.key;
+    return json_pack("{s:s, s:s, s:s}", "certificate", authority->path, "key", key, "sha256",
+                     authority->ca.fingerprint);
 }
 
 static void print_json(const struct cm_init_plan *plan, const struct cm_init_authority *root,
@@ -194,14 +233,20 @@ static void print_text(const struct cm_init_plan *plan, const struct cm_init_aut
         "  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
         dir);
     printf("  %s\n      root certificate, for relying parties\n      SHA-256 %s\n", root->path,
-           root->fingerprint);
+           root->ca.fingerprint);
     printf("  %s\n      issuing certificate\n      SHA-256 %s\n", issuing->path,
-           issuing->fingerprint);
-    printf("  %s\n      the issuing key: signs every certificate\n", issuing->key_path);
-    printf(
-        "  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever has\n"
-        "      it can make authorities that every relying party trusts.\n",
-        root->key_path);
+           issuing->ca.fingerprint);
+    if (issuing->key_path)
+        printf("  %s\n      the issuing key: signs every certificate\n", issuing->key_path);
+    else
+        printf("  %s\n      the issuing key, in its token: signs every certificate\n",
+               issuing->ca.key);
+    if (root->key_path)
+        printf("  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever "
+               "has\n      it can make authorities that every relying party trusts.\n",
+               root->key_path);
+    else
+        printf("  %s\n      the root key, in its token: the engine never needs it\n", root->ca.key);
     printf("  %s/store/certmill.db\n      the record of everything\n\nNext:\n\n", dir);
     printf("  certmill doctor -c %s/certmill.yaml\n", dir);
     printf("  certmill device import -c %s/certmill.yaml devices.csv\n", dir);
@@ -221,7 +266,15 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
     const char *key_type = cm_call_value(call, "key-type");
     plan->folder = call->operands[0];
     plan->organization = cm_call_value(call, "organization");
+    plan->provider = cm_call_value(call, "provider");
+    plan->module = cm_call_value(call, "module");
+    plan->token = cm_call_value(call, "token");
+    plan->key_label = cm_call_value(call, "key-label");
+    plan->root_key = cm_call_value(call, "root-key");
+    plan->issuing_key = cm_call_value(call, "issuing-key");
     plan->passphrase = cm_call_value(call, "passphrase");
+    if (!plan->passphrase)
+        plan->passphrase = cm_call_value(call, "pin");
     plan->queue = cm_call_value(call, "queue");
     plan->redis_url = cm_call_value(call, "redis-url");
     plan->base_url = cm_call_value(call, "base-url");
@@ -232,7 +285,10 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
         return cm_usage_fail("--redis-url goes with --queue redis");
     if (!plan->redis_url && strcmp(plan->queue, "redis") == 0)
         plan->redis_url = DEFAULT_REDIS_URL;
-    if (!is_plain(plan->redis_url) || !is_plain(plan->base_url) || !is_plain(plan->passphrase))
+    if (strcmp(plan->provider, "pkcs11") != 0 && (plan->module || plan->token))
+        return cm_usage_fail("--module and --token go with --provider pkcs11");
+    if (!is_plain(plan->redis_url) || !is_plain(plan->base_url) || !is_plain(plan->passphrase)
+        || !is_plain(plan->module) || !is_plain(plan->token))
         return cm_usage_fail("an URL or reference has characters that are not allowed in it");
     if (plan->folder[0] == '\0')
         return cm_usage_fail("expected DIR, found nothing");
@@ -270,7 +326,7 @@ static const char *const paragraphs[] = {
     "The root certificate lives 20 years, the issuing certificate 10. Both keys are of the same "
     "type; P-256, the default, is what every device understands and the fastest to sign with.",
     "The root key stands in `DIR/keys/root.pem` only so that you can move it off-line: the engine "
-    "never needs it.",
+    "never needs it. With `--provider pkcs11` both keys are made in the token.",
     NULL
 };
 
@@ -279,8 +335,37 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_CHOICE,
       .argument = "KIND",
       .standard = "openssl",
-      .choices = "openssl",
-      .help = "Where the keys live." },
+      .choices = "openssl pkcs11",
+      .help = "Where the keys live: in files, or in a PKCS#11 token, where they are made and which "
+              "they never leave." },
+    { .name = "module",
+      .type = CM_OPTION_PATH,
+      .argument = "FILE",
+      .help = "`pkcs11`: the vendor's module, an absolute path." },
+    { .name = "token",
+      .type = CM_OPTION_TEXT,
+      .argument = "URI",
+      .help =
+          "`pkcs11`: the token, like `pkcs11:token=LABEL`. Without it: the only one there is." },
+    { .name = "pin",
+      .type = CM_OPTION_TEXT,
+      .argument = "REFERENCE",
+      .help =
+          "`pkcs11`: where the PIN is: `file:PATH`, `env:NAME`, `credential:NAME` or `prompt:`. "
+          "A relative PATH starts in `DIR`." },
+    { .name = "key-label",
+      .type = CM_OPTION_TEXT,
+      .argument = "LABEL",
+      .standard = "certmill",
+      .help = "`pkcs11`: the new keys are called `LABEL-root` and `LABEL-issuing-1`." },
+    { .name = "root-key",
+      .type = CM_OPTION_TEXT,
+      .argument = "REFERENCE",
+      .help = "The root's key is there already: a `pkcs11:` URI or `file:PATH`." },
+    { .name = "issuing-key",
+      .type = CM_OPTION_TEXT,
+      .argument = "REFERENCE",
+      .help = "The issuing authority's key is there already." },
     { .name = "organization",
       .letter = 'o',
       .type = CM_OPTION_TEXT,
@@ -325,6 +410,9 @@ static const struct cm_example examples[] = {
       "A deployment with a spool folder for CSR files." },
     { "certmill init /srv/ca --queue redis --redis-url unix:///run/redis.sock",
       "One that takes its requests from Redis." },
+    { "certmill init /srv/ca --provider pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token "
+      "pkcs11:token=ca --pin file:/etc/certmill/pin",
+      "One whose keys are made in a token." },
 };
 
 const struct cm_command cm_command_init = {

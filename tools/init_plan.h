@@ -7,42 +7,52 @@
 #include "engine/base/arena.h"
 #include "engine/base/status.h"
 #include "engine/settings/settings.h"
+#include "tools/new_authority.h"
 #include "tools/new_files.h"
 
 struct cm_init_plan {
     const char *folder;
-    const char *organization;    /* NULL: none */
+    const char *organization; /* NULL: none */
+    /* where the keys live */
+    const char *provider;        /* kind: "openssl", "pkcs11" */
+    const char *module;          /* pkcs11; NULL: the token's URI names it */
+    const char *token;           /* pkcs11: URI that the keys' references begin with */
+    const char *key_label;       /* pkcs11: the keys are called LABEL-root and LABEL-issuing-1 */
+    const char *root_key;        /* reference of one that is there; NULL: one is made */
+    const char *issuing_key;     /* the same */
     const char *passphrase;      /* secret reference as it stands in the settings, or NULL */
     const char *passphrase_from; /* the same with an absolute path, once the folder is there */
-    const char *queue;           /* "spool", "redis" */
-    const char *redis_url;       /* NULL with the spool */
-    const char *base_url;        /* of CRLs, OCSP and CA certificates; NULL: none in certificates */
-    bool sub_ca;                 /* the issuing CA may sign CAs below it */
     enum cm_key_type key_type;
     uint32_t key_bits; /* RSA */
+    bool sub_ca;       /* the issuing CA may sign CAs below it */
+    /* what is around them */
+    const char *queue;     /* "spool", "redis" */
+    const char *redis_url; /* NULL with the spool */
+    const char *base_url;  /* of CRLs, OCSP and CA certificates; NULL: none in certificates */
     struct cm_arena *arena;
     struct cm_new_files *files;
 };
 
-/* A certificate of an authority that init has made. Spans live in the plan's arena. */
+/* The provider instance of the plan: "soft" or "hsm". */
+const char *cm_init_provider_name(const struct cm_init_plan *plan);
+
+/* An authority that init has made. Spans live in the plan's arena. */
 struct cm_init_authority {
-    const char *name;     /* "root", "issuing" */
-    const char *key;      /* reference within the provider: "file:root.pem" */
-    const char *key_path; /* the file */
+    struct cm_new_authority ca;
+    const char *key_path; /* the file; NULL: it is in a token */
     const char *path;     /* of the certificate */
-    struct cm_bytes der;
-    enum cm_sigalg sigalg;
-    char fingerprint[65]; /* SHA-256 of der, hex */
 };
 
 /* Text of certmill.yaml, in the plan's arena. */
 struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan);
 
 /*
- * Makes both keys, the self-signed root and the issuing certificate, and writes keys/ and ca/.
+ * Makes both keys, the self-signed root and the issuing certificate, and writes ca/. The session is
+ * the caller's, who closes both keys (cm_new_authority_close_key) when all is done, or undone.
  * Fails with: EXISTS, IO, and what providers and templates fail with.
  */
 CM_MUST_USE cm_status cm_init_make_authorities(const struct cm_init_plan *plan,
+                                               struct cm_provider_session *session,
                                                struct cm_init_authority *ret_root,
                                                struct cm_init_authority *ret_issuing,
                                                struct cm_error *err);

@@ -42,6 +42,28 @@ static const char *passphrase_text(const struct cm_init_plan *plan)
     return cm_arena_printf(plan->arena, "    passphrase: \"%s\"\n", plan->passphrase);
 }
 
+static const char *provider_text(const struct cm_init_plan *plan)
+{
+    if (strcmp(plan->provider, "pkcs11") != 0)
+        return cm_arena_printf(plan->arena,
+                               "  - name: soft\n"
+                               "    kind: openssl\n"
+                               "    keys: keys\n"
+                               "%s",
+                               passphrase_text(plan));
+    return cm_arena_printf(
+        plan->arena,
+        "  - name: hsm\n"
+        "    kind: pkcs11\n"
+        "%s%s%s"
+        "%s%s%s"
+        "    # workers: 4                # sessions; without it as many as help\n",
+        plan->module ? "    module: \"" : "", plan->module ? plan->module : "",
+        plan->module ? "\"\n" : "", plan->passphrase ? "    passphrase: \"" : "",
+        plan->passphrase ? plan->passphrase : "",
+        plan->passphrase ? "\"       # the PIN of the token's user\n" : "");
+}
+
 struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
 {
     const char *text = cm_arena_printf(
@@ -58,9 +80,6 @@ struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
         "\n"
         "# Where keys live. The store says which key belongs to which authority.\n"
         "providers:\n"
-        "  - name: soft\n"
-        "    kind: openssl\n"
-        "    keys: keys\n"
         "%s"
         "\n"
         "# Who signs.\n"
@@ -80,6 +99,6 @@ struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
         "  - name: local\n"
         "    groups: [default]\n"
         "    remember-refusals: no        # a file that was refused may be put right and come again\n",
-        queue_text(plan), passphrase_text(plan), urls_text(plan), plan->sub_ca ? ", sub-ca" : "");
+        queue_text(plan), provider_text(plan), urls_text(plan), plan->sub_ca ? ", sub-ca" : "");
     return cm_bytes_str(text);
 }

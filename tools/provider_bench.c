@@ -46,8 +46,8 @@ static void tell_cell(struct bench *bench, const struct cell *cell)
                       (json_int_t)(cell->rate.failures + cell->single.failures)));
         return;
     }
-    printf("%-10s %8u %14.0f %12.3f %12.3f", cell->algorithm, cell->sessions,
-           cell->rate.per_second, cell->single.p50_us / 1e3, cell->single.p99_us / 1e3);
+    printf("%-10s %8u %14.0f %12.3f %12.3f", cell->algorithm, cell->sessions, cell->rate.per_second,
+           cell->single.p50_us / 1e3, cell->single.p99_us / 1e3);
     if (cell->rate.failures + cell->single.failures > 0)
         printf("   %llu failed: %s",
                (unsigned long long)(cell->rate.failures + cell->single.failures),
@@ -59,8 +59,8 @@ static void tell_cell(struct bench *bench, const struct cell *cell)
 static void tell_absent(struct bench *bench, const char *algorithm, const char *why)
 {
     if (bench->rows)
-        json_array_append_new(bench->rows, json_pack("{s:s, s:s}", "algorithm", algorithm,
-                                                     "not_offered", why));
+        json_array_append_new(bench->rows,
+                              json_pack("{s:s, s:s}", "algorithm", algorithm, "not_offered", why));
     else
         printf("%-10s %8s   not offered: %s\n", algorithm, "-", why);
 }
@@ -140,8 +140,7 @@ static bool create(struct bench *bench, const struct cm_provider_kind *kind, cha
     if (*ret_status == CM_OK)
         *ret_status = cm_provider_session_open(&session, &bench->target.provider, err);
     if (*ret_status == CM_OK)
-        *ret_status =
-            cm_provider_session_create_key(&session, reference, &kind->spec, &key, err);
+        *ret_status = cm_provider_session_create_key(&session, reference, &kind->spec, &key, err);
     if (key)
         cm_provider_close_key(key);
     cm_provider_session_close(&session);
@@ -214,8 +213,8 @@ static int conclude(struct bench *bench, cm_status status, const struct cm_error
         return cm_call_fail(bench->call, "%s", err->text);
     }
     if (bench->rows) {
-        json_t *object = json_pack("{s:s, s:o}", "provider", bench->target.provider.name, "rows",
-                                   bench->rows);
+        json_t *object =
+            json_pack("{s:s, s:o}", "provider", bench->target.provider.name, "rows", bench->rows);
         json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
         putchar('\n');
         json_decref(object);

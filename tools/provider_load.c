@@ -102,8 +102,8 @@ static bool make_run(struct run *run)
     uint32_t slots_count = run->load->batches_in_flight;
     run->slots = calloc(slots_count, sizeof *run->slots);
     run->latencies_us = malloc(LATENCIES_MAX * sizeof *run->latencies_us);
-    bool made = run->slots && run->latencies_us
-                && RAND_bytes(run->message, sizeof run->message) == 1;
+    bool made =
+        run->slots && run->latencies_us && RAND_bytes(run->message, sizeof run->message) == 1;
     for (uint32_t i = 0; made && i < slots_count; i++)
         made = make_slot(run, &run->slots[i]);
     return made;

@@ -68,9 +68,9 @@ cm_status cm_provider_session_open_key(struct cm_provider_session *session, cons
     return status;
 }
 
-cm_status cm_provider_session_create_key(struct cm_provider_session *session,
-                                         const char *reference, const struct cm_key_spec *spec,
-                                         struct cm_key **ret_key, struct cm_error *err)
+cm_status cm_provider_session_create_key(struct cm_provider_session *session, const char *reference,
+                                         const struct cm_key_spec *spec, struct cm_key **ret_key,
+                                         struct cm_error *err)
 {
     cm_provider_create_key(session->provider, reference, spec, CM_SIGALG_UNKNOWN, on_opened,
                            session);

@@ -74,8 +74,8 @@ cm_status cm_provider_target_name_key(struct cm_provider_target *target, char *r
             && cm_scratch_make("certmill-keys", target->scratch, sizeof target->scratch, err)
                    != CM_OK)
             return err->status;
-        size = snprintf(ret_reference, space, "file:%s/%u.pem", target->scratch,
-                        ++target->keys_count);
+        size =
+            snprintf(ret_reference, space, "file:%s/%u.pem", target->scratch, ++target->keys_count);
     }
     if (size < 0 || (size_t)size >= space)
         return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "the token's URI is too long");

@@ -25,11 +25,11 @@
           .argument = "REFERENCE",                                                                 \
           .help = "Where the PIN or passphrase is: `file:PATH`, `env:NAME`, `credential:NAME`, "   \
                   "`prompt:`." },                                                                  \
-        { .name = "token",                                                                         \
-          .type = CM_OPTION_TEXT,                                                                  \
-          .argument = "URI",                                                                       \
-          .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "   \
-                  "the only one there is." }
+    {                                                                                              \
+        .name = "token", .type = CM_OPTION_TEXT, .argument = "URI",                                \
+        .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "     \
+                "the only one there is."                                                           \
+    }
 
 struct cm_provider_target {
     struct cm_settings_provider provider;

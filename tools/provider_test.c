@@ -70,8 +70,8 @@ static void try_algorithm(struct test *test, struct cm_provider_session *session
     if (status == CM_OK)
         status = cm_provider_session_sign(session, key, cm_bytes_str(text), signature, &size, &err);
     double spent_ms = since_ms(start_ns);
-    if (status == CM_OK && !cm_spki_verify(key->spki, alg, cm_bytes_str(text),
-                                           cm_bytes(signature, size)))
+    if (status == CM_OK
+        && !cm_spki_verify(key->spki, alg, cm_bytes_str(text), cm_bytes(signature, size)))
         status = CM_FAIL(&err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "the signature does not verify");
     snprintf(detail, sizeof detail, "%.1f ms", spent_ms);
     tell(test, status == CM_OK ? WORKS : verdict_of(status), "sign", subject,
@@ -153,8 +153,8 @@ static void try_found(struct test *test, struct cm_provider_session *session, co
         tell(test, FAILS, "find", "key", err.text);
         return;
     }
-    snprintf(detail, sizeof detail, "%s, %u bits, %.1f ms with its proof", cm_key_type_name(key->type),
-             key->bits, since_ms(start_ns));
+    snprintf(detail, sizeof detail, "%s, %u bits, %.1f ms with its proof",
+             cm_key_type_name(key->type), key->bits, since_ms(start_ns));
     enum cm_key_type type = key->type;
     cm_provider_close_key(key);
     tell(test, WORKS, "find", "key", detail);
@@ -212,8 +212,7 @@ static void try_wrong_pin(struct test *test)
     if (status == CM_OK)
         status = cm_provider_target_name_key(&test->target, reference, sizeof reference, &err);
     if (status == CM_OK)
-        status =
-            cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, &err);
+        status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, &err);
     if (key)
         cm_provider_close_key(key);
     cm_provider_session_close(&session);

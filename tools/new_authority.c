@@ -1,0 +1,108 @@
+#include "tools/new_authority.h"
+
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+
+#include "engine/base/clock.h"
+#include "engine/store/store.h"
+#include "engine/x509/certificate.h"
+#include "providers/verify.h"
+
+cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
+                                    struct cm_provider_session *session, struct cm_error *err)
+{
+    cm_status status =
+        authority->has_key
+            ? cm_provider_session_open_key(session, authority->key, CM_SIGALG_UNKNOWN,
+                                           &authority->handle, err)
+            : cm_provider_session_create_key(session, authority->key, &authority->spec,
+                                             &authority->handle, err);
+    authority->session = session;
+    if (status == CM_OK)
+        authority->sigalg = authority->handle->alg;
+    return status;
+}
+
+/* Shaped as the engine's serials are: 44 bits of milliseconds, 20 of a counter, 96 random. */
+static cm_status draw_serial(uint8_t serial[CM_SERIAL_SIZE], struct cm_error *err)
+{
+    static uint32_t counter;
+    uint64_t number = (uint64_t)cm_clock_wall_ms() << 20 | ++counter;
+    for (int i = 0; i < 8; i++)
+        serial[i] = (uint8_t)(number >> (56 - 8 * i));
+    if (RAND_bytes(serial + 8, CM_SERIAL_SIZE - 8) != 1)
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the random generator failed");
+    return CM_OK;
+}
+
+static cm_status compose(const struct cm_new_authority *authority,
+                         const struct cm_new_authority_signer *signer, struct cm_arena *arena,
+                         struct cm_tbs *ret_tbs, struct cm_error *err)
+{
+    uint8_t serial[CM_SERIAL_SIZE];
+    struct cm_attribute attributes[2] = { { cm_bytes_str("cn"), cm_bytes_str(authority->cn) } };
+    size_t attributes_count = 1;
+    struct cm_composer *composer = NULL;
+    cm_status status = draw_serial(serial, err);
+    if (status == CM_OK)
+        status = cm_composer_new(&composer, err);
+    if (status != CM_OK)
+        return status;
+    if (authority->organization)
+        attributes[attributes_count++] =
+            (struct cm_attribute){ cm_bytes_str("o"), cm_bytes_str(authority->organization) };
+    const struct cm_authority_input in = {
+        .profile = authority->profile,
+        .issuer = signer->issuer,
+        .sigalg = signer->key->alg,
+        .serial = cm_bytes(serial, sizeof serial),
+        .issue_time_s = cm_clock_wall_s(),
+        .spki = authority->handle->spki,
+        .key_type = authority->handle->type,
+        .attributes = attributes,
+        .attributes_count = attributes_count,
+    };
+    status = cm_authority_compose(composer, &in, arena, ret_tbs, err);
+    cm_composer_free(composer);
+    return status;
+}
+
+cm_status cm_new_authority_sign(struct cm_new_authority *authority,
+                                const struct cm_new_authority_signer *signer,
+                                struct cm_arena *arena, struct cm_error *err)
+{
+    uint8_t signature[CM_SIGNATURE_SIZE_MAX], hash[SHA256_DIGEST_LENGTH];
+    size_t size = 0;
+    struct cm_tbs tbs;
+    cm_status status = compose(authority, signer, arena, &tbs, err);
+    if (status == CM_OK && signer->record)
+        status = signer->record(authority, tbs.der, signer->arg, err);
+    if (status == CM_OK)
+        status = cm_provider_session_sign(signer->session, signer->key, tbs.der, signature, &size,
+                                          err);
+    if (status == CM_OK
+        && !cm_spki_verify(signer->key->spki, signer->key->alg, tbs.der, cm_bytes(signature, size)))
+        status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                         "the signature on the certificate of %s does not verify", authority->name);
+    if (status != CM_OK)
+        return status;
+    authority->der =
+        cm_certificate_assemble(tbs.der, signer->key->alg, cm_bytes(signature, size), arena);
+    SHA256(authority->der.data, authority->der.size, hash);
+    cm_hex_encode(cm_bytes(hash, sizeof hash), authority->fingerprint);
+    return CM_OK;
+}
+
+bool cm_new_authority_close_key(struct cm_new_authority *authority, bool undo)
+{
+    struct cm_error ignored;
+    struct cm_key *key = authority->handle;
+    authority->handle = NULL;
+    if (!key)
+        return true;
+    if (undo && !authority->has_key
+        && cm_provider_session_destroy_key(authority->session, key, &ignored) == CM_OK)
+        return true;
+    cm_provider_close_key(key);
+    return !undo || authority->has_key;
+}

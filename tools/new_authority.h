@@ -1,0 +1,64 @@
+/*
+ * New authority: a CA's key, made where it will live or found there, and its certificate, signed by
+ * itself or by another authority's key. For `init` and `ca create`.
+ *
+ *     struct cm_new_authority issuing = { .name = "issuing", .key = "pkcs11:token=T;object=issuing",
+ *                                         .spec = ..., .profile = ..., .cn = ... };
+ *     if (cm_new_authority_open_key(&issuing, &session, &err) == CM_OK
+ *         && cm_new_authority_sign(&issuing, &signer, &arena, &err) == CM_OK)
+ *         ... issuing.der ...
+ *     cm_new_authority_close_key(&issuing, failed);
+ *
+ * One thread.
+ */
+#ifndef CM_TOOLS_NEW_AUTHORITY_H
+#define CM_TOOLS_NEW_AUTHORITY_H
+
+#include "engine/base/arena.h"
+#include "engine/x509/authority.h"
+#include "tools/provider_session.h"
+
+struct cm_new_authority {
+    const char *name;           /* "root", "issuing" */
+    const char *key;            /* reference within the provider */
+    bool has_key;               /* it is there already; else one is made */
+    struct cm_key_spec spec;    /* of one that is made */
+    const struct cm_profile *profile;
+    const char *cn;
+    const char *organization; /* NULL: none */
+    /* written */
+    struct cm_provider_session *session;
+    struct cm_key *handle;
+    struct cm_bytes der; /* in the arena */
+    enum cm_sigalg sigalg;
+    char fingerprint[65]; /* SHA-256 of der, hex */
+};
+
+/* Whose key signs, and what is done before it does. */
+struct cm_new_authority_signer {
+    struct cm_provider_session *session;
+    struct cm_key *key;
+    const struct cm_issuer *issuer; /* NULL: it signs itself */
+    /* Makes it durable that these bytes will be signed; NULL: there is no record yet. */
+    cm_status (*record)(const struct cm_new_authority *authority, struct cm_bytes tbs, void *arg,
+                        struct cm_error *err);
+    void *arg;
+};
+
+/* Makes or finds the key; either proves it. Fails with: what the provider fails with. */
+CM_MUST_USE cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
+                                                struct cm_provider_session *session,
+                                                struct cm_error *err);
+
+/*
+ * Does:       composes and lints the certificate, records it, signs it, verifies the signature.
+ * Fails with: what composing, recording and signing fail with; CORRUPT (the signature is wrong).
+ */
+CM_MUST_USE cm_status cm_new_authority_sign(struct cm_new_authority *authority,
+                                            const struct cm_new_authority_signer *signer,
+                                            struct cm_arena *arena, struct cm_error *err);
+
+/* Lets the key go. With undo a key that was made here is destroyed; false: it could not be. */
+bool cm_new_authority_close_key(struct cm_new_authority *authority, bool undo);
+
+#endif
