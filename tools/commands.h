@@ -15,6 +15,7 @@ extern const struct cm_command cm_command_device_list;
 extern const struct cm_command cm_command_device_show;
 extern const struct cm_command cm_command_ca_list;
 extern const struct cm_command cm_command_ca_show;
+extern const struct cm_command cm_command_ca_create;
 extern const struct cm_command cm_command_provider_test;
 extern const struct cm_command cm_command_provider_bench;
 extern const struct cm_command cm_command_doctor;

@@ -13,11 +13,11 @@
 #include "tools/commands.h"
 
 static const struct cm_command *const all[] = {
-    &cm_command_init,          &cm_command_serve,          &cm_command_issue,
-    &cm_command_submit,        &cm_command_device_import,  &cm_command_device_list,
-    &cm_command_device_show,   &cm_command_ca_list,        &cm_command_ca_show,
-    &cm_command_provider_test, &cm_command_provider_bench, &cm_command_doctor,
-    &cm_command_quickstart,    &cm_command_bench,
+    &cm_command_init,        &cm_command_serve,         &cm_command_issue,
+    &cm_command_submit,      &cm_command_device_import, &cm_command_device_list,
+    &cm_command_device_show, &cm_command_ca_list,       &cm_command_ca_show,
+    &cm_command_ca_create,   &cm_command_provider_test, &cm_command_provider_bench,
+    &cm_command_doctor,      &cm_command_quickstart,    &cm_command_bench,
 };
 
 static const struct cm_commands commands = { all, sizeof all / sizeof all[0] };

@@ -11,12 +11,11 @@
 cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                     struct cm_provider_session *session, struct cm_error *err)
 {
-    cm_status status =
-        authority->has_key
-            ? cm_provider_session_open_key(session, authority->key, CM_SIGALG_UNKNOWN,
-                                           &authority->handle, err)
-            : cm_provider_session_create_key(session, authority->key, &authority->spec,
-                                             &authority->handle, err);
+    cm_status status = authority->has_key ? cm_provider_session_open_key(
+                           session, authority->key, CM_SIGALG_UNKNOWN, &authority->handle, err)
+                                          : cm_provider_session_create_key(session, authority->key,
+                                                                           &authority->spec,
+                                                                           &authority->handle, err);
     authority->session = session;
     if (status == CM_OK)
         authority->sigalg = authority->handle->alg;
@@ -78,8 +77,8 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
     if (status == CM_OK && signer->record)
         status = signer->record(authority, tbs.der, signer->arg, err);
     if (status == CM_OK)
-        status = cm_provider_session_sign(signer->session, signer->key, tbs.der, signature, &size,
-                                          err);
+        status =
+            cm_provider_session_sign(signer->session, signer->key, tbs.der, signature, &size, err);
     if (status == CM_OK
         && !cm_spki_verify(signer->key->spki, signer->key->alg, tbs.der, cm_bytes(signature, size)))
         status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,

@@ -19,10 +19,10 @@
 #include "tools/provider_session.h"
 
 struct cm_new_authority {
-    const char *name;           /* "root", "issuing" */
-    const char *key;            /* reference within the provider */
-    bool has_key;               /* it is there already; else one is made */
-    struct cm_key_spec spec;    /* of one that is made */
+    const char *name;        /* "root", "issuing" */
+    const char *key;         /* reference within the provider */
+    bool has_key;            /* it is there already; else one is made */
+    struct cm_key_spec spec; /* of one that is made */
     const struct cm_profile *profile;
     const char *cn;
     const char *organization; /* NULL: none */
