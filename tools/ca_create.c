@@ -40,7 +40,7 @@ struct creation {
     struct parent parent;
     bool name_is_taken;
     char key_taken_by[80]; /* name of the generation that has the key; "": none */
-    const char *path; /* of the certificate */
+    const char *path;      /* of the certificate */
 };
 
 static const char *copy_text(struct creation *creation, struct cm_bytes text)
@@ -163,8 +163,8 @@ static cm_status record_generation(struct creation *creation, struct cm_error *e
                               .audit = &event };
     if (creation->parent.name) {
         struct cm_bytes own = cm_pem_write("CERTIFICATE", ca->der, arena);
-        generation.chain = cm_bytes_str(cm_arena_printf(arena, "%.*s%.*s", TEXT_OF(own),
-                                                        TEXT_OF(creation->parent.chain)));
+        generation.chain = cm_bytes_str(
+            cm_arena_printf(arena, "%.*s%.*s", TEXT_OF(own), TEXT_OF(creation->parent.chain)));
     }
     return cm_store_apply(creation->deployment.store, &op, err);
 }
@@ -369,7 +369,8 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "REFERENCE",
       .required = true,
-      .help = "`file:PATH`, relative to the provider's folder, or a `pkcs11:` URI with an `object`." },
+      .help =
+          "`file:PATH`, relative to the provider's folder, or a `pkcs11:` URI with an `object`." },
     { .name = "existing-key", .type = CM_OPTION_FLAG, .help = "The key is there: bring your own." },
     { .name = "provider",
       .type = CM_OPTION_TEXT,
@@ -394,7 +395,10 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "TEXT",
       .help = "Common name in its certificate. Without it: `NAME`." },
-    { .name = "organization", .letter = 'o', .type = CM_OPTION_TEXT, .argument = "TEXT",
+    { .name = "organization",
+      .letter = 'o',
+      .type = CM_OPTION_TEXT,
+      .argument = "TEXT",
       .help = "Organization in its certificate." },
     CM_OPTION_JSON,
 };

@@ -17,6 +17,7 @@
 #include "tools/commands.h"
 #include "tools/inner_call.h"
 #include "tools/private_redis.h"
+#include "tools/private_token.h"
 #include "tools/scratch.h"
 
 enum { RSA_MAX = 40 }; /* each takes a fifth of a second to make */
@@ -28,7 +29,8 @@ static const char *const paragraphs[] = {
     "Makes a deployment in a scratch folder, a fleet of devices with keys and CSRs of their own, "
     "imports them into the allow-list, issues every certificate into `DIR/certs/`, and shows a "
     "sample of them to `openssl verify`. What it does is what you would type: `init`, `device "
-    "import`, `issue`; with `--redis` a private redis-server, `serve` and `submit`.",
+    "import`, `issue`; with `--redis` a private redis-server, `serve` and `submit`; with `--hsm` the "
+    "CA keys are made in a SoftHSM token in the folder, and stay there.",
     "A folder that an earlier quickstart made is replaced; any other is left alone. The keys of the "
     "fleet are forgotten: the certificates are to look at.",
     NULL
@@ -51,12 +53,16 @@ static const struct cm_option options[] = {
     { .name = "redis",
       .type = CM_OPTION_FLAG,
       .help = "Through a private redis-server on a Unix socket instead of files." },
+    { .name = "hsm",
+      .type = CM_OPTION_FLAG,
+      .help = "With CA keys in a SoftHSM token of its own instead of key files." },
     CM_OPTION_JSON,
 };
 
 static const struct cm_example examples[] = {
     { "certmill quickstart", "10,000 certificates in quickstart-data/." },
     { "certmill quickstart --dir /tmp/try --devices 500 --redis", "The same through Redis." },
+    { "certmill quickstart --redis --hsm", "With the CA keys in a token." },
 };
 
 bool cm_quickstart_fail(const struct cm_quickstart *quickstart, const char *format, ...)
@@ -112,7 +118,7 @@ static bool write_marker(const struct cm_quickstart *quickstart, const char *mar
           "  certmill.yaml  settings          ca/     certificates of root and issuing CA\n"
           "  devices.csv    the allow-list    csrs/   a request for each device\n"
           "  store/         the record        certs/  a certificate for each device, with chain\n"
-          "  keys/          keys of the CAs: nothing that anyone should trust\n",
+          "  keys/, token/  keys of the CAs: nothing that anyone should trust\n",
           file);
     return fclose(file) == 0;
 }
@@ -142,16 +148,27 @@ static bool make_folder(struct cm_quickstart *quickstart)
 
 static bool make_deployment(struct cm_quickstart *quickstart, const struct cm_private_redis *redis)
 {
-    const char *const init[] = { quickstart->folder,
-                                 "--quiet",
-                                 "--organization",
-                                 "Quickstart",
-                                 "--queue",
-                                 quickstart->redis ? "redis" : "spool",
-                                 quickstart->redis ? "--redis-url" : NULL,
-                                 redis->url,
-                                 NULL };
-    say(quickstart, "1  a deployment in %s\n", quickstart->folder);
+    struct cm_private_token token;
+    struct cm_error err;
+    const char *init[20] = { quickstart->folder, "--quiet", "--organization", "Quickstart" };
+    size_t count = 4;
+    say(quickstart, "1  a deployment in %s%s\n", quickstart->folder,
+        quickstart->hsm ? ", its keys in a SoftHSM token" : "");
+    init[count++] = "--queue";
+    init[count++] = quickstart->redis ? "redis" : "spool";
+    if (quickstart->redis) {
+        init[count++] = "--redis-url";
+        init[count++] = redis->url;
+    }
+    if (quickstart->hsm) {
+        if (cm_private_token_make(&token, quickstart->folder, &err) != CM_OK)
+            return cm_quickstart_fail(quickstart, "%s", err.text);
+        const char *const hsm[] = { "--provider", "pkcs11",  "--module",
+                                    token.module, "--token", CM_PRIVATE_TOKEN_URI,
+                                    "--pin",      token.pin };
+        memcpy(init + count, hsm, sizeof hsm);
+        quickstart->token = cm_arena_printf(&quickstart->arena, "%s", token.settings);
+    }
     return cm_inner_call(&cm_command_init, init) == CM_EXIT_DONE;
 }
 
@@ -260,6 +277,8 @@ static void print_text(const struct cm_quickstart *quickstart)
            "  %s/ca/root.pem               what relying parties trust\n"
            "  %s               settings\n\nTry next:\n\n",
            dir, dir, settings);
+    if (quickstart->hsm)
+        printf("  export SOFTHSM2_CONF=%s\n", quickstart->token);
     printf("  openssl x509 -in %s/certs/device-000001.pem -noout -text\n", dir);
     printf("  %s device show -c %s device-000001\n", program, settings);
     printf("  %s ca list -c %s\n", program, settings);
@@ -278,15 +297,15 @@ static void print_json(const struct cm_quickstart *quickstart)
         if (quickstart->fleet->counts[type] > 0)
             json_object_set_new(types, cm_key_type_name((enum cm_key_type)type),
                                 json_integer(quickstart->fleet->counts[type]));
-    json_t *object =
-        json_pack("{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "folder",
-                  quickstart->folder, "queue", quickstart->redis ? "redis" : "spool", "devices",
-                  (json_int_t)quickstart->devices_count, "key_types", types, "issued",
-                  (json_int_t)quickstart->issued, "refused", (json_int_t)quickstart->refused,
-                  "verified", (json_int_t)quickstart->verified, "fleet_seconds",
-                  (double)quickstart->fleet->elapsed_ns / 1e9, "import_seconds",
-                  quickstart->import_s, "issue_seconds", quickstart->issue_s,
-                  "certificates_per_second", quickstart->issued / quickstart->issue_s);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "folder",
+        quickstart->folder, "queue", quickstart->redis ? "redis" : "spool", "provider",
+        quickstart->hsm ? "pkcs11" : "openssl", "devices", (json_int_t)quickstart->devices_count,
+        "key_types", types, "issued", (json_int_t)quickstart->issued, "refused",
+        (json_int_t)quickstart->refused, "verified", (json_int_t)quickstart->verified,
+        "fleet_seconds", (double)quickstart->fleet->elapsed_ns / 1e9, "import_seconds",
+        quickstart->import_s, "issue_seconds", quickstart->issue_s, "certificates_per_second",
+        quickstart->issued / quickstart->issue_s);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(object);
@@ -317,6 +336,7 @@ static int run(const struct cm_call *call)
         .folder = cm_call_value(call, "dir"),
         .devices_count = (uint32_t)cm_call_number(call, "devices"),
         .redis = cm_call_flag(call, "redis"),
+        .hsm = cm_call_flag(call, "hsm"),
         .json = cm_call_flag(call, "json"),
     };
     cm_arena_init(&quickstart.arena, 65536);

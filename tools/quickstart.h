@@ -15,7 +15,8 @@
 struct cm_quickstart {
     const char *folder;
     uint32_t devices_count;
-    bool redis;
+    bool redis, hsm;
+    const char *token; /* SoftHSM's settings, with hsm */
     bool json;
     struct cm_arena arena; /* paths */
     const char *settings;  /* DIR/certmill.yaml */
