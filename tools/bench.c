@@ -65,6 +65,13 @@ static const struct cm_option options[] = {
       .standard = "p256",
       .choices = "p256 p384 p521 rsa-2048 rsa-3072 rsa-4096 ed25519",
       .help = "Of the authorities' keys." },
+    { .name = "provider",
+      .type = CM_OPTION_CHOICE,
+      .argument = "KIND",
+      .standard = "openssl",
+      .choices = "openssl pkcs11",
+      .help = "Where the authorities' keys live: in files, or in a SoftHSM token that is made for "
+              "the run. Then a bare loop over C_Sign is measured, too." },
     { .name = "check-signatures",
       .type = CM_OPTION_NUMBER,
       .argument = "N",
@@ -101,6 +108,8 @@ static const struct cm_example examples[] = {
     { "certmill bench", "20,000 requests, inside one process." },
     { "certmill bench --queue redis --devices 300000 --report bench.html",
       "A long run through Redis, with a page of plots." },
+    { "certmill bench --queue redis --provider pkcs11 --ca-key rsa-2048",
+      "With the keys in a token, beside what the token alone can do." },
     { "certmill bench --queue redis --rate 2000", "Latencies at 2,000 requests a second." },
 };
 
@@ -158,14 +167,30 @@ static cm_status run_queue(const struct cm_bench_plan *plan, struct cm_bench_res
     }
 }
 
+static cm_status measure_token(const struct cm_bench_plan *plan,
+                               const struct cm_private_token *token,
+                               struct cm_bench_token *ret_token, struct cm_error *err)
+{
+    if (strcmp(plan->provider, "pkcs11") != 0)
+        return CM_OK;
+    return cm_bench_measure_token(token, plan->ca_key, ret_token, err);
+}
+
 static cm_status run_phases(const struct cm_bench_plan *plan, struct cm_bench_result *result,
                             struct cm_error *err)
 {
-    cm_status status = cm_bench_deploy(plan, err);
+    struct cm_private_token token;
+    cm_status status = cm_bench_deploy(plan, &token, err);
+    if (status == CM_OK)
+        status = measure_token(plan, &token, &result->token_before, err);
     if (status == CM_OK)
         status = run_queue(plan, result, err);
     if (status == CM_OK)
+        status = measure_token(plan, &token, &result->token_after, err);
+    if (status == CM_OK)
         status = measure_ceiling(plan, &result->ceiling_after, err);
+    result->token_per_second =
+        (result->token_before.per_second + result->token_after.per_second) / 2;
     result->ceiling.per_second =
         (result->ceiling_before.per_second + result->ceiling_after.per_second) / 2;
     result->ceiling.cpu_us = (result->ceiling_before.cpu_us + result->ceiling_after.cpu_us) / 2;
@@ -207,6 +232,7 @@ static void read_plan(const struct cm_call *call, struct cm_bench_plan *plan)
         .window = (uint32_t)cm_call_number(call, "window"),
         .key_type = cm_call_value(call, "key-type"),
         .ca_key = cm_call_value(call, "ca-key"),
+        .provider = cm_call_value(call, "provider"),
         .check_signatures = (uint32_t)cm_call_number(call, "check-signatures"),
         .signers = cm_call_value(call, "signers"),
         .redis_aof = cm_call_value(call, "redis-aof"),

@@ -10,6 +10,7 @@
  *     bench_redis.c       a private redis-server, and beside it
  *     bench_load.c        the load generator: a process that is to Redis what a backend is
  *     bench_ceiling.c     what the bare cryptography would allow
+ *     bench_token.c       what a bare loop over a token's C_Sign would allow
  *     bench_report.c      JSON and text; bench_html.c the page with plots
  */
 #ifndef CM_TOOLS_BENCH_H
@@ -23,6 +24,7 @@
 #include "engine/x509/algorithm.h"
 #include "tools/command.h"
 #include "tools/fleet.h"
+#include "tools/private_token.h"
 
 #define CM_BENCH_SLICES    10
 #define CM_BENCH_HISTOGRAM 96 /* four buckets for each doubling, from 1 us on */
@@ -39,6 +41,7 @@ struct cm_bench_plan {
     uint32_t window;      /* requests that wait for an answer at most, without a rate */
     const char *key_type; /* "p256", ..., "mix" */
     const char *ca_key;   /* as init's --key-type */
+    const char *provider; /* "openssl", "pkcs11": a SoftHSM token in the folder */
     const char *folder;   /* scratch */
     uint32_t check_signatures;
     const char *signers;   /* "process" or "inline" */
@@ -113,10 +116,25 @@ CM_MUST_USE cm_status cm_bench_measure_ceiling(enum cm_key_type device, enum cm_
                                                struct cm_bench_ceiling *ret_ceiling,
                                                struct cm_error *err);
 
+/* The label of the authority's key in the token. */
+#define CM_BENCH_TOKEN_KEY "certmill-issuing-1"
+
+/* C_SignInit and C_Sign, nothing else, with the number of sessions that did best. */
+struct cm_bench_token {
+    double per_second;
+    double cpu_us; /* of a signature */
+    unsigned sessions;
+};
+CM_MUST_USE cm_status cm_bench_measure_token(const struct cm_private_token *token,
+                                             const char *ca_key, struct cm_bench_token *ret_token,
+                                             struct cm_error *err);
+
 /* --- deployment ---------------------------------------------------------------------------------- */
 
-/* Does: init in plan->folder, with what the plan changes in the settings, and the allow-list. */
-CM_MUST_USE cm_status cm_bench_deploy(const struct cm_bench_plan *plan, struct cm_error *err);
+/* Does: init in plan->folder, with what the plan changes in the settings, and the allow-list; *ret_token
+ * is filled with a pkcs11 provider. */
+CM_MUST_USE cm_status cm_bench_deploy(const struct cm_bench_plan *plan,
+                                      struct cm_private_token *ret_token, struct cm_error *err);
 
 /* --- the run ------------------------------------------------------------------------------------- */
 
@@ -124,6 +142,8 @@ struct cm_bench_result {
     struct cm_bench_figures figures;
     uint32_t type_counts[CM_KEY_TYPE_COUNT];
     struct cm_bench_ceiling ceiling_before, ceiling_after, ceiling; /* the last: their mean */
+    struct cm_bench_token token_before, token_after;                /* of a pkcs11 provider */
+    double token_per_second; /* their mean; 0: there is no token */
     double engine_cpu_s, signers_cpu_s, redis_cpu_s;
     double idle_share;   /* of all processors, from start to end */
     double others_share; /* taken by processes that do not belong to the run */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/settings/settings.h"
 #include "engine/store/store.h"
@@ -81,17 +82,36 @@ static cm_status import_devices(const struct cm_bench_plan *plan, const char *pa
     return status;
 }
 
-cm_status cm_bench_deploy(const struct cm_bench_plan *plan, struct cm_error *err)
+static cm_status init(const struct cm_bench_plan *plan, struct cm_private_token *token,
+                      struct cm_error *err)
 {
-    const char *const init[] = { plan->folder, "--quiet",    "--organization", "Bench",
-                                 "--key-type", plan->ca_key, "--base-url",     "http://pki.example",
-                                 NULL };
-    char path[4200];
-    if (cm_inner_call(&cm_command_init, init) != CM_EXIT_DONE)
+    const char *arguments[20] = {
+        plan->folder, "--quiet",    "--organization", "Bench",
+        "--key-type", plan->ca_key, "--base-url",     "http://pki.example"
+    };
+    if (strcmp(plan->provider, "pkcs11") == 0) {
+        cm_status status = cm_private_token_make(token, plan->folder, err);
+        if (status != CM_OK)
+            return status;
+        const char *const more[] = { "--provider",  "pkcs11",  "--module",
+                                     token->module, "--token", CM_PRIVATE_TOKEN_URI,
+                                     "--pin",       token->pin };
+        memcpy(arguments + 8, more, sizeof more);
+    }
+    if (cm_inner_call(&cm_command_init, arguments) != CM_EXIT_DONE)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "no deployment could be made in %s",
                        plan->folder);
+    return CM_OK;
+}
+
+cm_status cm_bench_deploy(const struct cm_bench_plan *plan, struct cm_private_token *ret_token,
+                          struct cm_error *err)
+{
+    char path[4200];
+    cm_status status = init(plan, ret_token, err);
     snprintf(path, sizeof path, "%s/certmill.yaml", plan->folder);
-    cm_status status = append_settings(plan, path, err);
+    if (status == CM_OK)
+        status = append_settings(plan, path, err);
     if (status == CM_OK)
         status = import_devices(plan, path, err);
     return status;

@@ -31,6 +31,22 @@ static double cpu_ratio(const struct cm_bench_result *result)
     return cpu_us(result) > 0 ? result->ceiling.cpu_us / cpu_us(result) : 0;
 }
 
+/* Of what the token alone can do. */
+static double token_ratio(const struct cm_bench_result *result)
+{
+    return result->token_per_second > 0 ? result->figures.per_second / result->token_per_second : 0;
+}
+
+/*
+ * What the processors allow, when each certificate needs the token's own time for its signature and
+ * what the rest of the engine takes: the token is software here, on the same processors.
+ */
+static double token_share_by_cpu(const struct cm_bench_result *result)
+{
+    double token_us = (result->token_before.cpu_us + result->token_after.cpu_us) / 2;
+    return cpu_us(result) > 0 ? token_us / cpu_us(result) : 0;
+}
+
 /* --- text ---------------------------------------------------------------------------------------- */
 
 /* 12345678 as "12,345,678". */
@@ -85,6 +101,13 @@ void cm_bench_print_text(const struct cm_bench_plan *plan, const struct cm_bench
            grouped(result->ceiling.per_second, number), result->processors);
     printf("  %-22s %11.1f %%\n", "of the ceiling", ratio(result) * 100);
     printf("  %-22s %11.1f %%  by processor time\n", "", cpu_ratio(result) * 100);
+    if (result->token_per_second > 0) {
+        printf("  %-22s %11s /s  bare C_SignInit + C_Sign, %u sessions\n", "token",
+               grouped(result->token_per_second, number), result->token_before.sessions);
+        printf("  %-22s %11.1f %%\n", "of the token", token_ratio(result) * 100);
+        printf("  %-22s %11.1f %%  of the processor time is the token's own\n", "",
+               token_share_by_cpu(result) * 100);
+    }
     printf("  %-22s %11.1f ms median; p90 %.1f, p99 %.1f, max %.1f\n", "latency", figures->p50_ms,
            figures->p90_ms, figures->p99_ms, figures->max_ms);
     printf("  %-22s %11.1f MB at its peak\n", "memory of the engine",
@@ -150,9 +173,9 @@ const char *cm_bench_command(const struct cm_bench_plan *plan, char *text, size_
     snprintf(text, space,
              "certmill bench --devices %" PRIu32 " --queue %s --rate %" PRIu32 " --window %" PRIu32
              " --key-type %s --ca-key %s --check-signatures %" PRIu32
-             " --signers %s --redis-aof %s",
+             " --provider %s --signers %s --redis-aof %s",
              plan->devices_count, plan->queue_name, plan->rate_per_s, plan->window, plan->key_type,
-             plan->ca_key, plan->check_signatures, plan->signers, plan->redis_aof);
+             plan->ca_key, plan->check_signatures, plan->provider, plan->signers, plan->redis_aof);
     return text;
 }
 
@@ -179,6 +202,13 @@ void cm_bench_print_json(const struct cm_bench_plan *plan, const struct cm_bench
         cm_bench_command(plan, command, sizeof command));
     json_object_update(object, more);
     json_decref(more);
+    if (result->token_per_second > 0) {
+        more = json_pack("{s:f, s:i, s:f, s:f}", "token_per_second", result->token_per_second,
+                         "token_sessions", (int)result->token_before.sessions, "ratio_to_token",
+                         token_ratio(result), "token_share_of_cpu", token_share_by_cpu(result));
+        json_object_update(object, more);
+        json_decref(more);
+    }
     json_dumpf(object, stdout, JSON_REAL_PRECISION(7));
     putchar('\n');
     json_decref(object);
