@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/hash.h"
+
 #include "engine/floors.h"
 
 /* Replaces ${issuer}; ${shard} is left for the template. NULL for NULL. */
@@ -41,6 +43,21 @@ static void finish_one(struct cm_issuers *issuers, cm_status status, const struc
         issuers->opened(issuers, issuers->arg);
 }
 
+/* Both fingerprints, so that an operator can tell which of the two is the wrong one. */
+static cm_status refuse_other_key(const struct cm_issuer_key *key, struct cm_bytes certified,
+                                  struct cm_error *err)
+{
+    uint8_t hash[CM_SHA256_SIZE];
+    char of_key[2 * CM_SHA256_SIZE + 1], of_certificate[2 * CM_SHA256_SIZE + 1];
+    cm_sha256(&key->key->spki, 1, hash);
+    cm_hex_encode(cm_bytes(hash, sizeof hash), of_key);
+    cm_sha256(&certified, 1, hash);
+    cm_hex_encode(cm_bytes(hash, sizeof hash), of_certificate);
+    return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                   "%.40s: its key is not the certificate's: key %s, certificate %s", key->name,
+                   of_key, of_certificate);
+}
+
 /* The CA certificate says who the issuer is; the settings say where its status is published. */
 static cm_status describe_issuer(struct cm_issuer_key *key, struct cm_error *err)
 {
@@ -51,8 +68,7 @@ static cm_status describe_issuer(struct cm_issuer_key *key, struct cm_error *err
     if (status != CM_OK)
         return status;
     if (!cm_bytes_equal(certificate.spki, key->key->spki))
-        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
-                       "the key of %s is not the one in its certificate", key->name);
+        return refuse_other_key(key, certificate.spki, err);
     key->crl_url = fill_url(key->authority->crl_url, key->name);
     key->ocsp_url = fill_url(key->authority->ocsp_url, key->name);
     key->ca_issuers_url = fill_url(key->authority->ca_issuers_url, key->name);
