@@ -79,10 +79,9 @@ static bool log_in(const struct cm_private_token *token, struct opened *opened)
     CK_FUNCTION_LIST *f = opened->f;
     if (cm_secret_read(token->pin, NULL, &pin, &err) != CM_OK)
         return false;
-    bool done = f->C_OpenSession(opened->slot, CKF_SERIAL_SESSION, NULL, NULL, &opened->session)
-                    == CKR_OK
-                && f->C_Login(opened->session, CKU_USER, (CK_UTF8CHAR *)pin.text, pin.size)
-                       == CKR_OK;
+    bool done =
+        f->C_OpenSession(opened->slot, CKF_SERIAL_SESSION, NULL, NULL, &opened->session) == CKR_OK
+        && f->C_Login(opened->session, CKU_USER, (CK_UTF8CHAR *)pin.text, pin.size) == CKR_OK;
     cm_secret_done(&pin);
     return done;
 }
@@ -94,9 +93,9 @@ static void prepare_input(const char *ca_key, struct opened *opened)
     memcpy(opened->input, digest_info, head);
     memset(opened->input + head, 0x5a, DIGEST_SIZE);
     opened->input_size = head + DIGEST_SIZE;
-    opened->mechanism.mechanism = is_rsa                              ? CKM_RSA_PKCS
+    opened->mechanism.mechanism = is_rsa                           ? CKM_RSA_PKCS
                                   : strcmp(ca_key, "ed25519") == 0 ? CKM_EDDSA
-                                                                      : CKM_ECDSA;
+                                                                   : CKM_ECDSA;
 }
 
 static bool find_key(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *ret_key)

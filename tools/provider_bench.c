@@ -181,8 +181,8 @@ static cm_status measure_all(struct bench *bench, struct cm_error *err)
     const char *algorithms = cm_call_value(bench->call, "algorithms");
     cm_status status = CM_OK;
     if (!bench->rows)
-        printf("%-10s %8s %14s %12s %12s\n", "algorithm", "sessions", "signatures/s", "p50 ms",
-               "p99 ms");
+        printf("%-10s %8s %14s %12s %12s\n", "ALGORITHM", "SESSIONS", "SIGNATURES/S", "P50 MS",
+               "P99 MS");
     if (key)
         return measure_key(bench, "key", key, err);
     for (size_t i = 0; i < cm_provider_kinds_count && status == CM_OK; i++)

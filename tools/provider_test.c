@@ -227,6 +227,8 @@ static cm_status examine(struct test *test, struct cm_error *err)
 {
     const char *key = cm_call_value(test->call, "key");
     struct cm_provider_session session;
+    if (!test->rows)
+        printf("%-12s %-18s %-6s %s\n", "CAPABILITY", "OF", "WORKS", "DETAIL");
     if (cm_call_flag(test->call, "try-wrong-pin"))
         try_wrong_pin(test);
     cm_status status = cm_provider_session_open(&session, &test->target.provider, err);

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Goal: `provider test`, `provider bench`, `init --provider pkcs11`, `ca create` and `quickstart --hsm` do what they say.
+Method: the certmill command, run as an operator runs it, on key files and on a SoftHSM token.
+
+  provider_test.py
+"""
+import json
+import os
+import stat
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+# pylint: disable=wrong-import-position
+import case
+import deployment
+from deployment import CERTMILL
+from softhsm import LABEL, MODULE, PIN, WHY_NOT, Token
+
+KINDS = ["p256", "p384", "p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"]
+
+
+def run(*arguments):
+    return subprocess.run([CERTMILL, *arguments], capture_output=True, text=True, check=False, timeout=170)
+
+
+class Files(unittest.TestCase):
+    def test_key_files_can_do_everything_and_none_is_left(self):
+        folder = deployment.scratch()
+        environment = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run([CERTMILL, "provider", "test", "--kind", "openssl", "--json"], env=environment,
+                              capture_output=True, text=True, check=False, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual([row["subject"] for row in rows if row["capability"] == "generate"], KINDS)
+        self.assertEqual({row["verdict"] for row in rows}, {"yes"})
+        self.assertEqual(os.listdir(folder), [], "keys are left")
+
+    def test_bench_measures_the_cells_that_are_asked_for(self):
+        done = run("provider", "bench", "--kind", "openssl", "--algorithms", "p256,ed25519", "--sessions", "1 2",
+                   "--milliseconds", "100", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual([(row["algorithm"], row["sessions"]) for row in rows],
+                         [("p256", 1), ("p256", 2), ("ed25519", 1), ("ed25519", 2)])
+        for row in rows:
+            self.assertGreater(row["per_second"], 0)
+            self.assertGreaterEqual(row["p99_us"], row["p50_us"])
+            self.assertEqual(row["failures"], 0)
+
+    def test_the_settings_provider_and_an_existing_key_are_tried(self):
+        made = deployment.Deployment()
+        done = made.run("provider", "test", "--key", "file:issuing-1.pem", "--json")
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual([row["capability"] for row in rows], ["find", "sign"] + 4 * ["sessions"])
+        self.assertEqual({row["verdict"] for row in rows}, {"yes"})
+        done = made.run("provider", "test", "absent", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b'no provider "absent"', done.stderr)
+
+    def test_a_key_that_is_not_there_is_a_failure(self):
+        done = run("provider", "test", "--kind", "openssl", "--key", "file:/nonexistent.pem")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("FAILS", done.stdout)
+
+    def test_sessions_that_are_no_numbers_are_refused(self):
+        for words in ("0", "65", "x", "", "1 2 x"):
+            done = run("provider", "bench", "--kind", "openssl", "--sessions", words)
+            self.assertEqual(done.returncode, 2, words)
+
+    def test_ca_create_makes_authorities_below_the_root_and_roots(self):
+        made = deployment.Deployment()
+        told = json.loads(made.run("ca", "create", "line-2", "--key", "file:line-2.pem", "--json").stdout)
+        self.assertEqual(told["authority"], "line-2")
+        subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", os.path.join(made.folder, "ca", "root.pem"),
+                        told["certificate"]], check=True, capture_output=True)
+        made.run("ca", "create", "root-2", "--self-signed", "--key", "file:root-2.pem", "--key-type", "p384")
+        path = os.path.join(made.folder, "ca", "root-2.pem")
+        subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", path, path], check=True, capture_output=True)
+        names = [row["name"] for row in json.loads(made.run("ca", "list", "--json").stdout)["authorities"]]
+        self.assertEqual(names, ["root-1", "issuing-1", "line-2-1", "root-2-1"])
+
+    def test_ca_create_refuses_and_leaves_nothing(self):
+        made = deployment.Deployment()
+        keys = os.path.join(made.folder, "keys")
+        before = sorted(os.listdir(keys))
+        for words, expected in [
+                (["issuing", "--key", "file:new.pem"], b"there is an authority issuing already"),
+                (["line", "--key", "file:new.pem", "--signed-by", "nobody"], b"there is no authority nobody"),
+                (["line", "--key", "file:issuing-1.pem"], b"File exists"),
+                (["line", "--key", "file:issuing-1.pem", "--existing-key"], b"is that of issuing-1 already"),
+                (["line", "--key", "file:absent.pem", "--existing-key"], b"No such file"),
+                (["line", "--key", "file:new.pem", "--provider", "hsm"], b"no provider hsm")]:
+            done = made.run("ca", "create", *words, check=False)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(expected, done.stderr)
+        self.assertEqual(sorted(os.listdir(keys)), before)
+        self.assertEqual(made.run("ca", "create", "../x", "--key", "file:new.pem", check=False).returncode, 2)
+        self.assertEqual(sorted(os.listdir(os.path.join(made.folder, "ca"))), ["issuing.pem", "root.pem"])
+
+
+@unittest.skipUnless(MODULE, WHY_NOT)
+class InToken(unittest.TestCase):
+    def setUp(self):
+        self.token = Token(deployment.scratch())
+
+    def objects(self):
+        return sum(name.endswith(".object") for _, _, names in os.walk(self.token.objects) for name in names)
+
+    def test_softhsm_can_do_everything_and_no_key_is_left(self):
+        before = self.objects()
+        done = run("provider", "test", *self.token.provider_options(), "--try-wrong-pin", "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        rows = json.loads(done.stdout)["rows"]
+        self.assertEqual(rows[0]["capability"], "wrong PIN")
+        self.assertIn("CKR_PIN_INCORRECT", rows[0]["detail"])
+        self.assertEqual([row["subject"] for row in rows if row["capability"] == "generate"], KINDS)
+        self.assertEqual({row["verdict"] for row in rows}, {"yes"})
+        self.assertEqual(self.objects(), before)
+        self.assertNotIn(PIN, done.stdout + done.stderr)
+
+    def test_an_engine_with_its_keys_in_a_token_issues(self):
+        made = deployment.Deployment(init=self.token.init_options())
+        self.assertEqual(os.listdir(os.path.join(made.folder, "keys")), [])
+        made.run("device", "import", "-", stdin=b"device,group\npump-1,default\n")
+        csr = os.path.join(deployment.scratch(), "pump-1.der")
+        with open(csr, "wb") as file:
+            file.write(deployment.make_csrs(1)[0])
+        out = deployment.scratch()
+        made.run("issue", "--in", csr, "--out", out)
+        subprocess.run(["openssl", "verify", "-CAfile", os.path.join(made.folder, "ca", "root.pem"), "-untrusted",
+                        os.path.join(made.folder, "ca", "issuing.pem"), os.path.join(out, "pump-1.pem")], check=True,
+                       capture_output=True)
+        self.assertIn(b"signs", made.run("doctor").stdout)
+
+    def test_a_second_deployment_in_a_token_wants_labels_of_its_own(self):
+        deployment.Deployment(init=self.token.init_options())
+        before = self.objects()
+        folder = os.path.join(deployment.scratch(), "second")
+        done = run("init", folder, *self.token.init_options())
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("holds a key of that label already", done.stderr)
+        self.assertFalse(os.path.exists(folder))
+        self.assertEqual(self.objects(), before)
+        deployment.Deployment(init=self.token.init_options("second"))
+
+    def test_an_init_that_fails_later_destroys_the_keys_it_made(self):
+        before = self.objects()
+        folder = os.path.join(deployment.scratch(), "taken")
+        os.makedirs(os.path.join(folder, "store"))
+        done = run("init", folder, *self.token.init_options())
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.objects(), before, done.stderr)
+
+    def test_ca_create_makes_its_key_in_the_token_or_takes_one_that_is_there(self):
+        made = deployment.Deployment(init=self.token.init_options())
+        key = f"pkcs11:token={LABEL};object=line-2"
+        told = json.loads(made.run("ca", "create", "line-2", "--key", key, "--key-type", "rsa-2048", "--json").stdout)
+        subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", os.path.join(made.folder, "ca", "root.pem"),
+                        told["certificate"]], check=True, capture_output=True)
+        before = self.objects()
+        done = made.run("ca", "create", "line-3", "--key", key, check=False)
+        self.assertIn(b"holds a key of that label already", done.stderr)
+        done = made.run("ca", "create", "line-3", "--key", key, "--existing-key", check=False)
+        self.assertIn(b"is that of line-2-1 already", done.stderr)
+        done = made.run("ca", "create", "line-3", "--key", key.replace("line-2", "line-3"), "--signed-by", "nobody",
+                        check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(self.objects(), before)
+        os.environ["OWN_PIN"] = PIN
+        subprocess.run(["pkcs11-tool", "--module", MODULE, "--token-label", LABEL, "--login", "--pin", "env:OWN_PIN",
+                        "--keypairgen", "--key-type", "EC:prime256v1", "--label", "brought", "--id", "42"], check=True,
+                       capture_output=True)
+        made.run("ca", "create", "line-4", "--key", f"pkcs11:token={LABEL};object=brought", "--existing-key")
+
+    def test_quickstart_makes_a_token_of_its_own(self):
+        folder = os.path.join(deployment.scratch(), "quick")
+        done = run("quickstart", "--dir", folder, "--devices", "60", "--redis", "--hsm", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertEqual((told["provider"], told["issued"]), ("pkcs11", 60))
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, "token", "pin")).st_mode), 0o600)
+
+    def test_bench_measures_the_token_beside_the_engine(self):
+        done = run("bench", "--provider", "pkcs11", "--devices", "200", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        self.assertGreater(told["token_per_second"], 0)
+        self.assertAlmostEqual(told["ratio_to_token"], told["certificates_per_second"] / told["token_per_second"], 3)
+
+
+if __name__ == "__main__":
+    case.main()
