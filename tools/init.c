@@ -351,7 +351,7 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "REFERENCE",
       .help =
-          "`pkcs11`: where the PIN is: `file:PATH`, `env:NAME`, `credential:NAME` or `prompt:`. "
+          "`pkcs11`: where the PIN is: `file:PATH`, `env:NAME`, `credential:NAME` or `prompt:WORDS`. "
           "A relative PATH starts in `DIR`." },
     { .name = "key-label",
       .type = CM_OPTION_TEXT,

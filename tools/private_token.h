@@ -10,7 +10,7 @@
 #define CM_PRIVATE_TOKEN_URI "pkcs11:token=certmill"
 
 struct cm_private_token {
-    const char *module; /* SoftHSM's; static */
+    const char *module;  /* SoftHSM's; static */
     char settings[4200]; /* FOLDER/token/softhsm2.conf */
     char pin[4200];      /* "file:FOLDER/token/pin": random, readable by its owner */
 };

@@ -24,7 +24,7 @@
           .type = CM_OPTION_TEXT,                                                                  \
           .argument = "REFERENCE",                                                                 \
           .help = "Where the PIN or passphrase is: `file:PATH`, `env:NAME`, `credential:NAME`, "   \
-                  "`prompt:`." },                                                                  \
+                  "`prompt:WORDS`." },                                                             \
     {                                                                                              \
         .name = "token", .type = CM_OPTION_TEXT, .argument = "URI",                                \
         .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "     \
