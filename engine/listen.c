@@ -3,9 +3,62 @@
 
 #include <jansson.h>
 
+#include "engine/base/clock.h"
+
+/* Requests that this issuer's key was asked for in vain so far. */
+static uint32_t count_waiting(const struct cm_engine *engine, const struct cm_issuer_key *issuer)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < engine->batches_count; i++) {
+        const struct cm_batch *batch = &engine->batches[i];
+        for (uint32_t j = 0; j < batch->lots_count; j++)
+            if (batch->lots[j].issuer == issuer && batch->lots[j].waits_count > 0)
+                count += batch->lots[j].sign_batch.items_count;
+    }
+    return count;
+}
+
+/* False: requests wait for one of them. */
+static bool add_issuers(const struct cm_engine *engine, json_t *object)
+{
+    json_t *rows = json_array();
+    bool all_sign = true;
+    for (uint32_t i = 0; i < engine->issuers.keys_count; i++) {
+        const struct cm_issuer_key *issuer = &engine->issuers.keys[i];
+        uint32_t waiting = count_waiting(engine, issuer);
+        all_sign &= waiting == 0;
+        json_array_append_new(
+            rows, json_pack("{s:s, s:I}", "name", issuer->name, "waiting", (json_int_t)waiting));
+    }
+    json_object_set_new(object, "issuers", rows);
+    return all_sign;
+}
+
+/* False: one of them is down. */
+static bool add_providers(const struct cm_engine *engine, json_t *object)
+{
+    json_t *rows = json_array();
+    bool all_up = true;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    for (uint32_t i = 0; i < engine->settings->providers_count; i++) {
+        struct cm_provider_state state = cm_provider_state(engine->providers[i]);
+        all_up &= state.is_up;
+        json_array_append_new(
+            rows, json_pack("{s:s, s:b, s:I, s:I, s:I}", "name",
+                            engine->settings->providers[i].name, "up", state.is_up, "seconds",
+                            (json_int_t)((now_ns - state.since_ns) / CM_NS_PER_S), "restarts",
+                            (json_int_t)state.restarts_count, "pid", (json_int_t)state.pid));
+    }
+    json_object_set_new(object, "providers", rows);
+    return all_up;
+}
+
 static void fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
+    bool are_up = add_providers(engine, object), do_sign = add_issuers(engine, object);
+    bool is_ready = engine->state == CM_ENGINE_IS_RUNNING && are_up && do_sign;
+    json_object_set_new(object, "ready", json_boolean(is_ready));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {
         const char *name;

@@ -61,6 +61,7 @@ void cm_pool_give(struct cm_batch *batch)
     struct cm_engine *engine = batch->engine;
     for (uint32_t i = 0; i < batch->lots_count; i++)
         cm_timer_done(&batch->lots[i].retry);
+    batch->lots_count = 0; /* they lie in the arena */
     cm_arena_reset(&batch->arena);
     batch->next = engine->free_batches;
     engine->free_batches = batch;

@@ -131,6 +131,17 @@ static cm_status call(struct cm_control_client *client, const json_t *request, j
     return status;
 }
 
+cm_status cm_control_client_status(struct cm_control_client *client, json_t **ret_status,
+                                   struct cm_error *err)
+{
+    json_t *request = json_pack("{s:i, s:s}", "v", CM_CONTROL_VERSION, "op", "status");
+    if (!request)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a request");
+    cm_status status = call(client, request, ret_status, err);
+    json_decref(request);
+    return status;
+}
+
 /* --- devices ------------------------------------------------------------------------------------- */
 
 static json_t *make_attributes(struct cm_bytes attributes)

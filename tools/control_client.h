@@ -14,6 +14,7 @@
 #include "tools/progress.h"
 
 struct cm_control_client;
+struct json_t;
 
 /*
  * Owns:       *ret_client is the caller's, until cm_control_client_close.
@@ -25,6 +26,14 @@ CM_MUST_USE cm_status cm_control_client_open(const char *store_path,
 
 /* Takes NULL. */
 void cm_control_client_close(struct cm_control_client *client);
+
+/*
+ * Does:       asks the engine how it is: engine/control/control.h says what is in the answer.
+ * Owns:       *ret_status is a JSON object, the caller's.
+ * Fails with: as cm_control_client_import.
+ */
+CM_MUST_USE cm_status cm_control_client_status(struct cm_control_client *client,
+                                               struct json_t **ret_status, struct cm_error *err);
 
 /*
  * Does:       has the engine check all rows, then put them on the allow-list, a thousand at a time.

@@ -31,5 +31,6 @@ void cm_doctor_check_store(struct cm_doctor *doctor);
 void cm_doctor_check_authorities(struct cm_doctor *doctor);
 void cm_doctor_check_queue(struct cm_doctor *doctor);
 void cm_doctor_check_clock(struct cm_doctor *doctor);
+void cm_doctor_check_engine(struct cm_doctor *doctor); /* says nothing where none runs */
 
 #endif

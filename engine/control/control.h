@@ -17,7 +17,11 @@
  *     {"checked":1}
  *
  *     {"v":1,"op":"status"}
- *     {"status":"running","pid":4711,"issued":12,...}
+ *     {"status":"running","pid":4711,"ready":true,"issued":12,...,
+ *      "providers":[{"name":"hsm","up":true,"seconds":61,"restarts":0,"pid":4712}],
+ *      "issuers":[{"name":"issuing-1","waiting":0}]}
+ *                                         ready: every provider is up, and no request waits for a
+ *                                         signature that its key was asked for in vain
  *
  *     {"error":"..."}                     nothing was changed
  *

@@ -140,7 +140,20 @@ static cm_status open_key_here(void *arg, const char *reference, enum cm_sigalg 
     return status == CM_OK ? open_uri(arg, token, &uri, alg, ret_key, err) : status;
 }
 
-/* A key that cannot be opened after it was made would be in the way of the next attempt. */
+/*
+ * A pair that was made and cannot be opened would be in the way of the next attempt. Where it cannot
+ * be destroyed either the error says so.
+ */
+static void take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                      uint32_t worker_index, struct cm_error *err)
+{
+    const struct cm_error first = *err;
+    struct cm_error left;
+    if (cm_p11_key_destroy(token, uri, worker_index, &left) != CM_OK)
+        (void)CM_FAIL(err, first.status, first.origin, first.native,
+                      "%.130s; it is left there: %.80s", first.text, left.text);
+}
+
 static cm_status create_key_here(void *arg, const char *reference, const struct cm_key_spec *spec,
                                  enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
@@ -157,7 +170,7 @@ static cm_status create_key_here(void *arg, const char *reference, const struct 
         return status;
     status = open_uri(worker, token, &uri, alg, ret_key, err);
     if (status != CM_OK)
-        (void)cm_p11_key_destroy(token, &uri, worker->index, NULL);
+        take_back(token, &uri, worker->index, err);
     return status;
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """A token that goes and comes back, under load: requests wait, none is lost and none `failed`. With a real SoftHSM."""
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
 import unittest
@@ -30,6 +32,18 @@ class TokenFaults(case.Case):
         evidence = self.finish(engine, timeout_s)
         self.assertEqual(len(evidence.store.certificates), count)
 
+    def expect_ready(self, is_ready):
+        """What the engine says of itself, and doctor of the engine."""
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(os.path.join(self.deployment.folder, "store", "control.sock"))
+        client.sendall(b'{"v":1,"op":"status"}\n')
+        status = json.loads(client.makefile().readline())
+        client.close()
+        self.assertEqual(status["ready"], is_ready, status)
+        told = self.deployment.run("doctor", check=False).stdout
+        self.assertEqual(b"wait for a signature of issuing-1" in told, not is_ready, told)
+        self.assertIn(b"provider hsm is up", told)
+
     def answered(self):
         return len({row["id"] for row in self.backend.collect()})
 
@@ -41,6 +55,7 @@ class TokenFaults(case.Case):
             deployment.wait_until(lambda: self.answered() > 20, 10, "the first are answered")
             self.token.remove()
             time.sleep(1.5)
+            self.expect_ready(False)
             before = self.answered()
             time.sleep(0.7)
             self.assertLessEqual(self.answered() - before, 16, "without a key nothing is signed")
@@ -49,6 +64,8 @@ class TokenFaults(case.Case):
             deployment.wait_until(lambda seen=before: self.answered() > seen + 40, 10, engine.text)
             self.assertLess(time.monotonic() - begun, 6, "it goes on within 5 s of the token's return")
         load.end()
+        self.backend.wait_answered()
+        self.expect_ready(True)
         self.finish_all(engine, 600)
 
     def test_a_module_that_crashes_under_load_is_started_again(self):

@@ -1,0 +1,63 @@
+/* What a running engine says of itself: its signer processes, and requests that wait for them. */
+#include "tools/doctor.h"
+
+#include <inttypes.h>
+
+#include "tools/control_client.h"
+
+static int64_t number(const json_t *row, const char *name)
+{
+    return json_integer_value(json_object_get(row, name));
+}
+
+static void look_at_provider(struct cm_doctor *doctor, const json_t *row)
+{
+    const char *name = json_string_value(json_object_get(row, "name"));
+    if (json_is_true(json_object_get(row, "up")))
+        cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                      "provider %s is up for %" PRId64 " s, started again %" PRId64 " times", name,
+                      number(row, "seconds"), number(row, "restarts"));
+    else
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
+                      "requests wait meanwhile; what serve prints says why",
+                      "provider %s is down for %" PRId64 " s", name, number(row, "seconds"));
+}
+
+static void look_at_issuer(struct cm_doctor *doctor, const json_t *row)
+{
+    int64_t waiting = number(row, "waiting");
+    if (waiting > 0)
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
+                      "is its token there? what serve prints says why; nothing is lost meanwhile",
+                      "%" PRId64 " requests wait for a signature of %s", waiting,
+                      json_string_value(json_object_get(row, "name")));
+}
+
+static void look_at(struct cm_doctor *doctor, const json_t *status)
+{
+    size_t i;
+    const json_t *row;
+    cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                  "process %" PRId64 " serves: %" PRId64 " issued, %" PRId64 " in flight",
+                  number(status, "pid"), number(status, "issued"), number(status, "in_flight"));
+    json_array_foreach(json_object_get(status, "providers"), i, row)
+        look_at_provider(doctor, row);
+    json_array_foreach(json_object_get(status, "issuers"), i, row)
+        look_at_issuer(doctor, row);
+}
+
+void cm_doctor_check_engine(struct cm_doctor *doctor)
+{
+    struct cm_control_client *client = NULL;
+    struct cm_error err;
+    json_t *status = NULL;
+    if (cm_control_client_open(doctor->settings->store_path, &client, &err) != CM_OK)
+        return;
+    if (cm_control_client_status(client, &status, &err) == CM_OK)
+        look_at(doctor, status);
+    else
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine", "look at what serve prints", "%s",
+                      err.text);
+    json_decref(status);
+    cm_control_client_close(client);
+}
