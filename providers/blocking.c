@@ -354,3 +354,40 @@ void cm_blocking_free(struct cm_blocking *blocking)
     free(blocking->jobs);
     free(blocking);
 }
+
+/* ------------------------------------------------------------------ a backend's functions -- */
+
+static struct cm_blocking *blocking_of(struct cm_provider *provider)
+{
+    return ((struct cm_blocking_provider *)provider)->blocking;
+}
+
+void cm_blocking_provider_open_key(struct cm_provider *provider, const char *reference,
+                                   enum cm_sigalg alg, cm_key_opened_fn *opened, void *arg)
+{
+    cm_blocking_open_key(blocking_of(provider), reference, alg, opened, arg);
+}
+
+void cm_blocking_provider_create_key(struct cm_provider *provider, const char *reference,
+                                     const struct cm_key_spec *spec, enum cm_sigalg alg,
+                                     cm_key_opened_fn *opened, void *arg)
+{
+    cm_blocking_create_key(blocking_of(provider), reference, spec, alg, opened, arg);
+}
+
+void cm_blocking_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
+{
+    cm_blocking_destroy_key(blocking_of(key->provider), key, destroyed, arg);
+}
+
+cm_status cm_blocking_provider_sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                                    struct cm_error *err)
+{
+    return cm_blocking_sign(blocking_of(provider), batch, err);
+}
+
+void cm_blocking_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
+{
+    (void)provider;
+    cm_blocking_cancel(batch);
+}

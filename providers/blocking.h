@@ -68,6 +68,34 @@ void cm_blocking_cancel(struct cm_sign_batch *batch);
  */
 void cm_blocking_limit(struct cm_blocking *blocking, uint32_t count);
 
+/*
+ * The head of a backend that is nothing but blocking calls, and its provider's functions: what they
+ * do is the adapter's.
+ *
+ *     struct my_provider { struct cm_blocking_provider head; ... };
+ *     const struct cm_provider_ops cm_provider_my = { ..., CM_BLOCKING_PROVIDER_OPS };
+ */
+struct cm_blocking_provider {
+    struct cm_provider provider;
+    struct cm_blocking *blocking;
+};
+
+void cm_blocking_provider_open_key(struct cm_provider *provider, const char *reference,
+                                   enum cm_sigalg alg, cm_key_opened_fn *opened, void *arg);
+void cm_blocking_provider_create_key(struct cm_provider *provider, const char *reference,
+                                     const struct cm_key_spec *spec, enum cm_sigalg alg,
+                                     cm_key_opened_fn *opened, void *arg);
+void cm_blocking_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed,
+                                      void *arg);
+cm_status cm_blocking_provider_sign(struct cm_provider *provider, struct cm_sign_batch *batch,
+                                    struct cm_error *err);
+void cm_blocking_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch);
+
+#define CM_BLOCKING_PROVIDER_OPS                                                                   \
+    .open_key = cm_blocking_provider_open_key, .create_key = cm_blocking_provider_create_key,      \
+    .destroy_key = cm_blocking_provider_destroy_key, .sign = cm_blocking_provider_sign,            \
+    .cancel = cm_blocking_provider_cancel
+
 /* The number of processors that this process may use; what workers_count 0 stands for. */
 uint32_t cm_blocking_default_workers(void);
 

@@ -403,9 +403,9 @@ static const struct cm_option options[] = {
     CM_OPTION_JSON,
 };
 static const struct cm_example examples[] = {
-    { "certmill ca create line-2 --provider hsm --key 'pkcs11:token=ca;object=line-2'",
+    { "certmill ca create line-2 --key 'pkcs11:token=ca;object=line-2'",
       "A second issuing authority, with a new key in the token." },
-    { "certmill ca create line-3 --provider hsm --key 'pkcs11:token=ca;object=ours' --existing-key",
+    { "certmill ca create line-3 --existing-key --key pkcs11:object=ours",
       "With a key that the token holds already." },
 };
 

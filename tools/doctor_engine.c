@@ -40,10 +40,8 @@ static void look_at(struct cm_doctor *doctor, const json_t *status)
     cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
                   "process %" PRId64 " serves: %" PRId64 " issued, %" PRId64 " in flight",
                   number(status, "pid"), number(status, "issued"), number(status, "in_flight"));
-    json_array_foreach(json_object_get(status, "providers"), i, row)
-        look_at_provider(doctor, row);
-    json_array_foreach(json_object_get(status, "issuers"), i, row)
-        look_at_issuer(doctor, row);
+    json_array_foreach(json_object_get(status, "providers"), i, row) look_at_provider(doctor, row);
+    json_array_foreach(json_object_get(status, "issuers"), i, row) look_at_issuer(doctor, row);
 }
 
 void cm_doctor_check_engine(struct cm_doctor *doctor)

@@ -410,8 +410,7 @@ static const struct cm_example examples[] = {
       "A deployment with a spool folder for CSR files." },
     { "certmill init /srv/ca --queue redis --redis-url unix:///run/redis.sock",
       "One that takes its requests from Redis." },
-    { "certmill init /srv/ca --provider pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token "
-      "pkcs11:token=ca --pin file:/etc/certmill/pin",
+    { "certmill init /srv/ca --provider pkcs11 --module /opt/hsm.so --pin env:PIN",
       "One whose keys are made in a token." },
 };
 

@@ -51,17 +51,16 @@ static const char *provider_text(const struct cm_init_plan *plan)
                                "    keys: keys\n"
                                "%s",
                                passphrase_text(plan));
-    return cm_arena_printf(
-        plan->arena,
-        "  - name: hsm\n"
-        "    kind: pkcs11\n"
-        "%s%s%s"
-        "%s%s%s"
-        "    # workers: 4                # sessions; without it as many as help\n",
-        plan->module ? "    module: \"" : "", plan->module ? plan->module : "",
-        plan->module ? "\"\n" : "", plan->passphrase ? "    passphrase: \"" : "",
-        plan->passphrase ? plan->passphrase : "",
-        plan->passphrase ? "\"       # the PIN of the token's user\n" : "");
+    return cm_arena_printf(plan->arena,
+                           "  - name: hsm\n"
+                           "    kind: pkcs11\n"
+                           "%s%s%s"
+                           "%s%s%s"
+                           "    # sessions: auto            # or a number\n",
+                           plan->module ? "    module: \"" : "", plan->module ? plan->module : "",
+                           plan->module ? "\"\n" : "", plan->passphrase ? "    passphrase: \"" : "",
+                           plan->passphrase ? plan->passphrase : "",
+                           plan->passphrase ? "\"       # the PIN of the token's user\n" : "");
 }
 
 struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)

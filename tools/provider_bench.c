@@ -282,8 +282,7 @@ static const struct cm_option options[] = {
 };
 static const struct cm_example examples[] = {
     { "certmill provider bench -c /srv/ca/certmill.yaml", "The settings' first provider." },
-    { "certmill provider bench --kind pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token "
-      "pkcs11:token=trial --pin file:/etc/pin --algorithms p256",
+    { "certmill provider bench --kind pkcs11 --module /opt/hsm.so --pin env:PIN",
       "A token before there is a deployment." },
 };
 

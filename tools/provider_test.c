@@ -162,6 +162,22 @@ static void try_found(struct test *test, struct cm_provider_session *session, co
     try_sessions(test, reference, cm_key_type_name(type));
 }
 
+/* By its name, as the engine finds it at each start. */
+static void try_finding(struct test *test, struct cm_provider_session *session,
+                        const char *reference, const char *name)
+{
+    struct cm_key *key = NULL;
+    struct cm_error err = { 0 };
+    char detail[64];
+    uint64_t start_ns = cm_clock_monotonic_ns();
+    cm_status status =
+        cm_provider_session_open_key(session, reference, CM_SIGALG_UNKNOWN, &key, &err);
+    snprintf(detail, sizeof detail, "%.0f ms with its proof", since_ms(start_ns));
+    tell(test, status == CM_OK ? WORKS : FAILS, "find", name, status == CM_OK ? detail : err.text);
+    if (key)
+        cm_provider_close_key(key);
+}
+
 static void destroy(struct test *test, struct cm_provider_session *session, struct cm_key *key,
                     const char *name)
 {
@@ -189,6 +205,7 @@ static void try_kind(struct test *test, struct cm_provider_session *session,
     }
     snprintf(detail, sizeof detail, "%.0f ms with its proof", since_ms(start_ns));
     tell(test, WORKS, "generate", kind->name, detail);
+    try_finding(test, session, reference, kind->name);
     try_algorithms(test, session, reference, kind->spec.type, kind->name);
     if (!test->has_concurrency)
         try_sessions(test, reference, kind->name);
@@ -292,8 +309,7 @@ static const struct cm_option options[] = {
 };
 static const struct cm_example examples[] = {
     { "certmill provider test -c /srv/ca/certmill.yaml hsm", "The settings' provider `hsm`." },
-    { "certmill provider test --kind pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token "
-      "pkcs11:token=trial --pin file:/etc/pin",
+    { "certmill provider test --kind pkcs11 --module /opt/hsm.so --pin env:PIN",
       "A token before there is a deployment." },
 };
 

@@ -8,6 +8,8 @@
 #include "engine/base/nearest.h"
 #include "engine/settings/value.h"
 
+enum { SESSIONS_MAX = 64 }; /* with a token */
+
 /* ------------------------------------------------------------------------------ helpers -- */
 
 const char *settings_keep(struct settings_build *build, const char *text)
@@ -178,6 +180,28 @@ static cm_status build_queue(struct settings_build *build)
 
 /* ---------------------------------------------------------------------- providers, authorities -- */
 
+/* How many threads sign: of a token its sessions, 0 for auto. */
+static cm_status read_workers(struct settings_build *build, uint32_t position,
+                              uint32_t *ret_workers)
+{
+    const struct raw_provider *raw = &build->raw->providers[position];
+    char *end = NULL;
+    if (strcmp(raw->kind, "pkcs11") != 0) {
+        *ret_workers = (uint32_t)*raw->workers;
+        return CM_OK;
+    }
+    *ret_workers = 0;
+    if (strcmp(raw->sessions, "auto") == 0)
+        return CM_OK;
+    unsigned long count = strtoul(raw->sessions, &end, 10);
+    if (raw->sessions[0] < '1' || raw->sessions[0] > '9' || *end != '\0' || count > SESSIONS_MAX)
+        return settings_file_fail(build->file, build->err,
+                                  PLACE(build, "providers[%u].sessions", position),
+                                  "expected auto, or a number from 1 to %d", SESSIONS_MAX);
+    *ret_workers = (uint32_t)count;
+    return CM_OK;
+}
+
 static cm_status build_providers(struct settings_build *build)
 {
     uint32_t count = build->raw->providers_count;
@@ -187,13 +211,17 @@ static cm_status build_providers(struct settings_build *build)
         const struct raw_provider *raw = &build->raw->providers[i];
         if (cm_settings_provider(build->settings, raw->name))
             return settings_fail_twice(build, "providers", i, raw->name);
+        uint32_t workers;
+        cm_status status = read_workers(build, i, &workers);
+        if (status != CM_OK)
+            return status;
         all[i] = (struct cm_settings_provider){
             .name = settings_keep(build, raw->name),
             .kind = settings_keep(build, raw->kind),
             .module = raw->module ? settings_keep_path(build, raw->module) : NULL,
             .keys = settings_keep_path(build, raw->keys),
             .passphrase = settings_keep_secret(build, raw->passphrase),
-            .workers = (uint32_t)*raw->workers,
+            .workers = workers,
             .call_deadline_ms = (uint32_t)settings_duration_ms(raw->call_deadline),
         };
         build->settings->providers_count++;

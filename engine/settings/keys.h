@@ -96,8 +96,10 @@ enum settings_kind {
     X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "",                                                       \
       "Opens encrypted key files; with `pkcs11` the PIN of the token's user.")                                         \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0",                                                         \
-      "Threads that sign, with `pkcs11` each in a session of its own; 0: as many as processors, or, with `pkcs11`, "   \
-      "as many as a short measurement finds useful.")                                                                   \
+      "`openssl`: threads that sign; 0: as many as processors.")                                                       \
+    X(S, TEXT, sessions, "sessions", OPTIONAL, 0, 1, 8, "auto",                                                        \
+      "`pkcs11`: sessions with the token, a thread each: 1 to 64, never more than the token allows, or `auto`: as "    \
+      "many as a short measurement at the start finds useful.")                                                        \
     X(S, DURATION, call_deadline, "call-deadline", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                   \
       "A signer process whose call takes longer, or that does not answer for so long, is replaced by another.")
 

@@ -11,8 +11,7 @@
 enum { BATCH_ITEMS_MAX = 1024 };
 
 struct ossl_provider {
-    struct cm_provider head;
-    struct cm_blocking *blocking;
+    struct cm_blocking_provider head;
     uint32_t workers_count;
     struct cm_ossl_source source; /* points to the next two */
     char *folder;
@@ -110,7 +109,7 @@ static const struct cm_blocking_ops blocking_ops = {
 static void close_provider(struct cm_provider *provider)
 {
     struct ossl_provider *self = (struct ossl_provider *)provider;
-    cm_blocking_free(self->blocking);
+    cm_blocking_free(self->head.blocking);
     free(self->folder);
     free(self->passphrase_ref);
     free(self);
@@ -155,34 +154,20 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
     self->workers_count =
         settings->workers_count ? settings->workers_count : cm_blocking_default_workers();
     /* One in work, one waiting for each worker, and room for the caller to fill the next two. */
-    self->head.caps = (struct cm_provider_caps){ .batch_items_max = BATCH_ITEMS_MAX,
-                                                 .batches_in_flight = 2 + 2 * self->workers_count,
-                                                 .blocks = true };
+    self->head.provider.caps =
+        (struct cm_provider_caps){ .batch_items_max = BATCH_ITEMS_MAX,
+                                   .batches_in_flight = 2 + 2 * self->workers_count,
+                                   .blocks = true };
     status = copy_settings(self, settings)
-                 ? cm_blocking_new(&self->head, loop, self->workers_count, &blocking_ops, self,
-                                   &self->blocking, err)
+                 ? cm_blocking_new(&self->head.provider, loop, self->workers_count, &blocking_ops,
+                                   self, &self->head.blocking, err)
                  : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
     if (status != CM_OK) {
-        close_provider(&self->head);
+        close_provider(&self->head.provider);
         return status;
     }
-    *ret_provider = &self->head;
+    *ret_provider = &self->head.provider;
     return CM_OK;
-}
-
-static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
-                     cm_key_opened_fn *opened, void *arg)
-{
-    struct ossl_provider *self = (struct ossl_provider *)provider;
-    cm_blocking_open_key(self->blocking, reference, alg, opened, arg);
-}
-
-static void create_key(struct cm_provider *provider, const char *reference,
-                       const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
-                       void *arg)
-{
-    struct ossl_provider *self = (struct ossl_provider *)provider;
-    cm_blocking_create_key(self->blocking, reference, spec, alg, opened, arg);
 }
 
 static void close_key(struct cm_key *key)
@@ -190,33 +175,10 @@ static void close_key(struct cm_key *key)
     cm_ossl_key_free(key->backend);
 }
 
-static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
-{
-    struct ossl_provider *self = (struct ossl_provider *)key->provider;
-    cm_blocking_destroy_key(self->blocking, key, destroyed, arg);
-}
-
-static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
-                      struct cm_error *err)
-{
-    struct ossl_provider *self = (struct ossl_provider *)provider;
-    return cm_blocking_sign(self->blocking, batch, err);
-}
-
-static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
-{
-    (void)provider;
-    cm_blocking_cancel(batch);
-}
-
 const struct cm_provider_ops cm_provider_openssl = {
     .name = "openssl",
     .open = open_provider,
     .close = close_provider,
-    .open_key = open_key,
     .close_key = close_key,
-    .create_key = create_key,
-    .destroy_key = destroy_key,
-    .sign = sign,
-    .cancel = cancel,
+    CM_BLOCKING_PROVIDER_OPS,
 };

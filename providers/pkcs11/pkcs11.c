@@ -9,8 +9,7 @@
 enum { BATCH_ITEMS_MAX = 1024, SESSIONS_MAX = 64, SESSIONS_AUTO = 16, BATCHES_MAX = 34 };
 
 struct p11_provider {
-    struct cm_provider head;
-    struct cm_blocking *blocking;
+    struct cm_blocking_provider head;
     struct cm_p11_access access; /* borrows the next two */
     char *folder;
     char *passphrase_ref;
@@ -90,7 +89,7 @@ static void settle_sessions(struct p11_provider *self, struct cm_p11_key *key, s
     uint32_t allowed = atomic_load(&token->sessions_count);
     if (allowed < self->sessions_count)
         self->sessions_count = allowed;
-    cm_blocking_limit(self->blocking, self->sessions_count);
+    cm_blocking_limit(self->head.blocking, self->sessions_count);
     pthread_mutex_unlock(&self->mutex); /* } */
     if (allowed < before)
         CM_FAIL(err, CM_OK, CM_ORIGIN_SELF, 0,
@@ -208,7 +207,7 @@ static const struct cm_blocking_ops blocking_ops = {
 static void close_provider(struct cm_provider *provider)
 {
     struct p11_provider *self = (struct p11_provider *)provider;
-    cm_blocking_free(self->blocking);
+    cm_blocking_free(self->head.blocking);
     while (self->tokens) {
         struct cm_p11_token *token = self->tokens;
         self->tokens = token->next;
@@ -262,7 +261,7 @@ static bool init(struct p11_provider *self, const struct cm_provider_settings *s
     self->access.folder = self->folder;
     self->access.passphrase_ref = self->passphrase_ref;
     self->access.workers_count = count;
-    self->head.caps = (struct cm_provider_caps){
+    self->head.provider.caps = (struct cm_provider_caps){
         .batch_items_max = BATCH_ITEMS_MAX,
         .batches_in_flight = batches < BATCHES_MAX ? batches : BATCHES_MAX,
         .blocks = true,
@@ -277,11 +276,11 @@ static cm_status start(struct p11_provider *self, struct cm_loop *loop,
     if (settings->module && settings->module[0] != '\0')
         status = cm_p11_module_ref(settings->module, &self->module, err);
     if (status == CM_OK)
-        status = cm_blocking_new(&self->head, loop, self->access.workers_count, &blocking_ops, self,
-                                 &self->blocking, err);
+        status = cm_blocking_new(&self->head.provider, loop, self->access.workers_count,
+                                 &blocking_ops, self, &self->head.blocking, err);
     /* One worker, until the first key has told how many sessions its token takes. */
     if (status == CM_OK)
-        cm_blocking_limit(self->blocking, 1);
+        cm_blocking_limit(self->head.blocking, 1);
     return status;
 }
 
@@ -298,18 +297,11 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
                  ? start(self, loop, settings, err)
                  : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
     if (status != CM_OK) {
-        close_provider(&self->head);
+        close_provider(&self->head.provider);
         return status;
     }
-    *ret_provider = &self->head;
+    *ret_provider = &self->head.provider;
     return CM_OK;
-}
-
-static void open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
-                     cm_key_opened_fn *opened, void *arg)
-{
-    struct p11_provider *self = (struct p11_provider *)provider;
-    cm_blocking_open_key(self->blocking, reference, alg, opened, arg);
 }
 
 static void close_key(struct cm_key *key)
@@ -317,41 +309,10 @@ static void close_key(struct cm_key *key)
     cm_p11_key_free(key->backend);
 }
 
-static void create_key(struct cm_provider *provider, const char *reference,
-                       const struct cm_key_spec *spec, enum cm_sigalg alg, cm_key_opened_fn *opened,
-                       void *arg)
-{
-    struct p11_provider *self = (struct p11_provider *)provider;
-    cm_blocking_create_key(self->blocking, reference, spec, alg, opened, arg);
-}
-
-static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg)
-{
-    struct p11_provider *self = (struct p11_provider *)key->provider;
-    cm_blocking_destroy_key(self->blocking, key, destroyed, arg);
-}
-
-static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
-                      struct cm_error *err)
-{
-    struct p11_provider *self = (struct p11_provider *)provider;
-    return cm_blocking_sign(self->blocking, batch, err);
-}
-
-static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
-{
-    (void)provider;
-    cm_blocking_cancel(batch);
-}
-
 const struct cm_provider_ops cm_provider_pkcs11 = {
     .name = "pkcs11",
     .open = open_provider,
     .close = close_provider,
-    .open_key = open_key,
     .close_key = close_key,
-    .create_key = create_key,
-    .destroy_key = destroy_key,
-    .sign = sign,
-    .cancel = cancel,
+    CM_BLOCKING_PROVIDER_OPS,
 };

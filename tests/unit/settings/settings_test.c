@@ -84,6 +84,17 @@ static const struct {
     { "version: 1\nproviders:\n- {name: \"a b\", kind: openssl}\n",
       ":3: providers[0].name: expected a name of 1 to 64 letters" },
     { "version: 1\nproviders:\n- {name: .a, kind: openssl}\n", ":3: providers[0].name: expected" },
+    { "version: 1\n" STORE "providers:\n  - {name: h, kind: pkcs11, sessions: 0}\n" AUTHORITY GROUPS
+          GROUPS_END REQUESTERS,
+      ":4: providers[0].sessions: expected auto, or a number from 1 to 64" },
+    { "version: 1\n" STORE
+      "providers:\n  - {name: h, kind: pkcs11, sessions: 65}\n" AUTHORITY GROUPS GROUPS_END
+          REQUESTERS,
+      ":4: providers[0].sessions: expected auto, or a number from 1 to 64" },
+    { "version: 1\n" STORE
+      "providers:\n  - {name: h, kind: pkcs11, sessions: 4x}\n" AUTHORITY GROUPS GROUPS_END
+          REQUESTERS,
+      ":4: providers[0].sessions: expected auto, or a number from 1 to 64" },
     { "version: 1\nproviders:\n- {name: a, kind: opensl}\n",
       ":3: providers[0].kind: expected openssl" },
     { GOOD "engine: {workers: 010}\n", ":14: engine.workers: expected a number from 0 to 1024" },
@@ -136,8 +147,8 @@ static const struct {
       ":15: requesters[0].secret: expected a reference" },
     { GOOD
       "    auth: hmac-sha256\n    secret: env:A\n    old-secrets:\n    - env:B\n    - hunter2\n",
-      ":18: requesters[0].old-secrets[1]: expected a reference (file:PATH, env:NAME or "
-      "credential:NAME); secrets never stand in this file" },
+      ":18: requesters[0].old-secrets[1]: expected a reference (file:PATH, env:NAME, "
+      "credential:NAME or prompt:WORDS); secrets never stand in this file" },
     { GOOD "    secret: env:A\n",
       ":14: requesters[0].secret: expected only with auth: hmac-sha256" },
     { GOOD "    auth: ed25519\n    public-keys: [" KEY "]\n    old-secrets: [env:A]\n",
@@ -506,6 +517,33 @@ static void test_free_takes_null(void)
     cm_settings_free(NULL);
 }
 
+static void test_sessions_of_a_token_are_a_number_or_measured(void)
+{
+    static const struct {
+        const char *line;
+        uint32_t expected;
+    } rows[] = {
+        { "", 0 }, { ", sessions: auto", 0 }, { ", sessions: 4", 4 }, { ", sessions: 64", 64 }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cm_settings *settings = NULL;
+        struct cm_error err = { 0 };
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "version: 1\n" STORE
+                 "providers:\n  - {name: h, kind: pkcs11, module: m.so%s}\n" AUTHORITY GROUPS
+                     GROUPS_END REQUESTERS,
+                 rows[i].line);
+        CU_ASSERT_EQUAL(read_text(text, &settings, &err), CM_OK);
+        if (!settings)
+            continue;
+        CU_ASSERT_EQUAL(settings->providers[0].workers, rows[i].expected);
+        CU_ASSERT_STRING_EQUAL(settings->providers[0].kind, "pkcs11");
+        CU_ASSERT_EQUAL(settings->providers[0].module[0], '/'); /* from the file's folder */
+        cm_settings_free(settings);
+    }
+}
+
 CM_TEST_SUITE(
     settings, CM_TEST(test_bad_files_are_refused_with_line_and_expectation),
     CM_TEST(test_a_secret_in_clear_text_is_not_repeated), CM_TEST(test_a_missing_file_is_not_found),
@@ -517,4 +555,4 @@ CM_TEST_SUITE(
     CM_TEST(test_an_own_profile_takes_what_it_does_not_say_from_its_base),
     CM_TEST(test_a_profile_may_have_no_expiry), CM_TEST(test_burst_is_the_rate_unless_it_is_said),
     CM_TEST(test_requesters_say_how_they_authenticate), CM_TEST(test_anchors_may_be_used),
-    CM_TEST(test_free_takes_null));
+    CM_TEST(test_free_takes_null), CM_TEST(test_sessions_of_a_token_are_a_number_or_measured));
