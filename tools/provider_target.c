@@ -1,11 +1,15 @@
 #include "tools/provider_target.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/rand.h>
 
+#include "engine/base/secret.h"
 #include "tools/scratch.h"
+
+#define PIN_VARIABLE "CERTMILL_PROVIDER_PIN"
 
 const struct cm_provider_kind cm_provider_kinds[] = {
     { "p256", { CM_KEY_P256, 0 } },       { "p384", { CM_KEY_P384, 0 } },
@@ -32,24 +36,45 @@ static cm_status find_in_settings(struct cm_provider_target *target, const struc
     return CM_OK;
 }
 
+/*
+ * The commands open the provider again and again; whoever types the PIN does so once. What setenv
+ * adds is not in /proc/PID/environ.
+ */
+static cm_status ask_once(struct cm_provider_target *target, struct cm_error *err)
+{
+    struct cm_secret pin;
+    if (!target->provider.passphrase || !cm_secret_is_asked(target->provider.passphrase))
+        return CM_OK;
+    cm_status status = cm_secret_read(target->provider.passphrase, NULL, &pin, err);
+    if (status != CM_OK)
+        return status;
+    setenv(PIN_VARIABLE, pin.text, 1);
+    cm_secret_done(&pin);
+    target->provider.passphrase = "env:" PIN_VARIABLE;
+    return CM_OK;
+}
+
 cm_status cm_provider_target_find(struct cm_provider_target *target, const struct cm_call *call,
                                   struct cm_error *err)
 {
     const char *kind = cm_call_value(call, "kind");
     *target = (struct cm_provider_target){ .token = cm_call_value(call, "token") };
-    if (!kind)
-        return find_in_settings(target, call, err);
+    if (!kind) {
+        cm_status status = find_in_settings(target, call, err);
+        return status == CM_OK ? ask_once(target, err) : status;
+    }
     target->provider = (struct cm_settings_provider){
         .name = kind,
         .kind = kind,
         .module = cm_call_value(call, "module"),
         .passphrase = cm_call_value(call, "pin"),
     };
-    return CM_OK;
+    return ask_once(target, err);
 }
 
 void cm_provider_target_done(struct cm_provider_target *target)
 {
+    unsetenv(PIN_VARIABLE);
     if (target->scratch[0] != '\0')
         cm_scratch_remove(target->scratch);
     cm_settings_free(target->settings);

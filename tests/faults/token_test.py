@@ -74,8 +74,8 @@ class TokenFaults(case.Case):
         load = Load(self, requests, per_s=200)
         for _ in range(5):
             time.sleep(0.3)
-            os.kill(engine.signer(), signal.SIGSEGV)
-            self.wait_for(engine, "killed by signal 11")
+            os.kill(engine.signer(), signal.SIGABRT)
+            self.wait_for(engine, "killed by signal 6")
         load.end()
         self.finish_all(engine, 400)
 
