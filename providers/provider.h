@@ -16,10 +16,10 @@
  * another process and its results copied back (providers/host/), and callers do not notice.
  *
  * Backends: openssl/ (software keys, any OpenSSL 3 provider), pkcs11/ (keys in an HSM or another
- * token), fake/ (tests: scripted faults), and host/ (any of the others in a process
- * of its own, host.h). A backend that blocks implements struct cm_blocking_ops
- * and is made asynchronous by blocking.h. One conformance suite (tests/conformance/provider_test.c)
- * runs against each.
+ * token), fake/ (tests: scripted faults), and host/ (any of the others in a process of its own,
+ * host.h). A backend that blocks implements struct cm_blocking_ops and is made asynchronous by
+ * blocking.h. One conformance suite (provider_test.c and provider_keys_test.c in
+ * tests/conformance) runs against each.
  */
 #ifndef CM_PROVIDERS_PROVIDER_H
 #define CM_PROVIDERS_PROVIDER_H
