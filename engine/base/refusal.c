@@ -37,8 +37,8 @@ enum cm_refusal_code cm_refusal_find(const char *name)
     return CM_REFUSAL_NONE;
 }
 
-bool cm_refuse(struct cm_refusal *refusal, enum cm_refusal_code code, size_t offset,
-               const char *format, ...)
+void cm_refusal_fill(struct cm_refusal *refusal, enum cm_refusal_code code, size_t offset,
+                     const char *format, ...)
 {
     refusal->code = code;
     if (!format) {
@@ -52,5 +52,4 @@ bool cm_refuse(struct cm_refusal *refusal, enum cm_refusal_code code, size_t off
     size_t used = strlen(refusal->message);
     if (offset != CM_REFUSAL_NO_OFFSET)
         snprintf(refusal->message + used, sizeof refusal->message - used, " at offset %zu", offset);
-    return false;
 }

@@ -190,7 +190,15 @@ enum cm_refusal_code cm_refusal_find(const char *name);
  * (bytes into the CSR) is appended as " at offset N" unless it is CM_REFUSAL_NO_OFFSET. With a
  * NULL format the list's sentence is the message.
  */
-bool cm_refuse(struct cm_refusal *refusal, enum cm_refusal_code code, size_t offset,
-               const char *format, ...) __attribute__((format(printf, 4, 5)));
+#define cm_refuse(...) (cm_refusal_fill(__VA_ARGS__), cm_refused())
+
+/* False, so that the compiler knows it, too: what follows a refusal is not reached. */
+static inline bool cm_refused(void)
+{
+    return false;
+}
+
+void cm_refusal_fill(struct cm_refusal *refusal, enum cm_refusal_code code, size_t offset,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif
