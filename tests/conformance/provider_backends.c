@@ -64,8 +64,8 @@ void on_backend(void (*check)(struct rig *rig))
     rig_close(&rig);
 }
 
-void expect_refusal(struct rig *rig, const char *reference, enum cm_sigalg alg,
-                           cm_status expected, const char *words)
+void expect_refusal(struct rig *rig, const char *reference, enum cm_sigalg alg, cm_status expected,
+                    const char *words)
 {
     struct cm_key *key = NULL;
     struct cm_error err = { .status = CM_OK };
