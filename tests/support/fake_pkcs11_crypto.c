@@ -45,16 +45,24 @@ static const EVP_MD *hash_of(CK_MECHANISM_TYPE type)
     }
 }
 
+/* CK_RSA_PKCS_PSS_PARAMS (PKCS#11 2.40, 2.1.10): versions of pkcs11.h spell its fields differently. */
+struct pss_params {
+    CK_MECHANISM_TYPE hash;
+    CK_ULONG mgf, salt_size;
+};
+
+_Static_assert(sizeof(struct pss_params) == sizeof(CK_RSA_PKCS_PSS_PARAMS), "the same layout");
+
 static bool set_padding(EVP_PKEY_CTX *context, const CK_MECHANISM *mechanism, const EVP_MD *hash)
 {
-    const CK_RSA_PKCS_PSS_PARAMS *pss = mechanism->pParameter;
+    const struct pss_params *pss = mechanism->pParameter;
     if (!pss)
         return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0
                && (!hash || EVP_PKEY_CTX_set_signature_md(context, hash) > 0);
     return mechanism->ulParameterLen == sizeof *pss
            && EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0
-           && EVP_PKEY_CTX_set_signature_md(context, hash_of(pss->hash_alg)) > 0
-           && EVP_PKEY_CTX_set_rsa_pss_saltlen(context, (int)pss->s_len) > 0;
+           && EVP_PKEY_CTX_set_signature_md(context, hash_of(pss->hash)) > 0
+           && EVP_PKEY_CTX_set_rsa_pss_saltlen(context, (int)pss->salt_size) > 0;
 }
 
 /* SEQUENCE { r, s } as r and s side by side. */
