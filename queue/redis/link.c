@@ -242,8 +242,9 @@ static void on_disconnected(const struct redisAsyncContext *context, int status)
     if (link->ssl)
         cm_tls_explain(link->ssl, reason, sizeof reason);
     if (!reason[0])
-        snprintf(reason, sizeof reason, "%s",
-                 context->errstr && context->errstr[0] ? context->errstr : "closed");
+        snprintf(reason, sizeof reason, "%.100s%s",
+                 context->errstr && context->errstr[0] ? context->errstr : "closed",
+                 link->ssl && !link->is_up ? cm_tls_guess(link->ssl) : "");
     snprintf(text, sizeof text, "connection to Redis lost: %s", reason);
     lose_connection(link, 0, text);
 }

@@ -174,6 +174,13 @@ const char *cm_tls_explain(struct ssl_st *ssl, char *text, size_t size)
     return text;
 }
 
+const char *cm_tls_guess(const struct ssl_st *ssl)
+{
+    return SSL_get_certificate(ssl)
+               ? "; does the server accept the client certificate?"
+               : "; does the server want a client certificate (tls-certificate, tls-key)?";
+}
+
 /* --------------------------------------------------------------------------- the handshake -- */
 
 bool cm_tls_start(const struct cm_tls *tls, struct redisContext *connection,

@@ -49,4 +49,10 @@ bool cm_tls_start(const struct cm_tls *tls, struct redisContext *connection,
  */
 const char *cm_tls_explain(struct ssl_st *ssl, char *text, size_t size);
 
+/*
+ * What may be wrong where a connection was lost before it was of any use, and TLS does not say why: a
+ * server's reset can take its alert away before it is read. Static.
+ */
+const char *cm_tls_guess(const struct ssl_st *ssl);
+
 #endif
