@@ -275,7 +275,7 @@ static void print_text(const struct cm_quickstart *quickstart)
            quickstart->issue_s, quickstart->issued / quickstart->issue_s);
     printf("  %s/certs/device-000001.pem   a certificate and its chain; its CSR is in csrs/\n"
            "  %s/ca/root.pem               what relying parties trust\n"
-           "  %s               settings\n\nTry next:\n\n",
+           "  %s             settings\n\nTry next:\n\n",
            dir, dir, settings);
     if (quickstart->hsm)
         printf("  export SOFTHSM2_CONF=%s\n", quickstart->token);
