@@ -8,10 +8,10 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <openssl/pem.h>
 
+#include "bench/measure.h"
 #include "engine/base/auth.h"
 #include "queue/canonical.h"
 
@@ -19,21 +19,6 @@ enum { REQUESTS = 20000, CSR_SIZE = 290 };
 
 static uint8_t canonical[CM_CANONICAL_SIZE_MAX];
 static uint8_t csr[CSR_SIZE];
-
-static double now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void check(bool good, const char *what)
-{
-    if (good)
-        return;
-    fprintf(stderr, "auth_bench: %s\n", what);
-    exit(1);
-}
 
 static struct cm_bytes write_canonical(void)
 {
@@ -50,13 +35,13 @@ static struct cm_bytes write_canonical(void)
 static void measure(struct cm_auth_verifier *verifier, const char *name, const char *auth,
                     long requests_count)
 {
-    double begin = now_us();
+    double begin = cpu_now_us();
     for (long i = 0; i < requests_count; i++) {
         struct cm_bytes text = write_canonical();
         check(!auth || cm_auth_verify(verifier, cm_bytes_str(auth), text), "not verified");
     }
     printf("{\"auth\":\"%s\",\"request_us\":%.2f}\n", name,
-           (now_us() - begin) / (double)requests_count);
+           (cpu_now_us() - begin) / (double)requests_count);
 }
 
 static void measure_hmac(long requests_count)

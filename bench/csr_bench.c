@@ -8,59 +8,44 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench/measure.h"
 #include "engine/base/hash.h"
 #include "engine/x509/proof.h"
 #include "tools/fleet.h"
 
 enum { REQUESTS = 2000, RSA_REQUESTS = 20, BATCH = 256, READ_ROUNDS = 20 };
 
-static double now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void check(bool good, const char *what)
-{
-    if (good)
-        return;
-    fprintf(stderr, "csr_bench: %s\n", what);
-    exit(1);
-}
-
 static double read_us(const struct cm_fleet *fleet, struct cm_arena *arena)
 {
     struct cm_refusal refusal;
     struct cm_csr csr;
-    double begin = now_us();
+    double begin = cpu_now_us();
     for (uint32_t i = 0; i < fleet->devices_count * READ_ROUNDS; i++) {
         if (i % BATCH == 0)
             cm_arena_reset(arena);
         check(cm_csr_read(fleet->devices[i % fleet->devices_count].csr, arena, &csr, &refusal),
               "a request was not read");
     }
-    return (now_us() - begin) / (fleet->devices_count * READ_ROUNDS);
+    return (cpu_now_us() - begin) / (fleet->devices_count * READ_ROUNDS);
 }
 
 static double prove_us(const struct cm_fleet *fleet, struct cm_proof *proof, struct cm_csr *csrs)
 {
     struct cm_refusal refusal;
-    double begin = now_us();
+    double begin = cpu_now_us();
     for (uint32_t i = 0; i < fleet->devices_count; i++)
         check(cm_proof_check(proof, &csrs[i], &refusal), "a proof failed");
-    return (now_us() - begin) / fleet->devices_count;
+    return (cpu_now_us() - begin) / fleet->devices_count;
 }
 
 static double hash_us(const struct cm_fleet *fleet, const struct cm_csr *csrs)
 {
     uint8_t digest[32];
-    double begin = now_us();
+    double begin = cpu_now_us();
     for (uint32_t i = 0; i < fleet->devices_count; i++)
         cm_sha256(&csrs[i].spki, 1, digest);
-    return (now_us() - begin) / fleet->devices_count;
+    return (cpu_now_us() - begin) / fleet->devices_count;
 }
 
 static void measure(enum cm_key_type type, uint32_t count)

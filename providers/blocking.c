@@ -16,11 +16,10 @@ enum { ITEMS_AT_A_TIME = 8 };
 /* Primes of an RSA key are searched for on a token that is not made for it. */
 #define CREATING_PATIENCE_NS (110 * CM_NS_PER_S)
 
-/* A worker: the backend's context, and the note of when its call began. */
+/* A worker, and the note of when its call began. */
 struct seat {
-    struct cm_blocking *blocking;
+    uint32_t index;
     struct cm_call *call;
-    void *worker; /* the backend's */
 };
 
 /* One worker's part in a batch. */
@@ -66,7 +65,8 @@ static void sign_item(struct job *job, struct seat *seat, struct cm_sign_item *i
         item->status = CM_EXPIRED;
     else {
         cm_call_begin(seat->call, 0);
-        item->status = job->blocking->ops->sign_one(seat->worker, batch->key, item);
+        item->status =
+            job->blocking->ops->sign_one(job->blocking->state, seat->index, batch->key, item);
         cm_call_end(seat->call);
     }
 }
@@ -145,11 +145,12 @@ static void run_opening(struct cm_work *work, void *context)
     struct seat *seat = context;
     struct opening *opening = (struct opening *)work;
     const struct cm_blocking_ops *ops = opening->blocking->ops;
+    void *state = opening->blocking->state;
     cm_call_begin(seat->call, opening->creates ? CREATING_PATIENCE_NS : 0);
     opening->status = opening->creates
-                          ? ops->key_create(seat->worker, opening->reference, &opening->spec,
+                          ? ops->key_create(state, seat->index, opening->reference, &opening->spec,
                                             opening->alg, &opening->key, &opening->err)
-                          : ops->key_open(seat->worker, opening->reference, opening->alg,
+                          : ops->key_open(state, seat->index, opening->reference, opening->alg,
                                           &opening->key, &opening->err);
     cm_call_end(seat->call);
     if (opening->key)
@@ -212,9 +213,10 @@ static void run_destruction(struct cm_work *work, void *context)
 {
     struct seat *seat = context;
     struct destruction *destruction = (struct destruction *)work;
+    struct cm_blocking *blocking = destruction->blocking;
     cm_call_begin(seat->call, 0);
-    destruction->status =
-        destruction->blocking->ops->key_destroy(seat->worker, destruction->key, &destruction->err);
+    destruction->status = blocking->ops->key_destroy(blocking->state, seat->index, destruction->key,
+                                                     &destruction->err);
     cm_call_end(seat->call);
 }
 
@@ -270,32 +272,18 @@ static cm_status make_seats(struct cm_blocking *blocking)
     if (!blocking->seats || !blocking->calls.calls)
         return CM_NO_MEMORY;
     for (uint32_t i = 0; i < blocking->workers_count; i++)
-        blocking->seats[i] =
-            (struct seat){ .blocking = blocking, .call = &blocking->calls.calls[i] };
+        blocking->seats[i] = (struct seat){ .index = i, .call = &blocking->calls.calls[i] };
     blocking->calls.calls_count = blocking->workers_count;
     cm_calls_watch(&blocking->calls);
     return CM_OK;
 }
 
-static cm_status open_seat(void *arg, uint32_t worker_index, void **ret_seat, struct cm_error *err)
+static cm_status take_seat(void *arg, uint32_t worker_index, void **ret_seat, struct cm_error *err)
 {
     struct cm_blocking *blocking = arg;
-    struct seat *seat = &blocking->seats[worker_index];
-    *ret_seat = seat;
-    cm_call_begin(seat->call, 0);
-    cm_status status =
-        blocking->ops->worker_open
-            ? blocking->ops->worker_open(blocking->state, worker_index, &seat->worker, err)
-            : CM_OK;
-    cm_call_end(seat->call);
-    return status;
-}
-
-static void close_seat(void *context)
-{
-    struct seat *seat = context;
-    if (seat->blocking->ops->worker_close)
-        seat->blocking->ops->worker_close(seat->worker);
+    (void)err;
+    *ret_seat = &blocking->seats[worker_index];
+    return CM_OK;
 }
 
 uint32_t cm_blocking_default_workers(void)
@@ -324,8 +312,7 @@ cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
     blocking->ops = ops;
     blocking->workers_count = workers_count;
     blocking->state = state;
-    blocking->worker_ops =
-        (struct cm_worker_ops){ .name = ops->name, .open = open_seat, .close = close_seat };
+    blocking->worker_ops = (struct cm_worker_ops){ .name = ops->name, .open = take_seat };
     cm_status status = make_jobs(blocking);
     if (status == CM_OK)
         status = make_seats(blocking);

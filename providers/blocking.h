@@ -1,8 +1,8 @@
 /*
  * Blocking: makes a backend that can only "sign one, and wait" into an asynchronous provider.
  *
- * The adapter has worker threads, each with a context of the backend's. A batch goes to all of
- * them: each takes a few items at a time until none is left, so a slow batch (RSA-4096) is shared
+ * The adapter has worker threads, and a backend that keeps something for each of them keeps it by the
+ * worker's index. A batch goes to all of them: each takes a few items at a time until none is left, so a slow batch (RSA-4096) is shared
  * and a quick one costs little. The deadline and the wish to cancel are looked at before every
  * item. Keys are opened on a worker too, because that reads files and does arithmetic. The batch is
  * done, on the loop, when the last worker has left it. There is no lock around sign_one.
@@ -19,28 +19,28 @@
 
 struct cm_blocking;
 
-/* What the backend does. All but name run on a worker's thread. */
+/* What the backend does, on a worker's thread. One worker does one thing at a time. */
 struct cm_blocking_ops {
     const char *name; /* of the threads, at most 10 characters */
-    cm_status (*worker_open)(void *state, uint32_t worker_index, void **ret_worker,
-                             struct cm_error *err);
-    void (*worker_close)(void *worker);
-    cm_status (*key_open)(void *worker, const char *reference, enum cm_sigalg alg,
-                          struct cm_key **ret_key, struct cm_error *err);
+    cm_status (*key_open)(void *state, uint32_t worker_index, const char *reference,
+                          enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
     /* NULL: keys are not made here. */
-    cm_status (*key_create)(void *worker, const char *reference, const struct cm_key_spec *spec,
-                            enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
+    cm_status (*key_create)(void *state, uint32_t worker_index, const char *reference,
+                            const struct cm_key_spec *spec, enum cm_sigalg alg,
+                            struct cm_key **ret_key, struct cm_error *err);
     /* NULL: keys are not destroyed here. Leaves what key_open made. */
-    cm_status (*key_destroy)(void *worker, struct cm_key *key, struct cm_error *err);
+    cm_status (*key_destroy)(void *state, uint32_t worker_index, struct cm_key *key,
+                             struct cm_error *err);
     /* Writes signature and signature_size; the status is the item's. */
-    cm_status (*sign_one)(void *worker, struct cm_key *key, struct cm_sign_item *item);
+    cm_status (*sign_one)(void *state, uint32_t worker_index, struct cm_key *key,
+                          struct cm_sign_item *item);
 };
 
 /*
- * Does:       starts the workers and waits until each has its context.
+ * Does:       starts the workers.
  * Owns:       provider, ops and state are borrowed until cm_blocking_free; provider->caps is set.
  * Thread:     the loop's.
- * Fails with: what worker_open failed with, NO_MEMORY.
+ * Fails with: NO_MEMORY.
  */
 CM_MUST_USE cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
                                       uint32_t workers_count, const struct cm_blocking_ops *ops,

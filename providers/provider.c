@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/secret.h"
 
 /* ------------------------------------------------------------------ life -- */
 
@@ -69,6 +70,21 @@ void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     provider->told(provider, event, text, provider->told_arg);
+}
+
+cm_status cm_provider_check_settings(const char *backend,
+                                     const struct cm_provider_settings *settings,
+                                     struct cm_error *err)
+{
+    if (settings->options && settings->options[0] != '\0')
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0, "the %s provider takes no options",
+                       backend);
+    if (!settings->passphrase_ref
+        || cm_secret_check(settings->passphrase_ref, settings->folder, err) == CM_OK)
+        return CM_OK;
+    if (err)
+        err->status = CM_DENIED;
+    return CM_DENIED;
 }
 
 static void tell_drained(void *arg)

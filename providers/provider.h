@@ -262,6 +262,15 @@ struct cm_provider_ops {
     void (*cancel)(struct cm_provider *provider, struct cm_sign_batch *batch);
 };
 
+/*
+ * What a backend without options of its own looks at before it opens: there are none in the settings, and
+ * a passphrase that is missing is found out now, not when the first key is opened. Any thread.
+ * Fails with: UNSUPPORTED (options), DENIED (the passphrase cannot be read).
+ */
+CM_MUST_USE cm_status cm_provider_check_settings(const char *backend,
+                                                 const struct cm_provider_settings *settings,
+                                                 struct cm_error *err);
+
 /* Tells whoever watches. On the loop, not from inside a call of the front's. */
 void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event,
                       const char *format, ...) __attribute__((format(printf, 3, 4)));

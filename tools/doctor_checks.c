@@ -71,18 +71,19 @@ static uint32_t check_folder(struct cm_doctor *doctor, const char *folder, bool 
 
 static void check_passphrase(struct cm_doctor *doctor, const struct cm_settings_provider *provider)
 {
-    struct cm_secret secret;
     struct cm_error err;
     if (!provider->passphrase)
         return;
-    if (cm_secret_read(provider->passphrase, NULL, &secret, &err) != CM_OK)
+    if (cm_secret_is_asked(provider->passphrase))
+        cm_doctor_say(doctor, CM_VERDICT_OK, "passphrase", NULL,
+                      "provider %s: asked for at a start", provider->name);
+    else if (cm_secret_check(provider->passphrase, NULL, &err) != CM_OK)
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "passphrase",
                       "see providers[].passphrase in the settings", "provider %s: %s",
                       provider->name, err.text);
     else
         cm_doctor_say(doctor, CM_VERDICT_OK, "passphrase", NULL, "provider %s: can be read",
                       provider->name);
-    cm_secret_done(&secret);
 }
 
 void cm_doctor_check_key_files(struct cm_doctor *doctor)

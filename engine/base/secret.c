@@ -225,6 +225,17 @@ cm_status cm_secret_read(const char *reference, const char *folder, struct cm_se
                    "a secret is named by file:PATH, env:NAME, credential:NAME or prompt:WORDS");
 }
 
+cm_status cm_secret_check(const char *reference, const char *folder, struct cm_error *err)
+{
+    struct cm_secret secret;
+    if (cm_secret_is_asked(reference))
+        return CM_OK;
+    cm_status status = cm_secret_read(reference, folder, &secret, err);
+    if (status == CM_OK)
+        cm_secret_done(&secret);
+    return status;
+}
+
 bool cm_secret_is_asked(const char *reference)
 {
     return after(reference, "prompt:") != NULL;

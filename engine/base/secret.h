@@ -43,6 +43,12 @@ struct cm_secret {
 CM_MUST_USE cm_status cm_secret_read(const char *reference, const char *folder,
                                      struct cm_secret *ret_secret, struct cm_error *err);
 
+/*
+ * Whether it can be read; nobody is asked only to see. Thread and errors: as cm_secret_read.
+ */
+CM_MUST_USE cm_status cm_secret_check(const char *reference, const char *folder,
+                                      struct cm_error *err);
+
 /* True for "prompt:": reading it disturbs somebody, so that nobody reads it only to see. */
 bool cm_secret_is_asked(const char *reference);
 

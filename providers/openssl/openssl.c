@@ -6,8 +6,6 @@
 
 #include <openssl/err.h>
 
-#include "engine/base/secret.h"
-
 enum { BATCH_ITEMS_MAX = 1024 };
 
 struct ossl_provider {
@@ -18,55 +16,44 @@ struct ossl_provider {
     char *passphrase_ref;
 };
 
-struct worker {
-    struct ossl_provider *self;
-    uint32_t index;
-};
-
 /* ------------------------------------------------------------------ on workers -- */
 
-static cm_status open_worker(void *state, uint32_t worker_index, void **ret_worker,
-                             struct cm_error *err)
+static cm_status open_key_here(void *state, uint32_t worker_index, const char *reference,
+                               enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a worker");
-    *worker = (struct worker){ .self = state, .index = worker_index };
-    *ret_worker = worker;
-    return CM_OK;
-}
-
-static cm_status open_key_here(void *arg, const char *reference, enum cm_sigalg alg,
-                               struct cm_key **ret_key, struct cm_error *err)
-{
-    struct worker *worker = arg;
+    struct ossl_provider *self = state;
     struct cm_ossl_key *key;
-    cm_status status = cm_ossl_key_open(&worker->self->source, reference, alg,
-                                        worker->self->workers_count, &key, err);
+    (void)worker_index;
+    cm_status status =
+        cm_ossl_key_open(&self->source, reference, alg, self->workers_count, &key, err);
     if (status == CM_OK)
         *ret_key = &key->key;
     return status;
 }
 
-static cm_status create_key_here(void *arg, const char *reference, const struct cm_key_spec *spec,
-                                 enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
+static cm_status create_key_here(void *state, uint32_t worker_index, const char *reference,
+                                 const struct cm_key_spec *spec, enum cm_sigalg alg,
+                                 struct cm_key **ret_key, struct cm_error *err)
 {
-    const struct worker *worker = arg;
-    cm_status status = cm_ossl_create(&worker->self->source, reference, spec, alg, err);
-    return status == CM_OK ? open_key_here(arg, reference, alg, ret_key, err) : status;
+    const struct ossl_provider *self = state;
+    cm_status status = cm_ossl_create(&self->source, reference, spec, alg, err);
+    return status == CM_OK ? open_key_here(state, worker_index, reference, alg, ret_key, err)
+                           : status;
 }
 
-static cm_status destroy_key_here(void *arg, struct cm_key *key, struct cm_error *err)
+static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_key *key,
+                                  struct cm_error *err)
 {
-    const struct worker *worker = arg;
-    const struct cm_ossl_key *self = key->backend;
-    return cm_ossl_destroy(&worker->self->source, self->reference, err);
+    const struct ossl_provider *self = state;
+    const struct cm_ossl_key *ours = key->backend;
+    (void)worker_index;
+    return cm_ossl_destroy(&self->source, ours->reference, err);
 }
 
 /* The worker's own signer of the key; NULL when it cannot be made. */
-static struct cm_ossl_signer *find_signer(struct worker *worker, struct cm_ossl_key *key)
+static struct cm_ossl_signer *find_signer(uint32_t worker_index, struct cm_ossl_key *key)
 {
-    struct cm_ossl_signer *signer = key->signers[worker->index];
+    struct cm_ossl_signer *signer = key->signers[worker_index];
     if (signer)
         return signer;
     signer = calloc(1, sizeof *signer);
@@ -77,14 +64,16 @@ static struct cm_ossl_signer *find_signer(struct worker *worker, struct cm_ossl_
         free(signer);
         return NULL;
     }
-    key->signers[worker->index] = signer;
+    key->signers[worker_index] = signer;
     return signer;
 }
 
-static cm_status sign_one(void *arg, struct cm_key *key, struct cm_sign_item *item)
+static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key,
+                          struct cm_sign_item *item)
 {
     struct cm_ossl_key *self = key->backend;
-    struct cm_ossl_signer *signer = find_signer(arg, self);
+    struct cm_ossl_signer *signer = find_signer(worker_index, self);
+    (void)state;
     if (!signer)
         return CM_UNAVAILABLE;
     if (cm_ossl_signer_sign(signer, self->pkey, item->message, item->signature,
@@ -96,8 +85,6 @@ static cm_status sign_one(void *arg, struct cm_key *key, struct cm_sign_item *it
 
 static const struct cm_blocking_ops blocking_ops = {
     .name = "cm-sign",
-    .worker_open = open_worker,
-    .worker_close = free,
     .key_open = open_key_here,
     .key_create = create_key_here,
     .key_destroy = destroy_key_here,
@@ -115,21 +102,6 @@ static void close_provider(struct cm_provider *provider)
     free(self);
 }
 
-/* A passphrase that is missing is found out at the start, not when the first key is opened. */
-static cm_status check_passphrase(const struct cm_provider_settings *settings, struct cm_error *err)
-{
-    struct cm_secret secret;
-    if (!settings->passphrase_ref || cm_secret_is_asked(settings->passphrase_ref))
-        return CM_OK;
-    if (cm_secret_read(settings->passphrase_ref, settings->folder, &secret, err) == CM_OK) {
-        cm_secret_done(&secret);
-        return CM_OK;
-    }
-    if (err)
-        err->status = CM_DENIED;
-    return CM_DENIED;
-}
-
 static bool copy_settings(struct ossl_provider *self, const struct cm_provider_settings *settings)
 {
     self->folder = settings->folder ? strdup(settings->folder) : NULL;
@@ -142,10 +114,7 @@ static bool copy_settings(struct ossl_provider *self, const struct cm_provider_s
 static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,
                                struct cm_provider **ret_provider, struct cm_error *err)
 {
-    if (settings->options && settings->options[0] != '\0')
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                       "the openssl provider takes no options");
-    cm_status status = check_passphrase(settings, err);
+    cm_status status = cm_provider_check_settings("openssl", settings, err);
     if (status != CM_OK)
         return status;
     struct ossl_provider *self = calloc(1, sizeof *self);

@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#include "engine/base/secret.h"
-
 enum { BATCH_ITEMS_MAX = 1024, SESSIONS_MAX = 64, SESSIONS_AUTO = 16, BATCHES_MAX = 34 };
 
 struct p11_provider {
@@ -20,11 +18,6 @@ struct p11_provider {
     struct cm_p11_token *tokens;
     uint32_t sessions_count; /* of workers that take part */
     bool measured;
-};
-
-struct worker {
-    struct p11_provider *self;
-    uint32_t index;
 };
 
 /* ------------------------------------------------------------------ tokens -- */
@@ -99,44 +92,34 @@ static void settle_sessions(struct p11_provider *self, struct cm_p11_key *key, s
 
 /* ------------------------------------------------------------------ on workers -- */
 
-static cm_status open_worker(void *state, uint32_t worker_index, void **ret_worker,
-                             struct cm_error *err)
-{
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (!worker)
-        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a worker");
-    *worker = (struct worker){ .self = state, .index = worker_index };
-    *ret_worker = worker;
-    return CM_OK;
-}
-
-static cm_status open_uri(struct worker *worker, struct cm_p11_token *token,
-                          const struct cm_p11_uri *uri, enum cm_sigalg alg, struct cm_key **ret_key,
-                          struct cm_error *err)
+static cm_status open_uri(struct p11_provider *self, uint32_t worker_index,
+                          struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                          enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
     struct cm_p11_key *key;
-    cm_status status = cm_p11_key_open(token, uri, alg, worker->index, &key, err);
+    cm_status status = cm_p11_key_open(token, uri, alg, worker_index, &key, err);
     if (status != CM_OK)
         return status;
-    settle_sessions(worker->self, key, err);
+    settle_sessions(self, key, err);
     *ret_key = &key->key;
     return CM_OK;
 }
 
-static cm_status find_place(struct worker *worker, const char *reference, struct cm_p11_uri *uri,
-                            struct cm_p11_token **ret_token, struct cm_error *err)
+static cm_status find_place(struct p11_provider *self, const char *reference,
+                            struct cm_p11_uri *uri, struct cm_p11_token **ret_token,
+                            struct cm_error *err)
 {
     cm_status status = cm_p11_uri_parse(cm_bytes_str(reference), uri, err);
-    return status == CM_OK ? find_token(worker->self, uri, ret_token, err) : status;
+    return status == CM_OK ? find_token(self, uri, ret_token, err) : status;
 }
 
-static cm_status open_key_here(void *arg, const char *reference, enum cm_sigalg alg,
-                               struct cm_key **ret_key, struct cm_error *err)
+static cm_status open_key_here(void *state, uint32_t worker_index, const char *reference,
+                               enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
     struct cm_p11_uri uri;
     struct cm_p11_token *token;
-    cm_status status = find_place(arg, reference, &uri, &token, err);
-    return status == CM_OK ? open_uri(arg, token, &uri, alg, ret_key, err) : status;
+    cm_status status = find_place(state, reference, &uri, &token, err);
+    return status == CM_OK ? open_uri(state, worker_index, token, &uri, alg, ret_key, err) : status;
 }
 
 /*
@@ -153,49 +136,49 @@ static void take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
                       "%.130s; it is left there: %.80s", first.text, left.text);
 }
 
-static cm_status create_key_here(void *arg, const char *reference, const struct cm_key_spec *spec,
-                                 enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
+static cm_status create_key_here(void *state, uint32_t worker_index, const char *reference,
+                                 const struct cm_key_spec *spec, enum cm_sigalg alg,
+                                 struct cm_key **ret_key, struct cm_error *err)
 {
-    struct worker *worker = arg;
     struct cm_p11_uri uri;
     struct cm_p11_token *token;
     if (alg != CM_SIGALG_UNKNOWN && !cm_sigalg_fits(alg, spec->type))
         return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0, "a %s key cannot sign with %s",
                        cm_key_type_name(spec->type), cm_sigalg_name(alg));
-    cm_status status = find_place(worker, reference, &uri, &token, err);
+    cm_status status = find_place(state, reference, &uri, &token, err);
     if (status == CM_OK)
-        status = cm_p11_key_make(token, &uri, spec, worker->index, err);
+        status = cm_p11_key_make(token, &uri, spec, worker_index, err);
     if (status != CM_OK)
         return status;
-    status = open_uri(worker, token, &uri, alg, ret_key, err);
+    status = open_uri(state, worker_index, token, &uri, alg, ret_key, err);
     if (status != CM_OK)
-        take_back(token, &uri, worker->index, err);
+        take_back(token, &uri, worker_index, err);
     return status;
 }
 
-static cm_status destroy_key_here(void *arg, struct cm_key *key, struct cm_error *err)
+static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_key *key,
+                                  struct cm_error *err)
 {
-    const struct worker *worker = arg;
     struct cm_p11_key *self = key->backend;
     struct cm_p11_uri uri = self->uri;
+    (void)state;
     pthread_mutex_lock(&self->mutex); /* { */
     memcpy(uri.id, self->object.id, self->object.id_size);
     uri.id_size = self->object.id_size;
     pthread_mutex_unlock(&self->mutex); /* } */
-    return cm_p11_key_destroy(self->token, &uri, worker->index, err);
+    return cm_p11_key_destroy(self->token, &uri, worker_index, err);
 }
 
-static cm_status sign_one(void *arg, struct cm_key *key, struct cm_sign_item *item)
+static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key,
+                          struct cm_sign_item *item)
 {
-    const struct worker *worker = arg;
-    return cm_p11_key_sign(key->backend, worker->index, item->message, item->signature,
+    (void)state;
+    return cm_p11_key_sign(key->backend, worker_index, item->message, item->signature,
                            item->signature_space, &item->signature_size);
 }
 
 static const struct cm_blocking_ops blocking_ops = {
     .name = "cm-pkcs11",
-    .worker_open = open_worker,
-    .worker_close = free,
     .key_open = open_key_here,
     .key_create = create_key_here,
     .key_destroy = destroy_key_here,
@@ -221,31 +204,13 @@ static void close_provider(struct cm_provider *provider)
     free(self);
 }
 
-/* A PIN that is missing is found out at the start, not when the first key is opened. */
-static cm_status check_passphrase(const struct cm_provider_settings *settings, struct cm_error *err)
-{
-    struct cm_secret secret;
-    if (!settings->passphrase_ref || cm_secret_is_asked(settings->passphrase_ref))
-        return CM_OK;
-    if (cm_secret_read(settings->passphrase_ref, settings->folder, &secret, err) == CM_OK) {
-        cm_secret_done(&secret);
-        return CM_OK;
-    }
-    if (err)
-        err->status = CM_DENIED;
-    return CM_DENIED;
-}
-
 static cm_status check_settings(const struct cm_provider_settings *settings, struct cm_error *err)
 {
-    if (settings->options && settings->options[0] != '\0')
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                       "the pkcs11 provider takes no options");
     if (settings->workers_count > SESSIONS_MAX)
         return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
                        "the pkcs11 provider has %d sessions at most, %u are asked for",
                        SESSIONS_MAX, settings->workers_count);
-    return check_passphrase(settings, err);
+    return cm_provider_check_settings("pkcs11", settings, err);
 }
 
 static bool init(struct p11_provider *self, const struct cm_provider_settings *settings)

@@ -22,11 +22,12 @@ struct stuck {
     struct cm_blocking *blocking;
 };
 
-static cm_status open_stuck_key(void *worker, const char *reference, enum cm_sigalg alg,
-                                struct cm_key **ret_key, struct cm_error *err)
+static cm_status open_stuck_key(void *state, uint32_t worker_index, const char *reference,
+                                enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
     struct cm_key *key = calloc(1, sizeof *key);
-    (void)worker;
+    (void)state;
+    (void)worker_index;
     (void)reference;
     (void)alg;
     if (!key)
@@ -40,9 +41,11 @@ static cm_status open_stuck_key(void *worker, const char *reference, enum cm_sig
     return CM_OK;
 }
 
-static cm_status sign_or_hang(void *worker, struct cm_key *key, struct cm_sign_item *item)
+static cm_status sign_or_hang(void *state, uint32_t worker_index, struct cm_key *key,
+                              struct cm_sign_item *item)
 {
-    (void)worker;
+    (void)state;
+    (void)worker_index;
     (void)key;
     while (item->message.size > 0 && item->message.data[0] == 'h')
         pause();

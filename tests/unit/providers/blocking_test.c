@@ -20,8 +20,6 @@ static struct {
 
 static atomic_uint items_signed;
 static atomic_uint items_of_worker[WORKERS];
-static atomic_uint workers_open;
-static bool worker_open_fails;
 
 static void gate_set(unsigned wanted)
 {
@@ -80,27 +78,11 @@ struct slow_provider {
     struct cm_blocking *blocking;
 };
 
-static cm_status open_worker(void *state, uint32_t worker_index, void **ret_worker,
-                             struct cm_error *err)
+static cm_status open_key_here(void *state, uint32_t worker_index, const char *reference,
+                               enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err)
 {
     (void)state;
-    if (worker_open_fails && worker_index == 1)
-        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "no session for worker 1");
-    atomic_fetch_add(&workers_open, 1);
-    *ret_worker = &items_of_worker[worker_index];
-    return CM_OK;
-}
-
-static void close_worker(void *worker)
-{
-    if (worker)
-        atomic_fetch_sub(&workers_open, 1);
-}
-
-static cm_status open_key_here(void *worker, const char *reference, enum cm_sigalg alg,
-                               struct cm_key **ret_key, struct cm_error *err)
-{
-    (void)worker;
+    (void)worker_index;
     if (strcmp(reference, "none") == 0)
         return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "no key %s", reference);
     struct cm_key *key = calloc(1, sizeof *key);
@@ -110,10 +92,12 @@ static cm_status open_key_here(void *worker, const char *reference, enum cm_siga
     return CM_OK;
 }
 
-static cm_status sign_one(void *worker, struct cm_key *key, struct cm_sign_item *item)
+static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key,
+                          struct cm_sign_item *item)
 {
+    (void)state;
     (void)key;
-    atomic_fetch_add((atomic_uint *)worker, 1);
+    atomic_fetch_add(&items_of_worker[worker_index], 1);
     atomic_fetch_add(&items_signed, 1);
     bool passed = gate_pass();
     item->signature[0] = 1;
@@ -122,8 +106,7 @@ static cm_status sign_one(void *worker, struct cm_key *key, struct cm_sign_item 
 }
 
 static const struct cm_blocking_ops slow_blocking_ops = { .name = "slow",
-                                                          .worker_open = open_worker,
-                                                          .worker_close = close_worker,
+
                                                           .key_open = open_key_here,
                                                           .sign_one = sign_one };
 
@@ -201,19 +184,6 @@ static void stage_close(struct stage *stage)
     rig_batch_free(stage->batch);
     cm_provider_close_key(stage->key);
     rig_close(&stage->rig);
-    CU_ASSERT_EQUAL(atomic_load(&workers_open), 0);
-}
-
-static void test_blocking_gives_up_when_a_worker_has_no_context(void)
-{
-    struct rig rig;
-    struct cm_error err;
-    const struct cm_provider_settings settings = { .workers_count = WORKERS };
-    worker_open_fails = true;
-    CU_ASSERT_EQUAL(rig_try_open(&rig, &slow_ops, &settings, &err), CM_UNAVAILABLE);
-    worker_open_fails = false;
-    CU_ASSERT_STRING_EQUAL(err.text, "no session for worker 1");
-    CU_ASSERT_EQUAL(atomic_load(&workers_open), 0);
 }
 
 static void test_blocking_passes_on_why_a_key_does_not_open(void)
@@ -306,8 +276,7 @@ static void test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_rai
     stage_close(&stage);
 }
 
-CM_TEST_SUITE(blocking, CM_TEST(test_blocking_gives_up_when_a_worker_has_no_context),
-              CM_TEST(test_blocking_passes_on_why_a_key_does_not_open),
+CM_TEST_SUITE(blocking, CM_TEST(test_blocking_passes_on_why_a_key_does_not_open),
               CM_TEST(test_blocking_shares_a_slow_batch_among_the_workers),
               CM_TEST(test_blocking_signs_every_item_once),
               CM_TEST(test_blocking_cancels_all_but_the_items_in_the_workers_hands),
