@@ -132,11 +132,22 @@ static cm_status move_stretch(struct cm_sqlite_store *store, unsigned stretch, s
     return cm_sqlite_step(store, CM_SQLITE_STRETCH, "move requests", err);
 }
 
-/* What every stretch has moved past. The one that is moved next is the one furthest behind. */
-static cm_status prune_log(struct cm_sqlite_store *store, unsigned next, struct cm_error *err)
+/* The i-th from the first that moves; they stand in a ring. */
+static unsigned stretch_at(const struct cm_sqlite_move *move, unsigned i)
 {
-    sqlite3_bind_int64(store->statements[CM_SQLITE_REQUEST_LOG_PRUNE], 1,
-                       store->requests.moved_until[next]);
+    return (move->first_stretch + i) % CM_ANSWERED_STRETCHES;
+}
+
+/* What every stretch has moved past, those of this move too, stands in the index. */
+static cm_status prune_log(struct cm_sqlite_store *store, const struct cm_sqlite_move *move,
+                           struct cm_error *err)
+{
+    int64_t least = store->tally.last_request_log;
+    for (unsigned i = move->count; i < CM_ANSWERED_STRETCHES; i++) {
+        int64_t until = store->requests.moved_until[stretch_at(move, i)];
+        least = until < least ? until : least;
+    }
+    sqlite3_bind_int64(store->statements[CM_SQLITE_REQUEST_LOG_PRUNE], 1, least);
     return cm_sqlite_step(store, CM_SQLITE_REQUEST_LOG_PRUNE, "prune the log of requests", err);
 }
 
@@ -148,13 +159,12 @@ cm_status cm_sqlite_requests_move(struct cm_sqlite_store *store, struct cm_sqlit
     size_t rows = 0;
     while (status == CM_OK && rows < MOVE_ROWS && move.count < CM_ANSWERED_STRETCHES) {
         size_t moved = 0;
-        status = move_stretch(store, (move.first_stretch + move.count) % CM_ANSWERED_STRETCHES,
-                              &moved, err);
+        status = move_stretch(store, stretch_at(&move, move.count), &moved, err);
         rows += moved;
         move.count++;
     }
     if (status == CM_OK)
-        status = prune_log(store, (move.first_stretch + move.count) % CM_ANSWERED_STRETCHES, err);
+        status = prune_log(store, &move, err);
     if (status == CM_OK)
         *ret_move = move;
     return status;
@@ -164,9 +174,8 @@ void cm_sqlite_requests_moved(struct cm_sqlite_store *store, const struct cm_sql
 {
     struct cm_sqlite_requests *requests = &store->requests;
     for (unsigned i = 0; i < move->count; i++)
-        requests->moved_until[(move->first_stretch + i) % CM_ANSWERED_STRETCHES] =
-            store->tally.last_request_log;
-    requests->next_stretch = (move->first_stretch + move->count) % CM_ANSWERED_STRETCHES;
+        requests->moved_until[stretch_at(move, i)] = store->tally.last_request_log;
+    requests->next_stretch = stretch_at(move, move->count);
     cm_answered_move(requests->answered, move->first_stretch, move->count);
 }
 
@@ -189,6 +198,19 @@ static bool next_row(sqlite3 *db, sqlite3_stmt *row, cm_status *status, struct c
     return code == SQLITE_ROW;
 }
 
+/* The first of those that are furthest behind: a move takes them in the order of the ring. */
+static unsigned find_next(const int64_t *moved_until)
+{
+    unsigned next = 0;
+    for (unsigned i = 0; i < CM_ANSWERED_STRETCHES; i++) {
+        int64_t before = moved_until[(i + CM_ANSWERED_STRETCHES - 1) % CM_ANSWERED_STRETCHES];
+        if (moved_until[i] < moved_until[next]
+            || (moved_until[i] == moved_until[next] && before > moved_until[i]))
+            next = i;
+    }
+    return next;
+}
+
 static cm_status load_marks(struct cm_sqlite_store *store, sqlite3_stmt *row, struct cm_error *err)
 {
     struct cm_sqlite_requests *requests = &store->requests;
@@ -196,20 +218,21 @@ static cm_status load_marks(struct cm_sqlite_store *store, sqlite3_stmt *row, st
     while (next_row(store->db, row, &status, err))
         requests->moved_until[sqlite3_column_int64(row, 0) % CM_ANSWERED_STRETCHES] =
             sqlite3_column_int64(row, 1);
-    for (unsigned i = 0; i < CM_ANSWERED_STRETCHES; i++)
-        if (requests->moved_until[i] < requests->moved_until[requests->next_stretch])
-            requests->next_stretch = i;
+    requests->next_stretch = find_next(requests->moved_until);
     return status;
 }
 
-static cm_status load_index(struct cm_sqlite_store *store, sqlite3_stmt *row, struct cm_error *err)
+static cm_status load_index(struct cm_sqlite_store *store, sqlite3_stmt *row, int64_t *ret_count,
+                            struct cm_error *err)
 {
     struct cm_request_key key;
     cm_status status = CM_OK;
+    *ret_count = 0;
     while (status == CM_OK && next_row(store->db, row, &status, err))
-        if (cm_sqlite_column_exactly(row, 0, key.octets, sizeof key.octets))
+        if (cm_sqlite_column_exactly(row, 0, key.octets, sizeof key.octets)) {
             cm_answered_note_indexed(store->requests.answered, &key);
-        else
+            ++*ret_count;
+        } else
             status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
                              "the store is damaged: a request has no key");
     return status;
@@ -240,12 +263,26 @@ static cm_status load_log(struct cm_sqlite_store *store, sqlite3_stmt *row, stru
     return status;
 }
 
+/* A certificate or a refusal without its request's key would let that request be answered twice. */
+static cm_status check_count(const struct cm_sqlite_store *store, int64_t indexed_count,
+                             struct cm_error *err)
+{
+    int64_t known = indexed_count + (int64_t)cm_answered_recent_count(store->requests.answered);
+    int64_t answered = store->tally.certificates + store->tally.refusals;
+    if (known == answered)
+        return CM_OK;
+    return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                   "the store is damaged: it knows %lld requests of %lld certificates and refusals",
+                   (long long)known, (long long)answered);
+}
+
 cm_status cm_sqlite_requests_load(struct cm_sqlite_store *store, struct cm_error *err)
 {
     static const char *const sql[] = { "SELECT stretch, moved_until FROM request_stretch",
                                        "SELECT key FROM request",
                                        "SELECT number, items FROM request_log ORDER BY number" };
     sqlite3_stmt *rows[3] = { NULL, NULL, NULL };
+    int64_t indexed_count = 0;
     store->requests.answered = cm_answered_new();
     if (!store->requests.answered)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for answered requests");
@@ -253,9 +290,11 @@ cm_status cm_sqlite_requests_load(struct cm_sqlite_store *store, struct cm_error
     if (status == CM_OK)
         status = load_marks(store, rows[0], err);
     if (status == CM_OK)
-        status = load_index(store, rows[1], err);
+        status = load_index(store, rows[1], &indexed_count, err);
     if (status == CM_OK)
         status = load_log(store, rows[2], err);
+    if (status == CM_OK)
+        status = check_count(store, indexed_count, err);
     cm_sqlite_finalize(rows, 3);
     return status;
 }
