@@ -156,6 +156,22 @@ struct cm_provider_state {
 
 struct cm_provider_state cm_provider_state(const struct cm_provider *provider);
 
+/* How an instance that asks a service gets on with it. All zero where there is no such service. */
+struct cm_provider_pace {
+    uint32_t rate_per_s;        /* P-256 signatures it may make now; 0: nobody counts */
+    uint32_t in_flight;         /* requests that the service has */
+    uint32_t waiting;           /* items that wait for their turn */
+    uint64_t succeeded_count;   /* requests, since it was opened */
+    uint64_t throttled_count;   /* answered 429 */
+    uint64_t failed_count;      /* no connection, 5xx, no answer in time */
+    uint32_t latency_us_median; /* of the last few hundred */
+    uint32_t latency_us_p99;
+    uint32_t circuits_open;     /* services that are not asked any more, except whether they are back */
+};
+
+/* As of now; of a hosted instance, as of a second ago. Loop's thread. */
+struct cm_provider_pace cm_provider_pace(const struct cm_provider *provider);
+
 /*
  * Does:       finds the key that the reference names, reads its public key, and proves it: signs a
  *             test message and verifies it. alg CM_SIGALG_UNKNOWN takes the key type's default.

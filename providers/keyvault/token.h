@@ -1,0 +1,55 @@
+/*
+ * Tokens: the bearer token of one vault, asked for when it is needed and replaced before it ends.
+ *
+ *     NONE       nobody has asked yet, or what there was has been dropped (401)
+ *     ASKING     a request is with the directory; whoever needs a token waits
+ *     GOOD       there is one; from its refresh time on another one is asked for meanwhile, and
+ *                this one is used until it ends
+ *     FAILED     the last request failed; asked again after 1, 2, 4 ... 60 s
+ *
+ * One request at a time. Who waits is told by one callback, when there is something to be told.
+ * Thread: the loop's alone.
+ */
+#ifndef CM_PROVIDERS_KEYVAULT_TOKEN_H
+#define CM_PROVIDERS_KEYVAULT_TOKEN_H
+
+#include "providers/keyvault/credential.h"
+#include "providers/keyvault/http.h"
+
+struct cm_tokens {
+    struct cm_loop *loop;
+    struct cm_http *http;
+    const struct cm_vault_options *options;
+    struct cm_challenge challenge; /* where and for what; from the vault */
+    bool has_challenge;
+    struct cm_token token;
+    struct cm_token_request request;
+    struct cm_http_call call;
+    struct cm_timer retry;
+    unsigned failures_count; /* in a row */
+    struct cm_error err;     /* of the last failure */
+    void (*changed)(void *arg); /* a token has come, or has failed to come; on the loop */
+    void *arg;
+};
+
+/* options and http are borrowed. */
+void cm_tokens_init(struct cm_tokens *tokens, struct cm_loop *loop, struct cm_http *http,
+                    const struct cm_vault_options *options, void (*changed)(void *arg), void *arg);
+void cm_tokens_done(struct cm_tokens *tokens);
+
+/* What the vault asks for; the first one comes before any token. */
+void cm_tokens_challenged(struct cm_tokens *tokens, const struct cm_challenge *challenge);
+
+/*
+ * The token to send now, borrowed until the loop's next turn; NULL: there is none, and changed will
+ * be called. Asks for one, or for the next one, where that is due.
+ */
+const char *cm_tokens_get(struct cm_tokens *tokens);
+
+/* The vault has refused this token: it is used no more. */
+void cm_tokens_drop(struct cm_tokens *tokens);
+
+/* True when the last request failed and none is out: err says why. */
+bool cm_tokens_have_failed(const struct cm_tokens *tokens);
+
+#endif
