@@ -207,14 +207,11 @@ class Auth(case.Case):
         self.deploy_hmac("short", 0)
         path = os.path.join(self.deployment.folder, "secret")
         self.write_secret(path, "short-secret")
-        engine = self.start(wait=False)
-        self.assertEqual(engine.wait(20), 1)
-        self.assertIn("requester local: the secret has 12 octets; expected at least 16", engine.text())
-        self.assertNotIn("short-secret", engine.text())
+        text = self.fail_to_start()
+        self.assertIn("requester local: the secret has 12 octets; expected at least 16", text)
+        self.assertNotIn("short-secret", text)
         os.unlink(path)
-        engine = self.start(wait=False)
-        self.assertEqual(engine.wait(20), 1)
-        self.assertIn("requester local: secret file", engine.text())
+        self.assertIn("requester local: secret file", self.fail_to_start())
 
     def test_other_requesters_need_not_authenticate(self):
         requests = self.deploy_hmac("mixed", 40)

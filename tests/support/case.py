@@ -37,6 +37,13 @@ class Case(unittest.TestCase):
         self.addCleanup(lambda: engine.is_alive() and engine.kill())
         return engine
 
+    def fail_to_start(self):
+        """What an engine says that does not start. A leak would end it with the same exit code."""
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(20), 1)
+        self.assertNotIn("LeakSanitizer", engine.text())
+        return engine.text()
+
     def die_at(self, fault, requests=()):
         """An engine that kills itself at a fault point, with requests pushed meanwhile."""
         engine = self.start(fault)
