@@ -189,9 +189,11 @@ enum settings_kind {
     X(S, CHOICE, auth, "auth", OPTIONAL, "none hmac-sha256 ed25519", 0, 0, "none",                                     \
       "How its requests are authenticated, see [wire.md](wire.md#authentication). For queues over Redis.")             \
     X(S, SECRET, secret, "secret", OPTIONAL, 0, 1, 4096, "",                                                           \
-      "With `hmac-sha256`: what requester and engine share, 16 octets or more. `certmill submit` signs with it.")      \
+      "With `hmac-sha256`: what requester and engine share, 16 octets or more; not `prompt:`. "                        \
+      "`certmill submit` signs with it.")                                                                              \
     X(S, LIST, old_secrets, "old-secrets", OPTIONAL, 0, 0, 7, "",                                                      \
-      "Secrets that are accepted, too, while the requester changes over; each a reference to a secret.")               \
+      "Secrets that are accepted, too, while the requester changes over; each a reference to a secret, "               \
+      "not `prompt:`.")                                                                                                \
     X(S, LIST, public_keys, "public-keys", OPTIONAL, 0, 1, 8, "",                                                      \
       "With `ed25519`: each the path of a PEM file, or base64url of the key's 32 octets. Any of them will do.")        \
     X(S, DURATION, clock_window, "clock-window", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "5m",         \
