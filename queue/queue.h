@@ -69,7 +69,8 @@ enum cm_entry_standing {
     CM_ENTRY_UNJUDGED, /* not looked at yet, or its requester need not authenticate */
     CM_ENTRY_TRUSTED,  /* made by its requester, and just now */
     CM_ENTRY_STALE,    /* made by its requester, but not to be worked on: the answer says why */
-    CM_ENTRY_FORGED    /* nobody vouches for it: set aside, its requester is not told */
+    CM_ENTRY_FORGED    /* nobody vouches for it, or one stale one of too many: set aside, its
+                          requester is not told */
 };
 
 /*

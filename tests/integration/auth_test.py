@@ -181,6 +181,38 @@ class Auth(case.Case):
         store = checker.Store(self.deployment.store)
         self.assertEqual((len(store.certificates), store.refusals), (4, []))
 
+    def flood_with_copies(self, entry, count):
+        """Sends an old request again and again; returns (answered, set aside)."""
+        self.backend.push_raw([entry] * count)
+        wait_until(lambda: len(self.backend.collect()) + len(self.dead()) >= count, 60,
+                   lambda: f"{len(self.backend.collect())} answered and {len(self.dead())} set aside of {count}")
+        self.assertEqual(set(self.codes()), {"request.expired"})
+        self.assertEqual({code for code, _ in self.dead()}, {"request.expired"})
+        return len(self.backend.collect()), len(self.dead())
+
+    def test_copies_of_an_old_request_do_not_fill_its_requesters_results(self):
+        requests = self.deploy_hmac("copies", 6)
+        self.deployment.edit(r"(?m)^  - name: local$", "\\g<0>\n    rate: 1\n    burst: 5")
+        engine = self.start()
+        old = auth.signed(requests[5].fields(), self.sign, time_ms=auth.now_ms() - 600_000)
+        answered, aside = self.flood_with_copies(old, 200)
+        self.assertEqual(answered + aside, 200)
+        self.assertTrue(5 <= answered < 200, f"{answered} answered")
+        self.assertEqual(engine.text().count("set aside"), 1, "told once a minute")
+        self.push_signed(requests[:5])
+        self.backend.wait_answered()
+        self.stop(engine)
+        self.assertEqual(len(checker.Store(self.deployment.store).certificates), 5, "its own rate was not used up")
+
+    def test_old_requests_have_a_rate_where_their_requester_has_none(self):
+        requests = self.deploy_hmac("unlimited", 1)
+        engine = self.start()
+        old = auth.signed(requests[0].fields(), self.sign, time_ms=auth.now_ms() - 600_000)
+        answered, aside = self.flood_with_copies(old, 12_000)
+        self.assertEqual(answered + aside, 12_000)
+        self.assertTrue(10_000 <= answered < 12_000, f"{answered} answered")
+        self.stop(engine)
+
     def test_a_stale_copy_of_an_answered_request_learns_nothing(self):
         requests = self.deploy_hmac("replay", 1, more="\n    clock-window: 1s")
         engine = self.start()
