@@ -87,6 +87,7 @@ struct cm_entry {
     enum cm_device_from device_from; /* FIELD, but for spools that leave it to the CSR's subject */
     size_t size;                     /* bytes of all names and values as they came, kept or not */
     uint32_t deliveries_count;       /* 1: for the first time */
+    bool is_covered;                 /* fields is all that came: a signature over them covers it */
     enum cm_entry_standing standing; /* the engine's: whether its requester vouches for it */
     uint64_t arrived_ns;             /* cm_clock_monotonic_ns() when it came */
     void *backend;                   /* the queue's */

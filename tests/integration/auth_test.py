@@ -127,6 +127,21 @@ class Auth(case.Case):
         self.assertEqual(len(evidence.store.certificates), 10)
         self.assertEqual(evidence.store.refusals, [])
 
+    def test_a_patched_entry_is_not_believed_when_it_was_delivered_too_often(self):
+        requests = self.deploy_hmac("worn", 4, deliveries_max=1)
+        self.stop(self.start())  # makes the group
+        true = [auth.signed(request.fields(), self.sign) for request in requests]
+        self.backend.push_raw([true[0], true[1] + ["admin", "yes"], true[2] + ["device", "again"],
+                               true[3] + ["x", "x" * 66000]])
+        self.backend.client.call("XREADGROUP", "GROUP", self.backend.prefix, "engine", "STREAMS",
+                                 self.backend.prefix + ":requests", ">")
+        engine = self.start()
+        dead = self.wait_dead(4)
+        self.assertEqual({code for code, _ in dead}, {"request.undeliverable"})
+        self.backend.wait_empty()
+        self.assertEqual([row["id"].decode() for row in self.backend.collect()], [requests[0].id])
+        self.stop(engine)
+
     def test_a_forged_entry_in_work_does_not_hold_the_true_one_up(self):
         requests = self.deploy_hmac("pair", 50)
         engine = self.start()
