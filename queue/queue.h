@@ -148,7 +148,7 @@ struct cm_queue_settings {
     struct cm_redis_tls tls;  /* for rediss:// */
     const char *prefix;       /* of every key: "certmill" */
     const char *consumer;     /* name of this engine in the group; unique among engines */
-    const char *password_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
+    const char *password_ref; /* as in engine/base/secret.h, its path absolute; NULL: none */
     uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
     uint32_t deliveries_max;  /* more: request.undeliverable and set aside; 0: no limit */
     uint32_t results_max;     /* XADD MAXLEN ~ of each result stream; 0: never trimmed */
@@ -170,7 +170,8 @@ extern const struct cm_queue_ops cm_queue_spool;
  * Does:       makes the instance and starts connecting or scanning; entries come after want.
  * Owns:       *ret_queue is the caller's, until cm_queue_close.
  * Fails with: INVALID settings are the settings reader's to find; here: IO (folder missing),
- *             UNSUPPORTED (not built in), DENIED (password reference unreadable), NO_MEMORY.
+ *             UNSUPPORTED (not built in), DENIED (TLS files unreadable), NO_MEMORY, and for the
+ *             password what cm_secret_read fails with.
  *             An unreachable server is no failure: see CM_QUEUE_DOWN.
  */
 CM_MUST_USE cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_loop *loop,

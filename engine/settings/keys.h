@@ -73,7 +73,8 @@ enum settings_kind {
     X(S, NAME, prefix, "prefix", OPTIONAL, 0, 1, 64, "certmill", "Of every key in Redis.")                             \
     X(S, NAME, consumer, "consumer", OPTIONAL, 0, 1, 128, "",                                                          \
       "Name of this engine in the consumer group, unique among engines. Without it: host name and process id.")        \
-    X(S, SECRET, password, "password", OPTIONAL, 0, 1, 4096, "", "The password of the Redis user.")                    \
+    X(S, SECRET, password, "password", OPTIONAL, 0, 1, 4096, "",                                                       \
+      "The password of the Redis user, at most 255 octets.")                                                           \
     X(S, DURATION, lease, "lease", OPTIONAL, 0, SETTINGS_MS_PER_S, SETTINGS_MS_PER_D, "60s",                           \
       "Entries that another engine has held for longer are taken over.")                                               \
     X(S, COUNT, deliveries_max, "deliveries-max", OPTIONAL, 0, 1, 1000, "5",                                           \
