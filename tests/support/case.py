@@ -7,6 +7,7 @@ import unittest
 
 import checker
 import deployment
+import memory
 from backend import Backend, fleet
 
 
@@ -65,6 +66,13 @@ class Case(unittest.TestCase):
         self.stop(engine)
         self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
         return checker.check(self.backend, self.deployment, open_keys)
+
+    def memory_holds(self, pid, needles):
+        """Which of the byte strings stand in the memory of the process."""
+        try:
+            return memory.holds(pid, needles)
+        except PermissionError as error:
+            return self.skip(f"memory of processes cannot be read here: {error}")
 
     def skip(self, reason):
         """Loudly: the report counts lines that begin with SKIP."""
