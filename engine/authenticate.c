@@ -2,8 +2,8 @@
  * Authenticate: does an entry come from the requester that it names, and was it made just now?
  *
  * The signature covers every field, so one that verifies belongs to this entry and no other. An
- * entry that the queue has found fault with is not looked at: a field that is unknown or stands
- * twice is not covered, and one that was too large is not there to be hashed. So whatever is forged,
+ * entry of which the queue could not keep everything is not looked at: a field that is unknown or
+ * stands twice is not covered, and one that was too large is not there to be hashed. So whatever is forged,
  * copied or patched ends here, before it could claim an id, and only what the requester has signed
  * is answered to it.
  */
@@ -134,8 +134,7 @@ static enum cm_entry_standing judge(struct cm_entry *entry, struct cm_worker *wo
     const struct cm_settings_requester *requester =
         cm_settings_requester(worker->engine->settings, entry->fields[CM_FIELD_REQUESTER]);
     int64_t made_ms;
-    if (entry->refusal.code != CM_REFUSAL_NONE
-        && entry->refusal.code != CM_REFUSAL_REQUEST_UNDELIVERABLE)
+    if (!entry->is_covered) /* its refusal may be another by now: undeliverable */
         return CM_ENTRY_FORGED;
     if (!entry->fields[CM_FIELD_AUTH].data)
         return refuse(entry, CM_ENTRY_FORGED, CM_REFUSAL_REQUEST_AUTH_MISSING, requester);

@@ -82,11 +82,8 @@ void cm_clones_done(struct cm_clones *clones)
 static uint64_t hash_first_octets(struct cm_bytes bytes)
 {
     uint8_t hash[CM_SHA256_SIZE];
-    uint64_t first = 0;
     cm_sha256(&bytes, 1, hash);
-    for (int i = 0; i < 8; i++)
-        first = first << 8 | hash[i];
-    return first;
+    return cm_big_endian_read(hash, 8);
 }
 
 uint64_t cm_clones_fingerprint(struct cm_bytes spki)

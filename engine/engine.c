@@ -20,6 +20,19 @@ enum { STOP_PATIENCE_MS = 3000 };
 
 /* --- workers ------------------------------------------------------------------------------------- */
 
+static void worker_close(void *context)
+{
+    struct cm_worker *worker = context;
+    for (uint32_t i = 0; worker->verifiers && i < worker->engine->issuers.keys_count; i++)
+        cm_verifier_free(worker->verifiers[i]);
+    free(worker->verifiers);
+    cm_authenticate_close(worker);
+    cm_proof_free(worker->proof);
+    cm_composer_free(worker->composer);
+    cm_store_reader_close(worker->reader);
+    free(worker);
+}
+
 static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_context,
                              struct cm_error *err)
 {
@@ -36,21 +49,11 @@ static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_contex
         status = cm_proof_new(&worker->proof, err);
     if (status == CM_OK)
         status = cm_authenticate_open(worker, err);
-    *ret_context = worker;
+    if (status == CM_OK)
+        *ret_context = worker;
+    else
+        worker_close(worker);
     return status;
-}
-
-static void worker_close(void *context)
-{
-    struct cm_worker *worker = context;
-    for (uint32_t i = 0; worker->verifiers && i < worker->engine->issuers.keys_count; i++)
-        cm_verifier_free(worker->verifiers[i]);
-    free(worker->verifiers);
-    cm_authenticate_close(worker);
-    cm_proof_free(worker->proof);
-    cm_composer_free(worker->composer);
-    cm_store_reader_close(worker->reader);
-    free(worker);
 }
 
 static const struct cm_worker_ops worker_ops = { .name = "engine",

@@ -7,6 +7,23 @@
 
 #define NOTICE_PAUSE_NS (60 * CM_NS_PER_S)
 
+/* Stale entries that are answered, of a requester without a rate: the backlog of a stop at once. */
+enum { STALE_PER_S = 10, STALE_BURST = 10000 };
+
+static void init_stale_limits(struct cm_gate *gate, const struct cm_settings *settings)
+{
+    gate->stale_limits = calloc(settings->requesters_count, sizeof *gate->stale_limits);
+    if (!gate->stale_limits)
+        abort();
+    for (uint32_t i = 0; i < settings->requesters_count; i++) {
+        const struct cm_settings_requester *from = &settings->requesters[i];
+        bool has_rate = from->rate_per_s > 0;
+        cm_limit_init(&gate->stale_limits[i], "stale", from->name,
+                      has_rate ? from->rate_per_s : STALE_PER_S,
+                      has_rate ? from->burst : STALE_BURST, 0);
+    }
+}
+
 void cm_gate_init(struct cm_engine *engine)
 {
     struct cm_gate *gate = &engine->gate;
@@ -14,6 +31,7 @@ void cm_gate_init(struct cm_engine *engine)
         gate->is_needed |= engine->settings->requesters[i].auth != CM_AUTH_NONE;
     if (!gate->is_needed)
         return;
+    init_stale_limits(gate, engine->settings);
     gate->space = engine->backlog_space; /* the queue's credit */
     gate->lots_count = engine->workers_count;
     gate->waiting = calloc(gate->space, sizeof(struct cm_entry *));
@@ -26,8 +44,12 @@ void cm_gate_init(struct cm_engine *engine)
 
 void cm_gate_done(struct cm_engine *engine)
 {
-    free(engine->gate.waiting);
-    free(engine->gate.lots);
+    struct cm_gate *gate = &engine->gate;
+    for (uint32_t i = 0; gate->stale_limits && i < engine->settings->requesters_count; i++)
+        cm_limit_done(&gate->stale_limits[i]);
+    free(gate->stale_limits);
+    free(gate->waiting);
+    free(gate->lots);
 }
 
 bool cm_gate_take(struct cm_engine *engine, struct cm_entry *entry)
@@ -60,6 +82,27 @@ static void give_back(struct cm_engine *engine, struct cm_entry **entries, uint3
     cm_queue_give_back(engine->queue, entries, count);
 }
 
+/*
+ * A request outside of its window is answered, and it is also what anybody has who once read the
+ * stream: copies without end would fill the requester's results. So many are not its own.
+ */
+static void limit_stale(struct cm_engine *engine, const struct cm_gate_lot *lot)
+{
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    for (uint32_t i = 0; i < lot->count; i++) {
+        struct cm_entry *entry = lot->entries[i];
+        uint32_t wait_ms;
+        if (entry->standing != CM_ENTRY_STALE
+            || entry->refusal.code == CM_REFUSAL_REQUEST_UNDELIVERABLE)
+            continue;
+        const struct cm_settings_requester *requester =
+            cm_settings_requester(engine->settings, entry->fields[CM_FIELD_REQUESTER]);
+        if (!cm_limit_take(&engine->gate.stale_limits[requester - engine->settings->requesters],
+                           now_ns, &wait_ms))
+            entry->standing = CM_ENTRY_FORGED;
+    }
+}
+
 /* Told at once, and then for all of a minute together: whoever forges does it more than once. */
 static void tell_forged(struct cm_engine *engine, const struct cm_gate_lot *lot)
 {
@@ -86,6 +129,7 @@ static void on_judged(struct cm_work *work)
     struct cm_engine *engine = lot->engine;
     lot->is_out = false;
     if (engine->state == CM_ENGINE_IS_RUNNING) {
+        limit_stale(engine, lot);
         tell_forged(engine, lot);
         engine->counters.in_flight -= lot->count; /* counted again as they arrive again */
         cm_intake(engine, lot->entries, lot->count);

@@ -7,7 +7,8 @@
  *
  * Entries go to the workers in lots; there are as many lots as workers, so that lots are small when
  * there is little to do and large when there is much. What comes back has a standing
- * (queue/queue.h) and goes on to intake.
+ * (queue/queue.h) and goes on to intake. Stale entries have a rate of their own: they use up nothing of
+ * their requester's, and what is too much of them passes for forged.
  *
  * Thread: the loop's alone.
  */
@@ -15,6 +16,7 @@
 #define CM_ENGINE_GATE_H
 
 #include "engine/base/workers.h"
+#include "engine/limits.h"
 #include "queue/queue.h"
 
 struct cm_engine;
@@ -35,8 +37,9 @@ struct cm_gate {
     uint32_t first, count, space; /* ring */
     struct cm_gate_lot *lots;
     uint32_t lots_count;
-    uint32_t forged_count; /* since the owner was last told */
-    uint64_t told_ns;      /* 0: never */
+    struct cm_limit *stale_limits; /* by position of the requester in the settings */
+    uint32_t forged_count;         /* since the owner was last told */
+    uint64_t told_ns;              /* 0: never */
 };
 
 /* After the workers. The gate has room for all entries that the queue may hand out. */

@@ -22,16 +22,6 @@ static char *fill_url(const char *url, const char *issuer_name)
     return filled;
 }
 
-static struct cm_bytes own(struct cm_bytes bytes)
-{
-    uint8_t *copy = malloc(bytes.size ? bytes.size : 1);
-    if (!copy)
-        abort();
-    if (bytes.size)
-        memcpy(copy, bytes.data, bytes.size);
-    return cm_bytes(copy, bytes.size);
-}
-
 static void finish_one(struct cm_issuers *issuers, cm_status status, const struct cm_error *err)
 {
     if (status != CM_OK && issuers->status == CM_OK) {
@@ -161,8 +151,8 @@ static bool note_generation(const struct cm_generation *generation, void *arg)
         key->issuers = issuers;
         key->authority = authority;
         key->generation_number = generation->number;
-        key->certificate = own(generation->certificate);
-        key->chain = own(generation->chain);
+        key->certificate = cm_bytes_copy(generation->certificate);
+        key->chain = cm_bytes_copy(generation->chain);
         char *provider =
             strndup((const char *)generation->provider.data, generation->provider.size);
         search->providers[issuers->keys_count] = cm_settings_provider(issuers->settings, provider);

@@ -22,12 +22,6 @@ static int64_t reserve_numbers(struct cm_serials *serials, int64_t time_ms, uint
     return first;
 }
 
-static void write_number(struct cm_serial *serial, int64_t number)
-{
-    for (int i = 0; i < NUMBER_SIZE; i++)
-        serial->octets[i] = (uint8_t)((uint64_t)number >> (8 * (NUMBER_SIZE - 1 - i)));
-}
-
 bool cm_serials_draw(struct cm_serials *serials, int64_t time_ms, uint32_t count,
                      struct cm_serial *ret_serials)
 {
@@ -40,7 +34,7 @@ bool cm_serials_draw(struct cm_serials *serials, int64_t time_ms, uint32_t count
             if (RAND_bytes(random, (int)(now * RANDOM_SIZE)) != 1)
                 return false;
         }
-        write_number(&ret_serials[i], number + i);
+        cm_big_endian_write((uint64_t)number + i, ret_serials[i].octets, NUMBER_SIZE);
         memcpy(ret_serials[i].octets + NUMBER_SIZE, random + i % DRAW_AT_ONCE * RANDOM_SIZE,
                RANDOM_SIZE);
     }

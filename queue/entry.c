@@ -16,6 +16,7 @@ void cm_entry_start(struct cm_entry *entry)
     entry->device_from = CM_DEVICE_FROM_FIELD;
     entry->size = 0;
     entry->deliveries_count = 1;
+    entry->is_covered = true;
     entry->standing = CM_ENTRY_UNJUDGED;
     entry->arrived_ns = 0;
     entry->backend = NULL;
@@ -34,9 +35,11 @@ void cm_entry_add_field(struct cm_entry *entry, struct cm_bytes name, struct cm_
     entry->size += name.size + value.size;
     enum cm_field field = name.data ? cm_field_find(name) : CM_FIELD_COUNT;
     if (field == CM_FIELD_COUNT) {
+        entry->is_covered = false;
         if (entry->refusal.code == CM_REFUSAL_NONE)
             refuse_unknown_field(entry, name);
     } else if (entry->fields[field].data) {
+        entry->is_covered = false;
         if (entry->refusal.code == CM_REFUSAL_NONE)
             cm_refuse(&entry->refusal, CM_REFUSAL_REQUEST_FIELD_DUPLICATE, CM_REFUSAL_NO_OFFSET,
                       "the field \"%s\" stands twice", cm_field_name(field));
@@ -48,9 +51,11 @@ void cm_entry_add_field(struct cm_entry *entry, struct cm_bytes name, struct cm_
 void cm_entry_finish(struct cm_entry *entry, uint32_t deliveries_count, uint32_t deliveries_max)
 {
     entry->deliveries_count = deliveries_count;
-    if (entry->size > CM_ENTRY_SIZE_MAX)
+    if (entry->size > CM_ENTRY_SIZE_MAX) {
+        entry->is_covered = false;
         cm_refuse(&entry->refusal, CM_REFUSAL_REQUEST_TOO_LARGE, CM_REFUSAL_NO_OFFSET,
                   "%zu bytes; at most %d are accepted", entry->size, CM_ENTRY_SIZE_MAX);
+    }
     if (deliveries_max > 0 && deliveries_count > deliveries_max)
         cm_refuse(&entry->refusal, CM_REFUSAL_REQUEST_UNDELIVERABLE, CM_REFUSAL_NO_OFFSET,
                   "delivered %u times without an answer; set aside", deliveries_count - 1);

@@ -69,7 +69,8 @@ enum cm_entry_standing {
     CM_ENTRY_UNJUDGED, /* not looked at yet, or its requester need not authenticate */
     CM_ENTRY_TRUSTED,  /* made by its requester, and just now */
     CM_ENTRY_STALE,    /* made by its requester, but not to be worked on: the answer says why */
-    CM_ENTRY_FORGED    /* nobody vouches for it: set aside, its requester is not told */
+    CM_ENTRY_FORGED    /* nobody vouches for it, or one stale one of too many: set aside, its
+                          requester is not told */
 };
 
 /*
@@ -86,6 +87,7 @@ struct cm_entry {
     enum cm_device_from device_from; /* FIELD, but for spools that leave it to the CSR's subject */
     size_t size;                     /* bytes of all names and values as they came, kept or not */
     uint32_t deliveries_count;       /* 1: for the first time */
+    bool is_covered;                 /* fields is all that came: a signature over them covers it */
     enum cm_entry_standing standing; /* the engine's: whether its requester vouches for it */
     uint64_t arrived_ns;             /* cm_clock_monotonic_ns() when it came */
     void *backend;                   /* the queue's */
@@ -146,7 +148,7 @@ struct cm_queue_settings {
     struct cm_redis_tls tls;  /* for rediss:// */
     const char *prefix;       /* of every key: "certmill" */
     const char *consumer;     /* name of this engine in the group; unique among engines */
-    const char *password_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
+    const char *password_ref; /* as in engine/base/secret.h, its path absolute; NULL: none */
     uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
     uint32_t deliveries_max;  /* more: request.undeliverable and set aside; 0: no limit */
     uint32_t results_max;     /* XADD MAXLEN ~ of each result stream; 0: never trimmed */
@@ -168,7 +170,8 @@ extern const struct cm_queue_ops cm_queue_spool;
  * Does:       makes the instance and starts connecting or scanning; entries come after want.
  * Owns:       *ret_queue is the caller's, until cm_queue_close.
  * Fails with: INVALID settings are the settings reader's to find; here: IO (folder missing),
- *             UNSUPPORTED (not built in), DENIED (password reference unreadable), NO_MEMORY.
+ *             UNSUPPORTED (not built in), DENIED (TLS files unreadable), NO_MEMORY, and for the
+ *             password what cm_secret_read fails with.
  *             An unreachable server is no failure: see CM_QUEUE_DOWN.
  */
 CM_MUST_USE cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_loop *loop,

@@ -27,8 +27,7 @@ static cm_status draw_serial(uint8_t serial[CM_SERIAL_SIZE], struct cm_error *er
 {
     static uint32_t counter;
     uint64_t number = (uint64_t)cm_clock_wall_ms() << 20 | ++counter;
-    for (int i = 0; i < 8; i++)
-        serial[i] = (uint8_t)(number >> (56 - 8 * i));
+    cm_big_endian_write(number, serial, 8);
     if (RAND_bytes(serial + 8, CM_SERIAL_SIZE - 8) != 1)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the random generator failed");
     return CM_OK;

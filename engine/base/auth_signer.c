@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 
 #include "engine/base/base64url.h"
+#include "engine/base/secret.h"
 
 struct cm_auth_signer {
     EVP_MAC_CTX *mac; /* or */
@@ -48,13 +49,6 @@ static cm_status open_file(const char *path, FILE **ret_file, struct cm_error *e
     return CM_FAIL(err, status, CM_ORIGIN_OS, errno, "read key file %s", path);
 }
 
-/* Nobody is asked for a passphrase. */
-static int no_passphrase(char *buffer, int size, int is_writing, void *arg)
-{
-    (void)buffer, (void)size, (void)is_writing, (void)arg;
-    return -1;
-}
-
 static cm_status read_key(const char *path, bool is_private, EVP_PKEY **ret_key,
                           struct cm_error *err)
 {
@@ -62,8 +56,8 @@ static cm_status read_key(const char *path, bool is_private, EVP_PKEY **ret_key,
     cm_status status = open_file(path, &file, err);
     if (status != CM_OK)
         return status;
-    EVP_PKEY *key = is_private ? PEM_read_PrivateKey(file, NULL, no_passphrase, NULL)
-                               : PEM_read_PUBKEY(file, NULL, no_passphrase, NULL);
+    EVP_PKEY *key = is_private ? PEM_read_PrivateKey(file, NULL, cm_secret_ask_nobody, NULL)
+                               : PEM_read_PUBKEY(file, NULL, cm_secret_ask_nobody, NULL);
     fclose(file);
     ERR_clear_error();
     if (!key)

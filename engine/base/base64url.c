@@ -18,13 +18,7 @@ void cm_base64url_encode(struct cm_bytes bytes, char *ret_text)
 
 static int value_of(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c == '-' ? 62 : c == '_' ? 63 : cm_base64_value(c);
 }
 
 /* With bytes NULL it only looks. */

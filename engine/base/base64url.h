@@ -15,6 +15,19 @@
 /* Writes CM_BASE64URL_SIZE(bytes.size) characters and a NUL at ret_text. */
 void cm_base64url_encode(struct cm_bytes bytes, char *ret_text);
 
+/*
+ * What a letter or digit stands for, the same in both alphabets of RFC 4648 (4 and 5); -1 for any other
+ * character, the two in which they differ included.
+ */
+static inline int cm_base64_value(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    return c >= '0' && c <= '9' ? c - '0' + 52 : -1;
+}
+
 /* Reads text that stands for exactly size octets. False, and nothing is written, when it does not. */
 bool cm_base64url_decode(struct cm_bytes text, uint8_t *ret_bytes, size_t size);
 

@@ -1,5 +1,31 @@
 #include "engine/base/bytes.h"
 
+#include <stdlib.h>
+
+struct cm_bytes cm_bytes_copy(struct cm_bytes bytes)
+{
+    uint8_t *data = malloc(bytes.size ? bytes.size : 1);
+    if (!data)
+        abort();
+    if (bytes.size > 0)
+        memcpy(data, bytes.data, bytes.size);
+    return cm_bytes(data, bytes.size);
+}
+
+void cm_big_endian_write(uint64_t number, uint8_t *ret_octets, size_t size)
+{
+    for (size_t i = size; i-- > 0; number >>= 8)
+        ret_octets[i] = (uint8_t)number;
+}
+
+uint64_t cm_big_endian_read(const uint8_t *octets, size_t size)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++)
+        number = number << 8 | octets[i];
+    return number;
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 void cm_hex_encode(struct cm_bytes bytes, char *ret_text)

@@ -45,6 +45,16 @@ static inline struct cm_bytes cm_bytes_from(struct cm_bytes a, size_t offset)
     return offset >= a.size ? cm_bytes(NULL, 0) : cm_bytes(a.data + offset, a.size - offset);
 }
 
+/*
+ * A copy on the heap, with memory of its own also when it is empty; its data is the caller's to
+ * free. Out of memory aborts.
+ */
+struct cm_bytes cm_bytes_copy(struct cm_bytes bytes);
+
+/* Numbers in size octets, at most 8, the highest first; what does not fit is cut off. */
+void cm_big_endian_write(uint64_t number, uint8_t *ret_octets, size_t size);
+uint64_t cm_big_endian_read(const uint8_t *octets, size_t size);
+
 /* Writes 2 * size lower-case digits and a NUL at ret_text. */
 void cm_hex_encode(struct cm_bytes bytes, char *ret_text);
 

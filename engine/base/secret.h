@@ -52,6 +52,9 @@ CM_MUST_USE cm_status cm_secret_check(const char *reference, const char *folder,
 /* True for "prompt:": reading it disturbs somebody, so that nobody reads it only to see. */
 bool cm_secret_is_asked(const char *reference);
 
+/* For OpenSSL, a pem_password_cb: nobody is asked, so that a file with a passphrase does not open. */
+int cm_secret_ask_nobody(char *buffer, int size, int is_writing, void *arg);
+
 /* Wipes and releases. Takes NULL and a zeroed secret. */
 void cm_secret_done(struct cm_secret *secret);
 

@@ -25,7 +25,8 @@ struct cm_work {
     void (*done)(struct cm_work *work);
 };
 
-/* How a worker's context is made and unmade; both run on the worker's thread. */
+/* How a worker's context is made and unmade; both run on the worker's thread. What open fails to make
+ * it takes apart itself: close is not called. */
 struct cm_worker_ops {
     const char *name; /* of the threads, at most 10 characters */
     cm_status (*open)(void *arg, uint32_t worker_index, void **ret_context, struct cm_error *err);

@@ -73,7 +73,8 @@ enum settings_kind {
     X(S, NAME, prefix, "prefix", OPTIONAL, 0, 1, 64, "certmill", "Of every key in Redis.")                             \
     X(S, NAME, consumer, "consumer", OPTIONAL, 0, 1, 128, "",                                                          \
       "Name of this engine in the consumer group, unique among engines. Without it: host name and process id.")        \
-    X(S, SECRET, password, "password", OPTIONAL, 0, 1, 4096, "", "The password of the Redis user.")                    \
+    X(S, SECRET, password, "password", OPTIONAL, 0, 1, 4096, "",                                                       \
+      "The password of the Redis user, at most 255 octets.")                                                           \
     X(S, DURATION, lease, "lease", OPTIONAL, 0, SETTINGS_MS_PER_S, SETTINGS_MS_PER_D, "60s",                           \
       "Entries that another engine has held for longer are taken over.")                                               \
     X(S, COUNT, deliveries_max, "deliveries-max", OPTIONAL, 0, 1, 1000, "5",                                           \
@@ -189,9 +190,11 @@ enum settings_kind {
     X(S, CHOICE, auth, "auth", OPTIONAL, "none hmac-sha256 ed25519", 0, 0, "none",                                     \
       "How its requests are authenticated, see [wire.md](wire.md#authentication). For queues over Redis.")             \
     X(S, SECRET, secret, "secret", OPTIONAL, 0, 1, 4096, "",                                                           \
-      "With `hmac-sha256`: what requester and engine share, 16 octets or more. `certmill submit` signs with it.")      \
+      "With `hmac-sha256`: what requester and engine share, 16 octets or more; not `prompt:`. "                        \
+      "`certmill submit` signs with it.")                                                                              \
     X(S, LIST, old_secrets, "old-secrets", OPTIONAL, 0, 0, 7, "",                                                      \
-      "Secrets that are accepted, too, while the requester changes over; each a reference to a secret.")               \
+      "Secrets that are accepted, too, while the requester changes over; each a reference to a secret, "               \
+      "not `prompt:`.")                                                                                                \
     X(S, LIST, public_keys, "public-keys", OPTIONAL, 0, 1, 8, "",                                                      \
       "With `ed25519`: each the path of a PEM file, or base64url of the key's 32 octets. Any of them will do.")        \
     X(S, DURATION, clock_window, "clock-window", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "5m",         \

@@ -19,7 +19,8 @@ static const char introduction[] =
     "\n"
     "Relative paths are relative to the folder of the file. Durations are written `4ms`, `5s`, `15m`,\n"
     "`24h` or `365d`. Flags are `yes` or `no`. Secrets never stand in the file: a key that needs one\n"
-    "takes a reference, `file:PATH`, `env:NAME`, `credential:NAME` (a systemd credential) or\n"
+    "takes a reference, `file:PATH` (a file that is closed to other users; one newline at its end is\n"
+    "not part of the secret), `env:NAME`, `credential:NAME` (a systemd credential) or\n"
     "`prompt:WORDS` (asked for on the terminal, each time that it is needed: not for services).\n"
     "\n"
     "*This page is made from the table that the reader itself uses (`certmill --markdown settings`).*\n";

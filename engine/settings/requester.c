@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/base64url.h"
+#include "engine/base/secret.h"
 #include "engine/settings/value.h"
 
 static cm_status find_groups(struct settings_build *build, const struct raw_requester *raw,
@@ -30,24 +31,45 @@ static cm_status find_groups(struct settings_build *build, const struct raw_requ
 
 /* ------------------------------------------------------------------------- authentication -- */
 
+/* Each worker of the engine reads them for itself: nobody could answer so many questions. */
+static cm_status keep_secret(struct settings_build *build, const char *place, const char *reference,
+                             const char **ret_kept)
+{
+    if (cm_secret_is_asked(reference))
+        return settings_file_fail(build->file, build->err, place,
+                                  "expected file:PATH, env:NAME or credential:NAME; a secret that "
+                                  "requester and engine share is not asked for");
+    *ret_kept = settings_keep_secret(build, reference);
+    return CM_OK;
+}
+
+/* An item of a list, of which nobody has looked at the kind of its reference yet. */
+static cm_status keep_old_secret(struct settings_build *build, const char *place,
+                                 const char *reference, const char **ret_kept)
+{
+    static const struct settings_key key = { .kind = SETTINGS_SECRET, .min = 1, .max = 256 };
+    char expected[200];
+    if (!settings_value_check(&key, reference, expected, sizeof expected))
+        return settings_file_fail(build->file, build->err, place, "%s", expected);
+    return keep_secret(build, place, reference, ret_kept);
+}
+
 /* The one to sign with first. The text of a wrong reference may be a secret: it is not repeated. */
 static cm_status keep_secrets(struct settings_build *build, const struct raw_requester *raw,
                               uint32_t i, struct cm_settings_requester *requester)
 {
-    static const struct settings_key reference = { .kind = SETTINGS_SECRET, .min = 1, .max = 256 };
-    char expected[200];
     const char **kept = settings_keep_array(build, raw->old_secrets_count + 1, sizeof *kept);
+    uint32_t count = 0;
+    cm_status status = CM_OK;
     if (raw->secret)
-        kept[requester->secrets_count++] = settings_keep_secret(build, raw->secret);
-    for (uint32_t k = 0; k < raw->old_secrets_count; k++) {
-        if (!settings_value_check(&reference, raw->old_secrets[k], expected, sizeof expected))
-            return settings_file_fail(build->file, build->err,
-                                      PLACE(build, "requesters[%u].old-secrets[%u]", i, k), "%s",
-                                      expected);
-        kept[requester->secrets_count++] = settings_keep_secret(build, raw->old_secrets[k]);
-    }
+        status = keep_secret(build, PLACE(build, "requesters[%u].secret", i), raw->secret,
+                             &kept[count++]);
+    for (uint32_t k = 0; k < raw->old_secrets_count && status == CM_OK; k++)
+        status = keep_old_secret(build, PLACE(build, "requesters[%u].old-secrets[%u]", i, k),
+                                 raw->old_secrets[k], &kept[count++]);
     requester->secrets = kept;
-    return CM_OK;
+    requester->secrets_count = count;
+    return status;
 }
 
 /* Read here: they are no secrets, and a wrong one is told with its line. */

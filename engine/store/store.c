@@ -7,10 +7,7 @@
 
 cm_certificate_number cm_serial_number(const struct cm_serial *serial)
 {
-    uint64_t number = 0;
-    for (unsigned i = 0; i < 8; i++)
-        number = number << 8 | serial->octets[i];
-    return (cm_certificate_number)number;
+    return (cm_certificate_number)cm_big_endian_read(serial->octets, 8);
 }
 
 /* -------------------------------------------------------------------- names -- */
@@ -81,16 +78,10 @@ struct cm_bytes cm_device_attribute(struct cm_bytes attributes, struct cm_bytes 
 
 /* -------------------------------------------------------------------- audit -- */
 
-static void put_be(uint8_t *ret_octets, unsigned size, uint64_t value)
-{
-    for (unsigned i = size; i-- > 0; value >>= 8)
-        ret_octets[i] = (uint8_t)value;
-}
-
 static bool hash_sized(EVP_MD_CTX *hash, struct cm_bytes bytes)
 {
     uint8_t size[4];
-    put_be(size, sizeof size, bytes.size);
+    cm_big_endian_write(bytes.size, size, sizeof size);
     return EVP_DigestUpdate(hash, size, sizeof size) == 1
            && EVP_DigestUpdate(hash, bytes.data, bytes.size) == 1;
 }
@@ -98,8 +89,8 @@ static bool hash_sized(EVP_MD_CTX *hash, struct cm_bytes bytes)
 static bool hash_row(EVP_MD_CTX *hash, const struct cm_audit_row *row, uint8_t *ret_hash)
 {
     uint8_t numbers[16];
-    put_be(numbers, 8, (uint64_t)row->number);
-    put_be(numbers + 8, 8, (uint64_t)row->time_ms);
+    cm_big_endian_write((uint64_t)row->number, numbers, 8);
+    cm_big_endian_write((uint64_t)row->time_ms, numbers + 8, 8);
     return EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1
            && EVP_DigestUpdate(hash, row->previous, CM_HASH_SIZE) == 1
            && EVP_DigestUpdate(hash, numbers, sizeof numbers) == 1

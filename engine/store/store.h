@@ -296,7 +296,8 @@ struct cm_recall {
 
 /*
  * Inside begin and end; it may take a newer snapshot. ret_recall->known is false for a request that
- * was not answered when the snapshot was taken.
+ * was not answered when the snapshot was taken. Where no newer snapshot can be had, this and every
+ * other look-up of one record fails until end: IO.
  */
 CM_MUST_USE cm_status cm_store_recall(struct cm_store_reader *reader,
                                       const struct cm_request_key *key, struct cm_arena *arena,

@@ -1,5 +1,7 @@
 #include "engine/x509/pem.h"
 
+#include "engine/base/base64url.h"
+
 #define BEGIN  "-----BEGIN "
 #define END    "-----END "
 #define DASHES "-----"
@@ -27,17 +29,9 @@ static size_t skip_space(struct cm_bytes text, size_t position)
 /* --- base64 ------------------------------------------------------------------------------------- */
 
 /* OpenSSL's decoders skip characters and ignore padding bits; two texts would be one request. */
-static int base64_value(uint8_t c)
+static int value_of(uint8_t c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+')
-        return 62;
-    return c == '/' ? 63 : -1;
+    return c == '+' ? 62 : c == '/' ? 63 : cm_base64_value(c);
 }
 
 struct decoder {
@@ -54,7 +48,7 @@ static bool decode_character(struct decoder *decoder, uint8_t c)
     decoder->characters++;
     if (c == '=')
         return ++decoder->padding <= 2;
-    int value = base64_value(c);
+    int value = value_of(c);
     if (value < 0 || decoder->padding)
         return false;
     decoder->bits = decoder->bits << 6 | (uint32_t)value;

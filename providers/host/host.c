@@ -148,15 +148,12 @@ void cm_host_bind(struct cm_provider *provider, const char *reference, const str
     if (provider->ops->close != close_host)
         return;
     struct cm_hosted_floor *added = calloc(1, sizeof *added);
-    uint8_t *name = malloc(floor->issuer_name.size + 1);
-    if (!added || !name)
+    if (!added)
         abort();
-    if (floor->issuer_name.size > 0)
-        memcpy(name, floor->issuer_name.data, floor->issuer_name.size);
     *added = (struct cm_hosted_floor){ .next = host->floors,
                                        .reference = copy(reference),
                                        .floor = *floor };
-    added->floor.issuer_name.data = name;
+    added->floor.issuer_name = cm_bytes_copy(floor->issuer_name);
     host->floors = added; /* the latest counts */
 }
 

@@ -3,16 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static struct cm_bytes copy(struct cm_bytes bytes)
-{
-    uint8_t *data = malloc(bytes.size ? bytes.size : 1);
-    if (!data)
-        abort();
-    if (bytes.size > 0)
-        memcpy(data, bytes.data, bytes.size);
-    return cm_bytes(data, bytes.size);
-}
-
 static bool is_same(const struct cm_binding *binding, const struct cm_floor *floor)
 {
     const struct cm_floor *own = &binding->floor;
@@ -36,11 +26,11 @@ struct cm_binding *cm_keyring_bind(struct cm_keyring *ring, struct cm_bytes spki
     binding = calloc(1, sizeof *binding);
     if (!binding)
         abort();
-    *binding = (struct cm_binding){ .next = ring->bindings, .spki = copy(spki) };
+    *binding = (struct cm_binding){ .next = ring->bindings, .spki = cm_bytes_copy(spki) };
     if (floor) {
         binding->has_floor = true;
         binding->floor = *floor;
-        binding->floor.issuer_name = copy(floor->issuer_name);
+        binding->floor.issuer_name = cm_bytes_copy(floor->issuer_name);
     }
     ring->bindings = binding;
     return binding;

@@ -171,12 +171,7 @@ static struct opening *new_opening(struct cm_signer *signer, uint64_t id,
     if (!open_key->has_floor)
         return opening;
     opening->floor = open_key->floor;
-    uint8_t *name = malloc(open_key->floor.issuer_name.size + 1);
-    if (!name)
-        abort();
-    if (open_key->floor.issuer_name.size > 0)
-        memcpy(name, open_key->floor.issuer_name.data, open_key->floor.issuer_name.size);
-    opening->floor.issuer_name.data = name;
+    opening->floor.issuer_name = cm_bytes_copy(open_key->floor.issuer_name);
     return opening;
 }
 

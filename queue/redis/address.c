@@ -1,12 +1,10 @@
 #include "queue/redis/address.h"
 
-#include <errno.h>
 #include <openssl/crypto.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/bytes.h"
+#include "engine/base/secret.h"
 
 static bool read_number(const char *text, size_t size, uint32_t max, uint32_t *ret_number)
 {
@@ -112,42 +110,28 @@ static bool read_tcp(const char *rest, struct cm_redis_address *address)
     return read_number(db + 1, strlen(db + 1), UINT32_MAX, &address->db);
 }
 
-static cm_status read_password_file(const char *path, struct cm_redis_address *address,
-                                    struct cm_error *err)
+static cm_status keep_password(const char *reference, const struct cm_secret *secret,
+                               struct cm_redis_address *address, struct cm_error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_OS, errno, "read the Redis password in %s", path);
-    if (!fgets(address->password, sizeof address->password, file))
-        address->password[0] = '\0';
-    fclose(file);
-    address->password[strcspn(address->password, "\r\n")] = '\0';
-    if (address->password[0] == '\0')
-        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "no Redis password in %s", path);
+    if (secret->size >= sizeof address->password)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                       "the Redis password: secret %s has %zu octets; at most %zu are used",
+                       reference, secret->size, sizeof address->password - 1);
+    memcpy(address->password, secret->text, secret->size + 1);
     return CM_OK;
 }
 
 static cm_status read_password(const char *reference, struct cm_redis_address *address,
                                struct cm_error *err)
 {
-    if (strncmp(reference, "file:", 5) == 0)
-        return read_password_file(reference + 5, address, err);
-    if (strncmp(reference, "credential:", 11) == 0) {
-        const char *folder = getenv("CREDENTIALS_DIRECTORY");
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder ? folder : "", reference + 11);
-        return read_password_file(path, address, err);
-    }
-    if (strncmp(reference, "env:", 4) == 0) {
-        const char *value = getenv(reference + 4);
-        if (!value || strlen(value) >= sizeof address->password)
-            return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
-                           "no Redis password in the environment variable %s", reference + 4);
-        snprintf(address->password, sizeof address->password, "%s", value);
-        return CM_OK;
-    }
-    return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
-                   "a Redis password reference begins with file:, env: or credential:");
+    struct cm_secret secret;
+    struct cm_error cause;
+    cm_status status = cm_secret_read(reference, NULL, &secret, &cause);
+    if (status != CM_OK)
+        return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "the Redis password: %.200s", cause.text);
+    status = keep_password(reference, &secret, address, err);
+    cm_secret_done(&secret);
+    return status;
 }
 
 cm_status cm_redis_address_read(const char *url, const char *password_ref,

@@ -5,8 +5,8 @@
  *     redis://[user:password@]host[:port][/db]
  *     rediss://...                            the same over TLS (queue/redis/tls.h)
  *
- * User and password may be percent-encoded. A password_ref keeps the password out of the URL:
- * "file:PATH" (its first line), "env:NAME", "credential:NAME" (systemd, $CREDENTIALS_DIRECTORY).
+ * User and password may be percent-encoded. A password_ref (engine/base/secret.h) keeps the password
+ * out of the URL.
  */
 #ifndef CM_QUEUE_REDIS_ADDRESS_H
 #define CM_QUEUE_REDIS_ADDRESS_H
@@ -27,8 +27,9 @@ struct cm_redis_address {
 };
 
 /*
- * password_ref may be NULL.
- * Fails with: INVALID (not such a URL), DENIED (password unreadable).
+ * password_ref may be NULL; its path is absolute.
+ * Fails with: INVALID (not such a URL); what cm_secret_read fails with; MALFORMED (a password of more
+ *             than 255 octets).
  */
 CM_MUST_USE cm_status cm_redis_address_read(const char *url, const char *password_ref,
                                             struct cm_redis_address *ret_address,

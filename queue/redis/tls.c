@@ -8,6 +8,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "engine/base/secret.h"
+
 /* ---------------------------------------------------------------------------- the files -- */
 
 /* What OpenSSL says, in words. */
@@ -29,13 +31,6 @@ static cm_status load_authorities(SSL_CTX *context, const char *path, struct cm_
     return CM_OK;
 }
 
-/* Nobody is asked for a passphrase. */
-static int no_passphrase(char *buffer, int size, int is_writing, void *arg)
-{
-    (void)buffer, (void)size, (void)is_writing, (void)arg;
-    return -1;
-}
-
 static cm_status load_own(SSL_CTX *context, const struct cm_redis_tls *settings,
                           struct cm_error *err)
 {
@@ -44,7 +39,7 @@ static cm_status load_own(SSL_CTX *context, const struct cm_redis_tls *settings,
                        "a client certificate and its key go together");
     if (!settings->certificate)
         return CM_OK;
-    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(context, cm_secret_ask_nobody);
     if (SSL_CTX_use_certificate_chain_file(context, settings->certificate) != 1)
         return fail_file("read the client certificate", settings->certificate, err);
     if (SSL_CTX_use_PrivateKey_file(context, settings->key, SSL_FILETYPE_PEM) != 1)

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import case
 import deployment
 from load import Load
-from softhsm import MODULE, WHY_NOT, Token
+from softhsm import MODULE, PIN, WHY_NOT, Token
 
 
 @unittest.skipUnless(MODULE, WHY_NOT)
@@ -89,12 +89,17 @@ class TokenFaults(case.Case):
         self.assertEqual(engine.text().count("CKR_PIN_INCORRECT"), 1, engine.text())
 
     def test_the_pin_is_in_no_command_line_and_not_in_the_engine(self):
-        self.deploy_in_token("secret", 1)
-        self.token.write_pin("123456")
+        requests = self.deploy_in_token("secret", 4)
         engine = self.start()
+        self.backend.push(requests)
+        self.backend.wait_answered()
         for pid in [engine.pid, *engine.signers()]:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                self.assertNotIn(b"123456", file.read())
+                self.assertNotIn(PIN.encode(), file.read())
+        self.assertEqual(self.memory_holds(engine.pid, {PIN.encode()}), set())
+        self.finish_all(engine, 4)
+        engine = self.start(variables={"CM_TEST_PIN": PIN}.items())
+        self.assertEqual(self.memory_holds(engine.pid, {PIN.encode()}), {PIN.encode()}, "so that the search can fail")
         self.stop(engine)
 
     def test_a_key_that_is_another_one_stops_the_start_with_both_fingerprints(self):

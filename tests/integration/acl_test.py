@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -94,15 +95,30 @@ class Acl(case.Case):
         self.stop(engine)
         self.assertEqual(self.denied(), set())
 
+    def run_example(self, device, csr_file):
+        """submit-redis-cli as line-1, in the folder of the CSR; where it wrote the certificate."""
+        words = f"redis-cli -p {self.port} --user line-1 --pass {PASSWORD} --no-auth-warning"
+        folder = os.path.dirname(csr_file)
+        done = subprocess.run([os.path.join(SOURCE, "docs/reference/examples/submit-redis-cli"), "line-1", device, csr_file],
+                              env=dict(os.environ, REDIS_CLI=words), cwd=folder, capture_output=True, check=False,
+                              timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return os.path.join(folder, device + ".cer")
+
     def test_submit_and_the_example_have_what_they_need(self):
         requests = self.deploy_for(2)
         engine = self.start()
-        path = os.path.join(scratch(), requests[0].device + ".csr")
-        with open(path, "wb") as file:
-            file.write(requests[0].csr)
+        paths = [os.path.join(scratch(), request.device + ".csr") for request in requests]
+        for path, request in zip(paths, requests):
+            with open(path, "wb") as file:
+                file.write(request.csr)
         self.use("line-1")
-        done = self.deployment.run("submit", "--requester", "line-1", "--timeout", "10", path)
+        done = self.deployment.run("submit", "--requester", "line-1", "--timeout", "10", paths[0])
         self.assertEqual(done.stdout.count(b"BEGIN CERTIFICATE"), 2)
+        self.admin.call("ACL", "SETUSER", "line-1", "reset",
+                        *(word.replace("(+xread ", "(+eval +xread ") for word in documented()["line-1"]))
+        with open(self.run_example(requests[1].device, paths[1]), "rb") as file:
+            self.assertIn(requests[1].device.encode(), file.read())
         client = self.log_in("line-1")
         row = client.call("XRANGE", "certmill:results:line-1", "-", "+")[0]
         self.assertEqual(client.call("XDEL", "certmill:results:line-1", row[0]), 1)

@@ -7,6 +7,7 @@ import unittest
 
 import checker
 import deployment
+import memory
 from backend import Backend, fleet
 
 
@@ -37,6 +38,13 @@ class Case(unittest.TestCase):
         self.addCleanup(lambda: engine.is_alive() and engine.kill())
         return engine
 
+    def fail_to_start(self):
+        """What an engine says that does not start. A leak would end it with the same exit code."""
+        engine = self.start(wait=False)
+        self.assertEqual(engine.wait(20), 1)
+        self.assertNotIn("LeakSanitizer", engine.text())
+        return engine.text()
+
     def die_at(self, fault, requests=()):
         """An engine that kills itself at a fault point, with requests pushed meanwhile."""
         engine = self.start(fault)
@@ -58,6 +66,13 @@ class Case(unittest.TestCase):
         self.stop(engine)
         self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
         return checker.check(self.backend, self.deployment, open_keys)
+
+    def memory_holds(self, pid, needles):
+        """Which of the byte strings stand in the memory of the process."""
+        try:
+            return memory.holds(pid, needles)
+        except PermissionError as error:
+            return self.skip(f"memory of processes cannot be read here: {error}")
 
     def skip(self, reason):
         """Loudly: the report counts lines that begin with SKIP."""

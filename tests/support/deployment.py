@@ -168,6 +168,11 @@ class Engine:
     def is_alive(self):
         return self.process.poll() is None
 
+    def is_asleep(self):
+        """Stopped, as by SIGSTOP."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "T"
+
     def kill(self):
         self.process.kill()
         return self.process.wait()

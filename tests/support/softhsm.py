@@ -6,7 +6,7 @@ MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm
            "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so")
 MODULE = next((path for path in MODULES if os.path.exists(path)), None)
 WHY_NOT = "no SoftHSM (Debian's package softhsm2; tools/setup --tests installs it)"
-LABEL, PIN = "certmill", "123456"
+LABEL, PIN = "certmill", "sphinx-7391-quartz"  # a PIN that stands in no memory by chance
 
 
 class Token:

@@ -315,6 +315,7 @@ struct cm_sqlite_reader {
     struct cm_answered *answered; /* the store's; NULL: another process writes */
     uint64_t moves;               /* cm_answered_moves before the snapshot was taken */
     bool in_snapshot;
+    bool has_lost_snapshot; /* in place of in_snapshot: no newer one could be taken */
 };
 
 cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **ret_reader,

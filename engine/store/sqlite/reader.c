@@ -78,6 +78,7 @@ cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *
     struct cm_sqlite_reader *reader = reader_of(base);
     cm_status status;
     assert(!reader->in_snapshot);
+    reader->has_lost_snapshot = false;
     if (reader->answered)
         reader->moves = cm_answered_moves(reader->answered);
     look_up(reader, CM_SQLITE_SNAPSHOT_BEGIN, &status, err);
@@ -98,10 +99,20 @@ void cm_sqlite_reader_end(struct cm_store_reader *base)
     struct cm_sqlite_reader *reader = reader_of(base);
     struct cm_error ignored;
     cm_status status;
+    reader->has_lost_snapshot = false;
     if (!reader->in_snapshot)
         return;
     look_up(reader, CM_SQLITE_SNAPSHOT_END, &status, &ignored);
     reader->in_snapshot = false;
+}
+
+/* Between begin and end there is none when it could not be renewed: that is the disk's fault. */
+static cm_status need_snapshot(const struct cm_sqlite_reader *reader, struct cm_error *err)
+{
+    assert(reader->in_snapshot || reader->has_lost_snapshot);
+    if (reader->in_snapshot)
+        return CM_OK;
+    return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the store's snapshot could not be renewed");
 }
 
 static cm_status fail_row(const char *what, struct cm_error *err)
@@ -223,7 +234,9 @@ static cm_status recall_once(struct cm_sqlite_reader *reader, const struct cm_re
 static cm_status renew_snapshot(struct cm_sqlite_reader *reader, struct cm_error *err)
 {
     cm_sqlite_reader_end(&reader->base);
-    return cm_sqlite_reader_begin(&reader->base, err);
+    cm_status status = cm_sqlite_reader_begin(&reader->base, err);
+    reader->has_lost_snapshot = status != CM_OK;
+    return status;
 }
 
 cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
@@ -233,8 +246,9 @@ cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request
     struct cm_sqlite_reader *reader = reader_of(base);
     struct cm_recall recall = { .known = false };
     bool may_have_moved = false;
-    assert(reader->in_snapshot);
-    cm_status status = recall_once(reader, key, arena, &recall, &may_have_moved, err);
+    cm_status status = need_snapshot(reader, err);
+    if (status == CM_OK)
+        status = recall_once(reader, key, arena, &recall, &may_have_moved, err);
     while (status == CM_OK && may_have_moved) {
         status = renew_snapshot(reader, err);
         if (status == CM_OK)
@@ -263,8 +277,9 @@ cm_status cm_sqlite_find_device(struct cm_store_reader *base, struct cm_bytes id
 {
     struct cm_sqlite_reader *reader = reader_of(base);
     struct cm_device device = { .number = 0 };
-    cm_status status;
-    assert(reader->in_snapshot);
+    cm_status status = need_snapshot(reader, err);
+    if (status != CM_OK)
+        return status;
     cm_sqlite_bind_text(reader->statements[CM_SQLITE_GET_DEVICE], 1, id);
     sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_DEVICE, &status, err);
     if (row) {
@@ -286,8 +301,9 @@ cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificat
 {
     struct cm_sqlite_reader *reader = reader_of(base);
     struct cm_certificate_found found = { .number = 0 };
-    cm_status status;
-    assert(reader->in_snapshot);
+    cm_status status = need_snapshot(reader, err);
+    if (status != CM_OK)
+        return status;
     sqlite3_bind_int64(reader->statements[CM_SQLITE_GET_CERTIFICATE], 1, number);
     sqlite3_stmt *row = look_up(reader, CM_SQLITE_GET_CERTIFICATE, &status, err);
     if (row) {

@@ -44,20 +44,15 @@ static cm_status reserve_item(struct cm_sqlite_requests *requests, struct cm_err
 
 static void write_item(uint8_t *octets, const struct cm_answered_item *item)
 {
-    uint64_t answer = (uint64_t)item->answer;
     memcpy(octets, item->key.octets, 16);
-    for (unsigned i = 0; i < 8; i++)
-        octets[16 + i] = (uint8_t)(answer >> (56 - 8 * i));
+    cm_big_endian_write((uint64_t)item->answer, octets + 16, 8);
 }
 
 static struct cm_answered_item read_item(const uint8_t *octets)
 {
     struct cm_answered_item item;
-    uint64_t answer = 0;
     memcpy(item.key.octets, octets, 16);
-    for (unsigned i = 0; i < 8; i++)
-        answer = answer << 8 | octets[16 + i];
-    item.answer = (int64_t)answer;
+    item.answer = (int64_t)cm_big_endian_read(octets + 16, 8);
     return item;
 }
 

@@ -1,16 +1,16 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "queue/redis/address.h"
 #include "tests/support/test_main.h"
 
-#include <string.h>
-
 static struct cm_redis_address address;
+static struct cm_error err;
 
 static cm_status read_url(const char *url)
 {
-    struct cm_error err;
     return cm_redis_address_read(url, NULL, &address, &err);
 }
 
@@ -89,27 +89,65 @@ static void test_parts_that_are_too_long_are_refused(void)
     CU_ASSERT_EQUAL(read_url(url), CM_INVALID);
 }
 
+static cm_status read_password(const char *reference)
+{
+    return cm_redis_address_read("redis://h", reference, &address, &err);
+}
+
+/* The file "password" in the scratch folder, and its reference. */
+static const char *write_password(const char *text, mode_t mode)
+{
+    static char reference[420];
+    snprintf(reference, sizeof reference, "file:%s/password", cm_test_scratch());
+    const char *path = reference + strlen("file:");
+    FILE *file = fopen(path, "we");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0 || chmod(path, mode) != 0)
+        abort();
+    return reference;
+}
+
 static void test_a_password_is_read_where_its_reference_points(void)
 {
-    struct cm_error err;
-    char path[400];
-    char reference[420];
-    snprintf(path, sizeof path, "%s/password", cm_test_scratch());
-    FILE *file = fopen(path, "we");
-    fputs("first line\nsecond\n", file);
-    fclose(file);
-    snprintf(reference, sizeof reference, "file:%s", path);
-    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", reference, &address, &err), CM_OK);
-    CU_ASSERT_STRING_EQUAL(address.password, "first line");
+    CU_ASSERT_EQUAL(read_password(write_password("in a file\n", 0600)), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, "in a file");
     setenv("CREDENTIALS_DIRECTORY", cm_test_scratch(), 1);
-    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "credential:password", &address, &err),
-                    CM_OK);
-    CU_ASSERT_STRING_EQUAL(address.password, "first line");
-    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "file:/nonexistent", &address, &err),
-                    CM_DENIED);
-    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "env:CM_TEST_ABSENT", &address, &err),
-                    CM_DENIED);
-    CU_ASSERT_EQUAL(cm_redis_address_read("redis://h", "secret", &address, &err), CM_INVALID);
+    CU_ASSERT_EQUAL(read_password("credential:password"), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, "in a file");
+    setenv("CM_TEST_PASSWORD", "in a variable", 1);
+    CU_ASSERT_EQUAL(read_password("env:CM_TEST_PASSWORD"), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, "in a variable");
+}
+
+static void test_a_password_that_cannot_be_read_is_told_as_such(void)
+{
+    CU_ASSERT_EQUAL(read_password("file:/nonexistent"), CM_NOT_FOUND);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "the Redis password: secret file /nonexistent: No such"));
+    CU_ASSERT_EQUAL(read_password("env:CM_TEST_ABSENT"), CM_NOT_FOUND);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "CM_TEST_ABSENT"));
+    CU_ASSERT_EQUAL(read_password("credential:absent"), CM_NOT_FOUND);
+    CU_ASSERT_EQUAL(read_password(write_password("\n", 0600)), CM_MALFORMED);
+    CU_ASSERT_EQUAL(read_password("hunter2"), CM_MALFORMED);
+    CU_ASSERT_PTR_NULL(strstr(err.text, "hunter2"));
+}
+
+static void test_a_password_that_others_can_read_is_refused(void)
+{
+    CU_ASSERT_EQUAL(read_password(write_password("open\n", 0644)), CM_DENIED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "chmod 600"));
+}
+
+static void test_a_password_is_never_cut_short(void)
+{
+    char text[258];
+    memset(text, 'x', sizeof text);
+    text[255] = '\0';
+    CU_ASSERT_EQUAL(read_password(write_password(text, 0600)), CM_OK);
+    CU_ASSERT_STRING_EQUAL(address.password, text);
+    text[255] = 'x';
+    text[256] = '\0';
+    CU_ASSERT_EQUAL(read_password(write_password(text, 0600)), CM_MALFORMED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "256 octets; at most 255"));
 }
 
 CM_TEST_SUITE(address, CM_TEST(test_a_unix_socket_with_and_without_a_database),
@@ -117,4 +155,7 @@ CM_TEST_SUITE(address, CM_TEST(test_a_unix_socket_with_and_without_a_database),
               CM_TEST(test_a_host_over_tls_has_the_same_parts),
               CM_TEST(test_what_is_no_address_is_refused),
               CM_TEST(test_parts_that_are_too_long_are_refused),
-              CM_TEST(test_a_password_is_read_where_its_reference_points));
+              CM_TEST(test_a_password_is_read_where_its_reference_points),
+              CM_TEST(test_a_password_that_cannot_be_read_is_told_as_such),
+              CM_TEST(test_a_password_that_others_can_read_is_refused),
+              CM_TEST(test_a_password_is_never_cut_short));

@@ -69,6 +69,28 @@ static void test_the_size_limit_is_exact(void)
     }
 }
 
+static void test_what_fields_lack_is_not_covered_whatever_else_is_wrong(void)
+{
+    cm_entry_start(&entry);
+    add("id", "1");
+    cm_entry_finish(&entry, 6, 5);
+    CU_ASSERT_TRUE(entry.is_covered);
+    cm_entry_start(&entry);
+    add("color", "red");
+    cm_entry_finish(&entry, 6, 5);
+    CU_ASSERT_EQUAL(entry.refusal.code, CM_REFUSAL_REQUEST_UNDELIVERABLE);
+    CU_ASSERT_FALSE(entry.is_covered);
+    cm_entry_start(&entry);
+    add("id", "1");
+    add("id", "1");
+    cm_entry_finish(&entry, 6, 5);
+    CU_ASSERT_FALSE(entry.is_covered);
+    cm_entry_start(&entry);
+    cm_entry_add_field(&entry, cm_bytes_str("csr"), cm_bytes(NULL, CM_ENTRY_SIZE_MAX));
+    cm_entry_finish(&entry, 6, 5);
+    CU_ASSERT_FALSE(entry.is_covered);
+}
+
 static void test_deliveries_are_limited_only_where_there_is_a_limit(void)
 {
     cm_entry_start(&entry);
@@ -86,4 +108,5 @@ CM_TEST_SUITE(entry, CM_TEST(test_each_field_is_found_by_its_name),
               CM_TEST(test_an_unknown_name_is_shown_without_its_bytes),
               CM_TEST(test_a_name_that_was_not_kept_is_unknown),
               CM_TEST(test_too_large_outranks_unknown), CM_TEST(test_the_size_limit_is_exact),
+              CM_TEST(test_what_fields_lack_is_not_covered_whatever_else_is_wrong),
               CM_TEST(test_deliveries_are_limited_only_where_there_is_a_limit));

@@ -149,6 +149,12 @@ static const struct {
       "    auth: hmac-sha256\n    secret: env:A\n    old-secrets:\n    - env:B\n    - hunter2\n",
       ":18: requesters[0].old-secrets[1]: expected a reference (file:PATH, env:NAME, "
       "credential:NAME or prompt:WORDS); secrets never stand in this file" },
+    { GOOD "    auth: hmac-sha256\n    secret: prompt:Secret of line 1\n",
+      ":15: requesters[0].secret: expected file:PATH, env:NAME or credential:NAME; a secret that "
+      "requester and engine share is not asked for" },
+    { GOOD
+      "    auth: hmac-sha256\n    secret: env:A\n    old-secrets:\n    - env:B\n    - prompt:Old\n",
+      ":18: requesters[0].old-secrets[1]: expected file:PATH, env:NAME or credential:NAME" },
     { GOOD "    secret: env:A\n",
       ":14: requesters[0].secret: expected only with auth: hmac-sha256" },
     { GOOD "    auth: ed25519\n    public-keys: [" KEY "]\n    old-secrets: [env:A]\n",

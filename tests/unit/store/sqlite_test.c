@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/store/sqlite/internal.h"
 #include "tests/conformance/store_fixture.h"
 #include "tests/support/test_main.h"
 
@@ -272,6 +273,39 @@ static void test_requests_are_found_while_they_move_into_the_index(void)
     fixture_done(&f);
 }
 
+/* Stops what runs outside a transaction, as a disk that cannot be read would: a BEGIN. */
+static int stop_begin(void *db)
+{
+    return sqlite3_get_autocommit(db);
+}
+
+static cm_status recall_in(struct cm_store_reader *reader, unsigned n)
+{
+    const struct cm_request_key key = row_key(n);
+    struct cm_recall recall;
+    return cm_store_recall(reader, &key, &f.arena, &recall, &f.err);
+}
+
+static void test_a_snapshot_that_cannot_be_renewed_fails_every_look_up_until_the_next(void)
+{
+    struct cm_device device;
+    struct cm_certificate_found found;
+    fixture_make(&f, "not-renewed");
+    CU_ASSERT_EQUAL(fixture_record(&f, 1, 1), CM_OK);
+    struct cm_store_reader *reader = fixture_snapshot(&f);
+    struct cm_sqlite_reader *inside = (struct cm_sqlite_reader *)reader;
+    inside->moves--; /* as if requests had moved since: what is not found wants a newer snapshot */
+    sqlite3_progress_handler(inside->db, 1, stop_begin, inside->db);
+    CU_ASSERT_EQUAL(recall_in(reader, 2), CM_IO);
+    sqlite3_progress_handler(inside->db, 0, NULL, NULL);
+    CU_ASSERT_EQUAL(recall_in(reader, 1), CM_IO);
+    CU_ASSERT_EQUAL(cm_store_find_device(reader, cm_bytes_str("device"), &f.arena, &device, &f.err),
+                    CM_IO);
+    CU_ASSERT_EQUAL(cm_store_find_certificate(reader, 1, &f.arena, &found, &f.err), CM_IO);
+    CU_ASSERT_TRUE(fixture_recall(&f, 1).known); /* in a snapshot of its own */
+    fixture_done(&f);
+}
+
 static int64_t number_in(const char *sql)
 {
     sqlite3 *db = NULL;
@@ -365,6 +399,7 @@ CM_TEST_SUITE(store_sqlite, CM_TEST(test_a_missing_store_is_not_made_by_opening)
               CM_TEST(test_any_change_of_an_audit_row_breaks_the_chain),
               CM_TEST(test_a_write_that_fails_changes_nothing_and_later_ones_succeed),
               CM_TEST(test_requests_are_found_while_they_move_into_the_index),
+              CM_TEST(test_a_snapshot_that_cannot_be_renewed_fails_every_look_up_until_the_next),
               CM_TEST(test_a_program_beside_the_writer_finds_requests_in_log_and_index),
               CM_TEST(test_no_start_between_two_moves_forgets_a_request),
               CM_TEST(test_a_request_that_is_missing_is_noticed),
