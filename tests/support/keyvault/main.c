@@ -111,7 +111,8 @@ int main(int argc, char **argv)
     kv_options_read(&stub.options, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     allow_many_connections();
-    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_config_set_flag(config,
+                          EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     stub.base = event_base_new_with_config(config);
     event_config_free(config);
     if (!stub.base)
