@@ -13,6 +13,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import ssl
 import subprocess
 import urllib.parse
@@ -126,8 +127,8 @@ class Keyvault:
 
     def request(self, method, path, body=None, token=True, headers=()):
         """On one connection that is kept. token: True (one that is fetched once), None, or a text. The api-version is
-        added where the path has none."""
-        if "api-version=" not in path and not path.endswith("?"):
+        added where the path has none and does not end in "?"."""
+        if not re.search(r"api(-|%2D)version=|\?$", path):
             path += ("&" if "?" in path else "?") + "api-version=" + API_VERSION
         if token is True:
             self._token = self._token or self.token()

@@ -147,9 +147,10 @@ static void answer_configuration(struct kv_exchange *exchange)
     json_t *token = json_sprintf("https://127.0.0.1:%d/%s/oauth2/v2.0/token", port, tenant);
     json_t *authorize = json_sprintf("https://127.0.0.1:%d/%s/oauth2/v2.0/authorize", port, tenant);
     json_t *issuer = json_sprintf("https://127.0.0.1:%d/%s/v2.0", port, tenant);
+    json_t *keys = json_sprintf("https://127.0.0.1:%d/%s/discovery/v2.0/keys", port, tenant);
     kv_answer(exchange, 200,
-              json_pack("{sososo}", "token_endpoint", token, "authorization_endpoint", authorize,
-                        "issuer", issuer));
+              json_pack("{sosososo}", "token_endpoint", token, "authorization_endpoint", authorize,
+                        "issuer", issuer, "jwks_uri", keys));
 }
 
 static bool is_tenant(const struct kv_exchange *exchange, const char *rest)

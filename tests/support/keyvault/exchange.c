@@ -21,6 +21,23 @@ const char *kv_exchange_parameter(const struct kv_exchange *exchange, const char
     return evhttp_find_header(&exchange->query, name);
 }
 
+/* libevent decodes the values only, and Microsoft's own clients write api%2Dversion. */
+static void read_query(const char *text, struct evkeyvalq *ret_query)
+{
+    struct evkeyvalq raw;
+    struct evkeyval *pair;
+    if (evhttp_parse_query_str(text, &raw) != 0)
+        return;
+    TAILQ_FOREACH(pair, &raw, next)
+    {
+        char *name = evhttp_uridecode(pair->key, 1, NULL);
+        if (name)
+            evhttp_add_header(ret_query, name, pair->value);
+        free(name);
+    }
+    evhttp_clear_headers(&raw);
+}
+
 static void read_uri(struct kv_exchange *exchange)
 {
     const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(exchange->http);
@@ -29,9 +46,12 @@ static void read_uri(struct kv_exchange *exchange)
     exchange->path = evhttp_uridecode(path && *path ? path : "/", 0, NULL);
     if (!exchange->path)
         abort();
+    size_t length = strlen(exchange->path);
+    if (length > 1 && exchange->path[length - 1] == '/')
+        exchange->path[length - 1] = '\0';
     TAILQ_INIT(&exchange->query);
-    if (query && evhttp_parse_query_str(query, &exchange->query) != 0)
-        TAILQ_INIT(&exchange->query);
+    if (query)
+        read_query(query, &exchange->query);
 }
 
 struct kv_exchange *kv_exchange_new(struct kv_stub *stub, struct evhttp_request *http)

@@ -338,7 +338,7 @@ struct kv_exchange {
     bool has_latency; /* the vault's */
     enum evhttp_cmd_type method;
     char host[128]; /* of kid */
-    char *path;     /* decoded */
+    char *path;     /* decoded, without a slash at its end */
     struct evkeyvalq query;
     json_t *body; /* an object, or NULL */
     struct kv_fault fault;

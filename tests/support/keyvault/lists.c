@@ -59,9 +59,9 @@ static void answer_page(struct kv_exchange *exchange, struct lines *lines, const
     const char *after = kv_exchange_parameter(exchange, "$skiptoken");
     int size = read_page_size(exchange), written = 0;
     json_t *value = json_array(), *next = NULL;
-    if (lines->count > 0)
+    if (lines->count > 0 && size > 0)
         qsort(lines->list, lines->count, sizeof *lines->list, compare_lines);
-    for (size_t i = 0; i < lines->count && !next; i++) {
+    for (size_t i = 0; i < lines->count && size > 0 && !next; i++) {
         const struct line *line = &lines->list[i];
         if (after && strcasecmp(line->identifier, after) <= 0)
             continue;

@@ -47,25 +47,34 @@ static bool read_client_certificate(struct kv_stub *stub)
     return stub->client_certificate != NULL;
 }
 
-static bool start(struct kv_stub *stub)
+static char *certificate_path(const struct kv_stub *stub)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/tls.pem", stub->options.folder) < 0)
         abort();
+    return path;
+}
+
+static bool start(struct kv_stub *stub)
+{
+    char *path = certificate_path(stub);
     stub->used_jti = json_object();
     stub->throttle.options = stub->options.throttle;
     stub->tls = read_client_certificate(stub) ? kv_certificate_make(path) : NULL;
-    bool started = stub->tls && kv_server_start(stub);
-    if (started) {
-        json_t *line = json_pack("{sisiss}", "port", stub->port, "control_port", stub->control_port,
-                                 "certificate", path);
-        json_dumpf(line, stdout, JSON_COMPACT);
-        puts("");
-        started = fflush(stdout) == 0;
-        json_decref(line);
-    }
     free(path);
-    return started;
+    return stub->tls && kv_server_start(stub);
+}
+
+static void say_where(const struct kv_stub *stub)
+{
+    char *path = certificate_path(stub);
+    json_t *line = json_pack("{sisiss}", "port", stub->port, "control_port", stub->control_port,
+                             "certificate", path);
+    json_dumpf(line, stdout, JSON_COMPACT);
+    puts("");
+    fflush(stdout);
+    json_decref(line);
+    free(path);
 }
 
 static struct event *wait_for(struct event *event)
@@ -85,6 +94,7 @@ static void serve(struct kv_stub *stub)
     struct event *input = NULL;
     if (stub->options.until_eof)
         input = wait_for(event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, base));
+    say_where(stub); /* whoever reads it may send a signal at once */
     event_base_dispatch(base);
     event_free(term);
     event_free(interrupt);

@@ -75,9 +75,6 @@ static const char *const api_versions[] = {
 static int cut_path(char *path, char *segments[SEGMENTS_MAX])
 {
     int count = 0;
-    size_t length = strlen(path);
-    if (length > 1 && path[length - 1] == '/')
-        path[length - 1] = '\0';
     for (char *at = path + (*path == '/'); at; count++) {
         if (count == SEGMENTS_MAX)
             return -1;
