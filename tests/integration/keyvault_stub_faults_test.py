@@ -106,6 +106,8 @@ class Throttle(VaultCase):
         vault = self.start("--throttle-scale", "0")
         vault.create_key("soft")
         self.assertEqual(self.count_signs(vault, "soft", tries=6), 6)
+        vault.throttle(scale=0)
+        self.assertEqual(self.count_signs(vault, "soft", tries=6), 0)
 
 
 class Faults(VaultCase):
@@ -133,6 +135,11 @@ class Faults(VaultCase):
         answer = self.after("status", 0, status=429)
         self.check_error(answer, 429, "Throttled")
         self.assertNotIn("Retry-After", answer.headers)
+
+    def test_status_401_is_a_challenge(self):
+        answer = self.after("status", 0, status=401)
+        self.check_error(answer, 401, "Unauthorized")
+        self.assertIn("Bearer authorization=", answer.headers["WWW-Authenticate"])
 
     def test_close_before(self):
         with self.assertRaises(http.client.RemoteDisconnected):
@@ -193,7 +200,8 @@ class Faults(VaultCase):
 
     def test_faults_of_tokens(self):
         self.vault.faults({"on": "token", "kind": "status", "status": 503}, {"on": "token", "kind": "close-before"})
-        self.assertEqual(self.vault.token_request(client_secret=keyvault.CLIENT_SECRET).status, 503)
+        answer = self.vault.token_request(client_secret=keyvault.CLIENT_SECRET)
+        self.assertEqual((answer.status, answer.json()["error"]), (503, "temporarily_unavailable"))
         self.assertRaises(http.client.RemoteDisconnected, self.vault.token)
         self.vault.token()
 

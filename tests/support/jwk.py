@@ -1,4 +1,5 @@
 """JSON web keys for tests that use the openssl command: to PEM and back, and signatures checked."""
+import functools
 import os
 import subprocess
 
@@ -46,8 +47,13 @@ def spki(jwk):
 
 def public_pem(jwk):
     """The path of a file."""
+    return pem_file(spki(jwk))
+
+
+@functools.cache
+def pem_file(encoding):
     path = os.path.join(scratch(), "public.pem")
-    openssl("pkey", "-pubin", "-inform", "DER", "-out", path, data=spki(jwk))
+    openssl("pkey", "-pubin", "-inform", "DER", "-out", path, data=encoding)
     return path
 
 

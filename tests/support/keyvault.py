@@ -100,7 +100,8 @@ class Keyvault:
         return self._pull("POST", "/stub/tokens/revoke")
 
     def throttle(self, **settings):
-        """on, sliding, count_throttled, scale, period_ms, retry_after; what is not said stays, the windows begin anew."""
+        """scale (switches it on), on, sliding, count_throttled, period_ms, retry_after; what is not said stays, the
+        windows begin anew."""
         return self._pull("POST", "/stub/throttle", settings)
 
     def create_key(self, name, kty="EC", **members):

@@ -85,11 +85,12 @@ static bool read_switch(json_t *request, const char *name, bool *value)
     return !member || json_is_boolean(member);
 }
 
-/* What is not said stays; the windows begin anew. */
+/* What is not said stays, but a scale switches it on; the windows begin anew. */
 static void set_throttle(struct kv_exchange *exchange)
 {
     struct kv_throttle_options options = exchange->stub->throttle.options;
     json_t *request = read_json(exchange), *scale = json_object_get(request, "scale");
+    options.on = options.on || scale;
     bool good = json_is_object(request) && read_switch(request, "on", &options.on)
                 && read_switch(request, "sliding", &options.sliding)
                 && read_switch(request, "count_throttled", &options.count_throttled)

@@ -9,7 +9,8 @@
  *     {"on":"sign", "kind":"status", "status":503, "delay_ms":0, "retry_after":"2", "count":1, "every":1}
  *
  *     on           an operation of the API ("sign", "get", "token", "identity", ...), or "any" (default)
- *     kind         status: an error answer with `status` (default 503), and nothing is done
+ *     kind         status: an error answer with `status` (default 503; 401 brings a challenge), and
+ *                  nothing is done
  *                  slow: as usual, after delay_ms
  *                  close-before: the connection ends without an answer, and nothing is done
  *                  close-after-headers, truncate: done, and the answer ends before or in its body

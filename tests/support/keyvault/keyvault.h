@@ -11,9 +11,10 @@
  *
  *     POST   /stub/faults          one fault or a list of them; they queue up (faults.c says how)
  *     DELETE /stub/faults          none from now on
- *     GET    /stub/statistics      what was asked and answered so far
+ *     GET    /stub/statistics      what was asked and answered so far; `requests` has the refused ones too
  *     POST   /stub/tokens/revoke   every bearer token is unknown from now on
- *     POST   /stub/throttle        {"scale":0.1}: changes what --throttle and its companions say
+ *     POST   /stub/throttle        {"scale":0.1, "on", "sliding", "count_throttled", "period_ms",
+ *                                  "retry_after"}: changes what --throttle and its companions say
  *     any    /stub/vault/...       the vault without token, latency, throttle, faults and statistics:
  *                                  POST /stub/vault/keys/NAME/create?api-version=7.6
  *
@@ -33,6 +34,7 @@
  *     PATCH and DELETE count as key transactions, rotate as create. What fails with 401 is not counted,
  *     what fails otherwise is. A fixed window begins with the first request after the last one ended.
  *   - Deletion, recovery and purge are done when they are answered.
+ *   - A client that leaves while its answer waits is noticed when the answer is due.
  *   - PSS salts are as long as the digest; when verifying too.
  *
  * Not there: encrypt, decrypt, wrapKey, unwrapKey, release, backup, restore, rng, attestation, rotation

@@ -206,6 +206,21 @@ static const char *code_of(int status)
     }
 }
 
+/* In the shape that the one who asked expects. */
+static void answer_fault(struct kv_exchange *exchange)
+{
+    static const char message[] = "The test wants it so.";
+    int status = exchange->fault.status;
+    if (exchange->operation == KV_OPERATION_token || exchange->operation == KV_OPERATION_identity)
+        kv_answer(
+            exchange, status,
+            json_pack("{ssss}", "error", "temporarily_unavailable", "error_description", message));
+    else if (status == 401)
+        challenge(exchange, message);
+    else
+        kv_refuse(exchange, status, code_of(status), NULL, "%s", message);
+}
+
 bool kv_exchange_meets_fault(struct kv_exchange *exchange)
 {
     struct kv_stub *stub = exchange->stub;
@@ -214,8 +229,7 @@ bool kv_exchange_meets_fault(struct kv_exchange *exchange)
     if (exchange->fault.kind == KV_FAULT_status) {
         if (exchange->fault.retry_after[0])
             kv_exchange_header(exchange, "Retry-After", exchange->fault.retry_after);
-        kv_refuse(exchange, exchange->fault.status, code_of(exchange->fault.status), NULL,
-                  "The test wants it so.");
+        answer_fault(exchange);
         return true;
     }
     return exchange->fault.kind == KV_FAULT_close_before;
