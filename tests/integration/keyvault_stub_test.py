@@ -314,7 +314,7 @@ class Import(VaultCase):
     def test_what_is_wrong_about_a_transfer_blob(self):
         vault = self.start()
         kek = vault.create_key("kek", "RSA-HSM", key_ops=["import"])["key"]
-        soft = vault.create_key("soft", "RSA")["key"]
+        soft, signing = vault.create_key("soft", "RSA")["key"], vault.create_key("signing", "RSA-HSM")["key"]
         other = vault.create_key("other", "RSA-HSM", key_ops=["import"])["key"]
         pkcs8 = jwk.new_pkcs8("P-256")
         header = {"kid": kek["kid"], "alg": "dir", "enc": "CKM_RSA_AES_KEY_WRAP"}
@@ -326,6 +326,7 @@ class Import(VaultCase):
             ({**good, "schema_version": "2"}, {}), ({**good, "header": {**header, "enc": "other"}}, {}),
             ({**good, "header": {**header, "kid": vault.url + "/keys/none/" + "0" * 32}}, {}),
             ({**good, "header": {**header, "kid": other["kid"]}}, {}), (jwk.transfer_blob(soft, pkcs8), {}),
+            (jwk.transfer_blob(signing, pkcs8), {}),
             ({**good, "ciphertext": to_base64url(bytes(cipher))}, {}), ({**good, "ciphertext": ""}, {}),
             (good, {"kty": "RSA-HSM"}), (good, {"kty": "EC"}), (good, {"crv": "P-384"}),
             (jwk.transfer_blob(kek, b"no key"), {}),
