@@ -405,13 +405,15 @@ void kv_handle_list(struct kv_exchange *exchange);
 void kv_handle_versions(struct kv_exchange *exchange);
 void kv_handle_list_deleted(struct kv_exchange *exchange);
 
-/* bundle.c: the answers' shapes. with_version: whether kid says it. */
+/* bundle.c: the answers' shapes. */
 json_t *kv_bundle(const struct kv_exchange *exchange, const struct kv_key *key,
                   const struct kv_version *version);
 json_t *kv_deleted_bundle(const struct kv_exchange *exchange, const struct kv_key *key);
+/* with_version: whether kid says it. */
 json_t *kv_list_item(const struct kv_exchange *exchange, const struct kv_key *key,
                      const struct kv_version *version, bool with_version);
 json_t *kv_deleted_item(const struct kv_exchange *exchange, const struct kv_key *key);
+/* Without a version where it is NULL. */
 json_t *kv_kid(const struct kv_exchange *exchange, const struct kv_key *key,
                const struct kv_version *version);
 

@@ -1,5 +1,6 @@
 #include "tests/support/keyvault/keyvault.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
