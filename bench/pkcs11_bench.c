@@ -269,7 +269,7 @@ static void submit_all(struct run *run)
 static void open_run(struct run *run, uint32_t workers_count)
 {
     struct cm_error err;
-    const struct cm_key_spec spec = { key_type, 2048 };
+    const struct cm_key_spec spec = { .type = key_type, .bits = 2048 };
     const struct cm_provider_settings settings = { .name = "bench",
                                                    .module = module_path,
                                                    .passphrase_ref = pin_reference,

@@ -7,6 +7,7 @@
 static const struct cm_provider_ops *const backends[] = {
     &cm_provider_openssl,
     &cm_provider_pkcs11,
+    &cm_provider_keyvault,
 #ifdef CM_FAULT_POINTS
     &cm_provider_fake,
 #endif

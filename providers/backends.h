@@ -37,6 +37,23 @@ extern const struct cm_provider_ops cm_provider_openssl;
  */
 extern const struct cm_provider_ops cm_provider_pkcs11;
 
+/*
+ * Keys in Azure Key Vault or Managed HSM, over their REST API.
+ *
+ *     https://VAULT.vault.azure.net/keys/KEY[/VERSION]    (keyvault/uri.h)
+ *
+ * Without a version the newest enabled one is taken; an opened key stays with its version, and the
+ * key's reference names it. When the vault has another version later, that is told as a notice and
+ * not followed. Options: keyvault/options.h. The passphrase of settings is the client secret.
+ *
+ * Nothing blocks: hundreds of requests are out at once, at a pace that the vault allows
+ * (keyvault/pace.h). An outage or a 429 makes items wait, or end THROTTLED, UNAVAILABLE or EXPIRED;
+ * a lost answer is UNCERTAIN. Key names are created with the type that the settings require; a key
+ * that is destroyed goes with all versions of its name, and stays recoverable as the vault has it.
+ * Name each vault in one instance only: two would spend its budget twice.
+ */
+extern const struct cm_provider_ops cm_provider_keyvault;
+
 /* NULL when this build has no backend of that name. */
 const struct cm_provider_ops *cm_provider_find(const char *name);
 

@@ -59,6 +59,14 @@ struct cm_provider_state cm_provider_state(const struct cm_provider *provider)
     return provider->state;
 }
 
+struct cm_provider_pace cm_provider_pace(const struct cm_provider *provider)
+{
+    struct cm_provider_pace pace = { 0 };
+    if (provider->ops->pace)
+        provider->ops->pace(provider, &pace);
+    return pace;
+}
+
 void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event,
                       const char *format, ...)
 {

@@ -55,6 +55,9 @@ struct cm_provider_caps {
 struct cm_key_spec {
     enum cm_key_type type;
     uint32_t bits; /* of an RSA modulus: 2048, 3072, 4096, ...; else 0 */
+    /* Empty: a new key. Else one that was wrapped elsewhere, to be imported as it is (BYOK): the whole
+     * file. Borrowed for the call. */
+    struct cm_bytes transfer_blob;
 };
 
 /*
@@ -76,6 +79,8 @@ struct cm_key {
     enum cm_sigalg alg;          /* the one algorithm that this handle signs with */
     uint32_t signature_size_max; /* bytes; space that every item must offer */
     struct cm_bytes spki;        /* SubjectPublicKeyInfo, DER; lives as long as the key */
+    const char *reference;       /* that names this very key from now on; lives as long as the key;
+                                    NULL: the one that it was asked for with does */
     void *backend;               /* the backend's */
 };
 
@@ -276,6 +281,8 @@ struct cm_provider_ops {
     cm_status (*sign)(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err);
     void (*cancel)(struct cm_provider *provider, struct cm_sign_batch *batch);
+    /* adds to zeroes; NULL: nobody counts */
+    void (*pace)(const struct cm_provider *provider, struct cm_provider_pace *ret_pace);
 };
 
 /*

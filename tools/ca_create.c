@@ -328,7 +328,8 @@ static int plan(struct creation *creation)
         return cm_usage_fail("\"%s\" is no name: letters, digits, - _ and . make one", ca->name);
     ca->key = cm_call_value(call, "key");
     ca->has_key = cm_call_flag(call, "existing-key");
-    ca->spec = (struct cm_key_spec){ bits ? CM_KEY_RSA : cm_key_type_find(key_type), bits };
+    ca->spec = (struct cm_key_spec){ .type = bits ? CM_KEY_RSA : cm_key_type_find(key_type),
+                                     .bits = bits };
     ca->cn = cn ? cn : ca->name;
     ca->organization = cm_call_value(call, "organization");
     plan_profile(creation);

@@ -31,7 +31,8 @@ static void describe_key(const struct cm_init_plan *plan, const char *existing, 
                          struct cm_init_authority *authority)
 {
     authority->ca.has_key = existing != NULL;
-    authority->ca.spec = (struct cm_key_spec){ plan->key_type, plan->key_bits };
+    authority->ca.spec = (struct cm_key_spec){ .type = plan->key_type,
+                                                   .bits = plan->key_bits };
     if (existing) {
         authority->ca.key = existing;
     } else if (is_in_token(plan)) {

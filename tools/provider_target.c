@@ -12,10 +12,13 @@
 #define PIN_VARIABLE "CERTMILL_PROVIDER_PIN"
 
 const struct cm_provider_kind cm_provider_kinds[] = {
-    { "p256", { CM_KEY_P256, 0 } },       { "p384", { CM_KEY_P384, 0 } },
-    { "p521", { CM_KEY_P521, 0 } },       { "ed25519", { CM_KEY_ED25519, 0 } },
-    { "rsa-2048", { CM_KEY_RSA, 2048 } }, { "rsa-3072", { CM_KEY_RSA, 3072 } },
-    { "rsa-4096", { CM_KEY_RSA, 4096 } },
+    { "p256", { .type = CM_KEY_P256 } },
+    { "p384", { .type = CM_KEY_P384 } },
+    { "p521", { .type = CM_KEY_P521 } },
+    { "ed25519", { .type = CM_KEY_ED25519 } },
+    { "rsa-2048", { .type = CM_KEY_RSA, .bits = 2048 } },
+    { "rsa-3072", { .type = CM_KEY_RSA, .bits = 3072 } },
+    { "rsa-4096", { .type = CM_KEY_RSA, .bits = 4096 } },
 };
 
 const size_t cm_provider_kinds_count = sizeof cm_provider_kinds / sizeof cm_provider_kinds[0];

@@ -215,12 +215,14 @@ static void judge(struct cm_http_call *call, CURLcode code)
 static void finish(struct cm_http_call *call, CURLcode code)
 {
     struct cm_http *http = call->http;
-    void *memory;
     judge(call, code);
     curl_multi_remove_handle(http->multi, call->easy);
     give_handle(http, call);
-    memory = (void *)(uintptr_t)call->answer.data;
+    void *memory = (void *)(uintptr_t)call->answer.data;
+    size_t space = call->answer_space;
     call->done(call, call->arg);
+    if (memory) /* it may hold a token */
+        explicit_bzero(memory, space);
     free(memory);
 }
 

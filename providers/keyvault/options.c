@@ -14,6 +14,8 @@ enum {
     IN_FLIGHT = 256,
     IN_FLIGHT_MAX = 4096,
     RATE_MAX = 1000000,
+    WATCH_MS = 300000,
+    WATCH_MS_MAX = 86400000,
     TIMEOUT_MS = 10000,
     TIMEOUT_MS_MIN = 100,
     TIMEOUT_MS_MAX = 600000
@@ -178,6 +180,8 @@ static const struct option known[] = {
     { "rate", read_number, FIELD(rate), "a number from 1 to 1000000", NULL, 1, RATE_MAX },
     { "timeout-ms", read_number, FIELD(timeout_ms), "a number from 100 to 600000", NULL,
       TIMEOUT_MS_MIN, TIMEOUT_MS_MAX },
+    { "watch-ms", read_number, FIELD(watch_ms), "a number from 100 to 86400000", NULL,
+      TIMEOUT_MS_MIN, WATCH_MS_MAX },
     { "trust", read_path, FIELD(trust), "the path of a PEM file", NULL, 0, 0 },
     { "resource", read_text, FIELD(resource), "an https URL", is_url, 0, 0 },
     { "authority", read_authority, FIELD(authority), "https://HOST", is_authority, 0, 0 },
@@ -262,7 +266,9 @@ static bool copy_text(const char *text, char **ret_copy)
 static cm_status set_defaults(const struct cm_provider_settings *settings,
                               struct cm_vault_options *options, struct cm_error *err)
 {
-    *options = (struct cm_vault_options){ .in_flight_max = IN_FLIGHT, .timeout_ms = TIMEOUT_MS };
+    *options = (struct cm_vault_options){ .in_flight_max = IN_FLIGHT,
+                                          .timeout_ms = TIMEOUT_MS,
+                                          .watch_ms = WATCH_MS };
     bool is_copied = copy_text(settings->folder, &options->folder)
                      && copy_text(settings->passphrase_ref, &options->secret_ref)
                      && copy_text("7.4", &options->api_version);

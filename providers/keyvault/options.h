@@ -14,6 +14,8 @@
  *     "rate"         P-256 signatures with HSM keys that a vault makes in a second; 200, or 330 for
  *                    a Managed HSM. Other operations cost more or less of it, see pace.h
  *     "timeout-ms"   until an answer must have come; 100 to 600000, 10000
+ *     "watch-ms"     between looks at whether the vault has another version of a key that is open;
+ *                    100 to 86400000, 300000
  *     "trust"        PEM file of the CAs that a vault's certificate may lead to; absent: the system's
  *     "resource"     the only resource that a vault may ask a token for; absent: one whose host the
  *                    vault's host lies under
@@ -49,6 +51,7 @@ struct cm_vault_options {
     uint32_t in_flight_max;
     uint32_t rate; /* 0: the published one */
     uint32_t timeout_ms;
+    uint32_t watch_ms;
     char *trust; /* path, likewise */
     char *resource;
     char *authority; /* without a slash at the end */

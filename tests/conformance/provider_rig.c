@@ -54,7 +54,8 @@ static void make_token_key(unsigned index, const char *reference)
     struct cm_key *key = NULL;
     struct cm_error err = { .status = CM_OK };
     const struct cm_provider_settings settings = rig_settings(1);
-    const struct cm_key_spec spec = { key_files[index].type, key_files[index].bits };
+    const struct cm_key_spec spec = { .type = key_files[index].type,
+                                      .bits = key_files[index].bits };
     CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, used->ops, &settings, &err), CM_OK);
     cm_status status = rig_create_key(&rig, reference, &spec, CM_SIGALG_UNKNOWN, &key, &err);
     if (status != CM_OK)

@@ -1,0 +1,550 @@
+#include "providers/keyvault/vault.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "providers/keyvault/answer.h"
+
+enum {
+    FAILURES_MAX = 3,   /* of one call */
+    REFUSALS_MAX = 1,   /* 401 with a token, of one call */
+    LOOK_MS = 100,      /* for deadlines, while something waits */
+    CHALLENGE_MS = 1000 /* before the vault is asked for its challenge again */
+};
+
+#define SAME_NOTICE_NS (60 * CM_NS_PER_S)
+
+/* A request that is out. */
+struct cm_vault_slot {
+    struct cm_vault_slot *next; /* of the free ones, or of those out */
+    struct cm_vault_slot **at;  /* what points at it among those out */
+    struct cm_vault *vault;
+    struct cm_vault_call *call;
+    struct cm_http_call http;
+    uint64_t sent_ns;
+    uint64_t token_number; /* of the token it went with */
+};
+
+struct cm_vault {
+    struct cm_vault_env env;
+    struct cm_vault_uri uri;
+    struct cm_pace pace;
+    struct cm_tokens tokens;
+    uint64_t token_number; /* of the present token: counts what was dropped */
+    struct cm_vault_call *first, **last; /* waiting */
+    uint32_t waiting_count;
+    struct cm_vault_slot *free_slots, *out_slots;
+    struct cm_timer pump_timer, look_timer;
+    struct cm_vault_call challenge, probe; /* the vault's own calls */
+    bool asks_challenge, probes;
+    char own_url[CM_VAULT_URI_SIZE + 64];
+    struct cm_error refusal; /* why there is no token, for good; status OK: none */
+    char told[CM_ERROR_TEXT_SIZE];
+    uint64_t told_ns;
+};
+
+static void pump(void *arg);
+
+/* ------------------------------------------------------------------ telling -- */
+
+/* The same words, up to the request's id, at most once a minute: hundreds see the same trouble. */
+static void notice(struct cm_vault *vault, const char *text)
+{
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    size_t size = strcspn(text, "(");
+    if (strncmp(vault->told, text, size ? size : 1) == 0 && now_ns - vault->told_ns < SAME_NOTICE_NS)
+        return;
+    snprintf(vault->told, sizeof vault->told, "%s", text);
+    vault->told_ns = now_ns;
+    vault->env.notice(vault->env.arg, text);
+}
+
+void cm_vault_tell(const struct cm_vault *vault, struct cm_provider_pace *figures)
+{
+    cm_pace_tell(&vault->pace, cm_clock_monotonic_ns(), figures);
+    figures->waiting += vault->waiting_count;
+}
+
+/* ------------------------------------------------------------------ those who wait -- */
+
+static void pump_soon(struct cm_vault *vault, uint64_t wait_ns)
+{
+    if (wait_ns != CM_PACE_WHEN_ONE_COMES_BACK)
+        cm_timer_start(&vault->pump_timer, vault->env.loop,
+                       (uint32_t)((wait_ns + CM_NS_PER_MS - 1) / CM_NS_PER_MS), pump, vault);
+}
+
+static void append(struct cm_vault *vault, struct cm_vault_call *call)
+{
+    call->next = NULL;
+    *vault->last = call;
+    vault->last = &call->next;
+    vault->waiting_count++;
+}
+
+static void prepend(struct cm_vault *vault, struct cm_vault_call *call)
+{
+    call->next = vault->first;
+    if (!vault->first)
+        vault->last = &call->next;
+    vault->first = call;
+    vault->waiting_count++;
+}
+
+static struct cm_vault_call *take_first(struct cm_vault *vault)
+{
+    struct cm_vault_call *call = vault->first;
+    vault->first = call->next;
+    if (!vault->first)
+        vault->last = &vault->first;
+    vault->waiting_count--;
+    return call;
+}
+
+static void end(struct cm_vault_call *call, const struct cm_error *err)
+{
+    call->done(call, err->status, NULL, err);
+}
+
+/* What becomes of a call that waits; OK: it goes on waiting. */
+typedef cm_status verdict_fn(struct cm_vault *vault, const struct cm_vault_call *call,
+                             struct cm_error *err);
+
+/* The list is taken apart first: done may submit again. */
+static void end_those(struct cm_vault *vault, verdict_fn *judge)
+{
+    struct cm_vault_call *call = vault->first;
+    vault->first = NULL;
+    vault->last = &vault->first;
+    vault->waiting_count = 0;
+    while (call) {
+        struct cm_vault_call *next = call->next;
+        struct cm_error err = { .status = CM_OK };
+        if (judge(vault, call, &err) == CM_OK)
+            append(vault, call);
+        else
+            end(call, &err);
+        call = next;
+    }
+}
+
+static cm_status judge_cancelled(struct cm_vault *vault, const struct cm_vault_call *call,
+                                 struct cm_error *err)
+{
+    if (!call->is_cancelled)
+        return CM_OK;
+    return CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: cancelled", vault->uri.host);
+}
+
+static cm_status judge_overdue(struct cm_vault *vault, const struct cm_vault_call *call,
+                               struct cm_error *err)
+{
+    const struct cm_error *why = &vault->tokens.err;
+    if (call->deadline_ns == 0 || cm_clock_monotonic_ns() < call->deadline_ns)
+        return CM_OK;
+    if (cm_tokens_have_failed(&vault->tokens))
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s: no token: %s",
+                       vault->uri.host, why->text);
+    if (cm_vault_is_away(vault) || call->failures_count > 0)
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s cannot be reached: %s",
+                       vault->uri.host, vault->told);
+    return CM_FAIL(err, call->has_been_out ? CM_THROTTLED : CM_EXPIRED, CM_ORIGIN_SELF, 0,
+                   "vault %s did not get to it in time", vault->uri.host);
+}
+
+static cm_status judge_away(struct cm_vault *vault, const struct cm_vault_call *call,
+                            struct cm_error *err)
+{
+    if (call->nature != CM_VAULT_SIGNATURE)
+        return CM_OK;
+    return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s is away", vault->uri.host);
+}
+
+/* No token for good, as far as we know: signatures wait for an operator, everybody else is told. */
+static cm_status judge_tokenless(struct cm_vault *vault, const struct cm_vault_call *call,
+                                 struct cm_error *err)
+{
+    cm_status status = call->nature == CM_VAULT_SIGNATURE ? CM_UNAVAILABLE : vault->refusal.status;
+    return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host,
+                   vault->refusal.text);
+}
+
+void cm_vault_sweep(struct cm_vault *vault)
+{
+    end_those(vault, judge_cancelled);
+}
+
+static void look(void *arg)
+{
+    struct cm_vault *vault = arg;
+    end_those(vault, judge_overdue);
+    if (vault->first)
+        cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
+}
+
+void cm_vault_submit(struct cm_vault *vault, struct cm_vault_call *call)
+{
+    append(vault, call);
+    if (!cm_timer_is_running(&vault->look_timer))
+        cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
+    pump_soon(vault, 0);
+}
+
+bool cm_vault_is_away(const struct cm_vault *vault)
+{
+    return vault->pace.is_open;
+}
+
+/* ------------------------------------------------------------------ the answer -- */
+
+static void on_http_done(struct cm_http_call *http, void *arg);
+
+static void give_slot(struct cm_vault_slot *slot)
+{
+    slot->call = NULL;
+    *slot->at = slot->next;
+    if (slot->next)
+        slot->next->at = slot->at;
+    slot->next = slot->vault->free_slots;
+    slot->vault->free_slots = slot;
+}
+
+static enum cm_pace_outcome outcome_of(const struct cm_http_call *http)
+{
+    if (http->outcome != CM_HTTP_ANSWERED || http->status == 408 || http->status >= 500)
+        return CM_PACE_FAILED;
+    if (http->status == 429)
+        return CM_PACE_THROTTLED;
+    return http->status == 401 ? CM_PACE_NO_MATTER : CM_PACE_SUCCEEDED;
+}
+
+static void tell_circuit(struct cm_vault *vault, const struct cm_error *err)
+{
+    struct cm_error text;
+    if (vault->pace.is_open)
+        (void)CM_FAIL(&text, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
+                      "vault %s is away, and asked only whether it is back: %s", vault->uri.host,
+                      err->text);
+    else
+        (void)CM_FAIL(&text, CM_OK, CM_ORIGIN_SELF, 0, "vault %s is back", vault->uri.host);
+    notice(vault, text.text);
+    if (vault->pace.is_open)
+        end_those(vault, judge_away);
+}
+
+/* The pace learns what came of it. */
+static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
+{
+    struct cm_vault *vault = slot->vault;
+    const struct cm_pace_answer answer = {
+        .outcome = outcome_of(&slot->http),
+        .sent_ns = slot->sent_ns,
+        .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
+    };
+    uint64_t stops_before = vault->pace.stopped_ns;
+    bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
+    if (vault->pace.stopped_ns != stops_before)
+        notice(vault, err->text);
+    if (has_turned)
+        tell_circuit(vault, err);
+}
+
+/* 401: the token is of no use, or the vault wants another kind. True: the call may try again. */
+static bool renew_token(struct cm_vault_slot *slot, struct cm_error *err)
+{
+    struct cm_vault *vault = slot->vault;
+    struct cm_challenge challenge;
+    if (slot->http.challenge[0] != '\0') {
+        if (cm_challenge_read(slot->http.challenge, vault->uri.host, vault->env.options->resource,
+                              &challenge, err)
+            != CM_OK)
+            return false;
+        cm_tokens_challenged(&vault->tokens, &challenge);
+    }
+    if (slot->token_number == vault->token_number) { /* else another call has done it already */
+        cm_tokens_drop(&vault->tokens);
+        vault->token_number++;
+    }
+    return slot->call->refusals_count++ < REFUSALS_MAX;
+}
+
+/* Those have their own ways of coming again. */
+static bool is_own(const struct cm_vault *vault, const struct cm_vault_call *call)
+{
+    return call == &vault->challenge || call == &vault->probe;
+}
+
+/* True when the call is to go out again. */
+static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
+{
+    struct cm_vault_call *call = slot->call;
+    const struct cm_http_call *http = &slot->http;
+    bool has_left = http->outcome == CM_HTTP_LOST || http->status >= 500;
+    if (http->outcome == CM_HTTP_ANSWERED && http->status == 401)
+        return renew_token(slot, err);
+    if (http->outcome == CM_HTTP_ANSWERED && http->status == 429)
+        return true;
+    if (outcome_of(http) != CM_PACE_FAILED || slot->vault->pace.is_open)
+        return false;
+    if (call->nature == CM_VAULT_SIGNATURE && http->outcome == CM_HTTP_LOST)
+        return false;
+    if (call->nature == CM_VAULT_ONCE && has_left)
+        return false;
+    return ++call->failures_count < FAILURES_MAX;
+}
+
+/* A signature that is refused waits with its request until an operator has mended it. */
+static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call, struct cm_error *err)
+{
+    if (call->nature != CM_VAULT_SIGNATURE || (err->status != CM_DENIED && err->status != CM_NO_KEY))
+        return err->status;
+    notice(vault, err->text);
+    return err->status = CM_UNAVAILABLE;
+}
+
+static void on_http_done(struct cm_http_call *http, void *arg)
+{
+    struct cm_vault_slot *slot = arg;
+    struct cm_vault *vault = slot->vault;
+    struct cm_vault_call *call = slot->call;
+    struct cm_error err = { .status = CM_OK };
+    json_t *answer = NULL;
+    call->has_been_out = true;
+    cm_status status = cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ,
+                                            &answer, &err);
+    tell_pace(slot, &err);
+    if (goes_again(slot, &err) && !is_own(vault, call)) {
+        give_slot(slot);
+        prepend(vault, call);
+        if (!cm_timer_is_running(&vault->look_timer))
+            cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
+    } else {
+        give_slot(slot);
+        status = status == CM_OK ? CM_OK : soften(vault, call, &err);
+        call->done(call, status, answer, &err);
+    }
+    json_decref(answer);
+    pump_soon(vault, 0);
+}
+
+/* ------------------------------------------------------------------ going out -- */
+
+static struct cm_vault_slot *take_slot(struct cm_vault *vault)
+{
+    struct cm_vault_slot *slot = vault->free_slots;
+    if (slot) {
+        vault->free_slots = slot->next;
+        return slot;
+    }
+    slot = calloc(1, sizeof *slot);
+    if (!slot)
+        abort();
+    slot->vault = vault;
+    return slot;
+}
+
+static void send_out(struct cm_vault *vault, struct cm_vault_call *call, const char *token)
+{
+    struct cm_vault_slot *slot = take_slot(vault);
+    slot->next = vault->out_slots;
+    slot->at = &vault->out_slots;
+    if (slot->next)
+        slot->next->at = &slot->next;
+    vault->out_slots = slot;
+    slot->call = call;
+    slot->sent_ns = cm_clock_monotonic_ns();
+    slot->token_number = vault->token_number;
+    slot->http.method = call->method;
+    slot->http.url = call->url;
+    slot->http.bearer = token;
+    slot->http.content_type = call->body ? "application/json" : NULL;
+    slot->http.body = call->body ? cm_bytes_str(call->body) : cm_bytes(NULL, 0);
+    slot->http.timeout_ms = vault->env.options->timeout_ms;
+    slot->http.done = on_http_done;
+    slot->http.arg = slot;
+    cm_http_start(vault->env.http, &slot->http);
+}
+
+/* Any answer but 401 to a request without a token says that this is no vault, or not for us. */
+static void on_challenge(struct cm_vault_call *call, cm_status status, const json_t *answer,
+                         const struct cm_error *err)
+{
+    struct cm_vault *vault = call->arg;
+    (void)answer;
+    vault->asks_challenge = false;
+    if (vault->tokens.has_challenge) {
+        pump_soon(vault, 0);
+        return;
+    }
+    if (status == CM_OK || status == CM_DENIED || status == CM_NO_KEY || status == CM_UNSUPPORTED) {
+        if (status == CM_OK)
+            (void)CM_FAIL(&vault->refusal, CM_DENIED, CM_ORIGIN_SELF, 0,
+                          "it asks for none: this is no vault");
+        else
+            vault->refusal = *err;
+        vault->refusal.status = CM_DENIED;
+        end_those(vault, judge_tokenless);
+        vault->refusal.status = CM_OK;
+    } else if (err) {
+        notice(vault, err->text);
+    }
+    pump_soon(vault, CHALLENGE_MS * CM_NS_PER_MS);
+}
+
+static void ask_challenge(struct cm_vault *vault)
+{
+    if (vault->asks_challenge)
+        return;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    uint64_t wait_ns = vault->pace.is_open
+                           ? cm_pace_take_probe(&vault->pace, now_ns)
+                           : cm_pace_take(&vault->pace, CM_PACE_COST_OTHER_US, now_ns);
+    if (wait_ns != 0) {
+        pump_soon(vault, wait_ns);
+        return;
+    }
+    vault->asks_challenge = true;
+    vault->challenge = (struct cm_vault_call){ .method = "GET",
+                                               .url = vault->own_url,
+                                               .done = on_challenge,
+                                               .arg = vault };
+    send_out(vault, &vault->challenge, NULL);
+}
+
+static void on_probed(struct cm_vault_call *call, cm_status status, const json_t *answer,
+                      const struct cm_error *err)
+{
+    struct cm_vault *vault = call->arg;
+    (void)status;
+    (void)answer;
+    (void)err;
+    vault->probes = false;
+    pump_soon(vault, 0);
+}
+
+/* Any answer will do. */
+static void probe(struct cm_vault *vault, const char *token)
+{
+    uint64_t wait_ns = cm_pace_take_probe(&vault->pace, cm_clock_monotonic_ns());
+    if (vault->probes)
+        return;
+    if (wait_ns != 0) {
+        pump_soon(vault, wait_ns);
+        return;
+    }
+    vault->probes = true;
+    vault->probe = (struct cm_vault_call){ .method = "GET",
+                                           .url = vault->own_url,
+                                           .done = on_probed,
+                                           .arg = vault };
+    send_out(vault, &vault->probe, token);
+}
+
+/* The one way out: whenever something may have changed. */
+static void pump(void *arg)
+{
+    struct cm_vault *vault = arg;
+    if (!vault->first && !vault->pace.is_open)
+        return;
+    if (!vault->tokens.has_challenge) {
+        ask_challenge(vault);
+        return;
+    }
+    const char *token = cm_tokens_get(&vault->tokens);
+    if (!token)
+        return; /* on_token follows */
+    if (vault->pace.is_open) {
+        probe(vault, token);
+        return;
+    }
+    while (vault->first) {
+        uint64_t wait_ns =
+            cm_pace_take(&vault->pace, vault->first->cost_us, cm_clock_monotonic_ns());
+        if (wait_ns != 0) {
+            pump_soon(vault, wait_ns);
+            return;
+        }
+        send_out(vault, take_first(vault), token);
+    }
+}
+
+static void on_token(void *arg)
+{
+    struct cm_vault *vault = arg;
+    const struct cm_error *err = &vault->tokens.err;
+    if (cm_tokens_have_failed(&vault->tokens)) {
+        notice(vault, err->text);
+        if (err->status != CM_UNAVAILABLE) {
+            vault->refusal = *err;
+            end_those(vault, judge_tokenless);
+        }
+    }
+    pump_soon(vault, 0);
+}
+
+/* ------------------------------------------------------------------ life -- */
+
+struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_vault_uri *uri)
+{
+    struct cm_vault *vault = calloc(1, sizeof *vault);
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    if (!vault)
+        abort();
+    vault->env = *env;
+    vault->uri = *uri;
+    vault->last = &vault->first;
+    cm_pace_init(&vault->pace, env->options->rate, cm_vault_uri_is_managed_hsm(uri),
+                 env->options->in_flight_max, now_ns, now_ns);
+    cm_tokens_init(&vault->tokens, env->loop, env->http, env->options, on_token, vault);
+    cm_vault_write_url(vault, "/keys", "&maxresults=1", vault->own_url, sizeof vault->own_url);
+    return vault;
+}
+
+void cm_vault_free(struct cm_vault *vault)
+{
+    struct cm_error closing;
+    (void)CM_FAIL(&closing, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: closing", vault->uri.host);
+    cm_tokens_done(&vault->tokens);
+    cm_timer_done(&vault->pump_timer);
+    cm_timer_done(&vault->look_timer);
+    while (vault->out_slots) {
+        struct cm_vault_slot *slot = vault->out_slots;
+        struct cm_vault_call *call = slot->call;
+        cm_http_stop(&slot->http);
+        give_slot(slot);
+        if (!is_own(vault, call))
+            end(call, &closing);
+    }
+    while (vault->free_slots) {
+        struct cm_vault_slot *slot = vault->free_slots;
+        vault->free_slots = slot->next;
+        free(slot);
+    }
+    free(vault);
+}
+
+bool cm_vault_is_at(const struct cm_vault *vault, const struct cm_vault_uri *uri)
+{
+    return cm_vault_uri_same_vault(&vault->uri, uri);
+}
+
+bool cm_vault_is_managed_hsm(const struct cm_vault *vault)
+{
+    return cm_vault_uri_is_managed_hsm(&vault->uri);
+}
+
+const char *cm_vault_host(const struct cm_vault *vault)
+{
+    return vault->uri.host;
+}
+
+void cm_vault_write_url(const struct cm_vault *vault, const char *path, const char *more,
+                        char *ret_url, size_t space)
+{
+    char base[CM_VAULT_URI_SIZE];
+    cm_vault_uri_write_base(&vault->uri, base);
+    snprintf(ret_url, space, "%s%s?api-version=%s%s", base, path, vault->env.options->api_version,
+             more);
+}
