@@ -1,8 +1,8 @@
 /*
  * DESIGN. Locks are taken in this order: the token's mutex, a session's mutex, then the module is
- * entered. A worker gives its session back before it connects, because whoever connects takes every
- * session in turn to close it; that waits for calls in progress, whose sessions would otherwise be
- * pulled away under them.
+ * entered; for a login the instance's (struct cm_p11_access) last. A worker gives its session back
+ * before it connects, because whoever connects takes every session in turn to close it; that waits
+ * for calls in progress, whose sessions would otherwise be pulled away under them.
  */
 #include "providers/pkcs11/token.h"
 

@@ -16,8 +16,9 @@
  * token stays away, uses fail at once. When the token does not come back by itself and the
  * module serves no other token of this process, the module is started anew.
  *
- * A PIN that the token refuses is never tried again: the whole instance is denied until it is
- * reopened.
+ * A PIN that the token refuses is never tried again, and neither is a login that ends in a code which
+ * is not known to be transient: the token may count it. The whole instance is denied until it is
+ * reopened, and one thread of it at a time logs in.
  */
 #ifndef CM_PROVIDERS_PKCS11_TOKEN_H
 #define CM_PROVIDERS_PKCS11_TOKEN_H
@@ -32,9 +33,9 @@ struct cm_p11_access {
     const char *folder;         /* borrowed; may be NULL */
     const char *passphrase_ref; /* borrowed; may be NULL */
     uint32_t workers_count;
-    pthread_mutex_t mutex; /* of refusal */
+    pthread_mutex_t mutex; /* held from looking at denied to the end of a login */
     struct cm_error refusal;
-    atomic_bool denied; /* a PIN was refused; set once, refusal says how */
+    atomic_bool denied; /* a login was refused; set once, refusal says how */
 };
 
 /* One worker's session; more workers than sessions share them by turns. */

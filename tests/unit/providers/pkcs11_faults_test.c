@@ -272,19 +272,92 @@ static void test_pkcs11_never_storms_a_token_with_logins(void)
     stage_close(&stage);
 }
 
-static void test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login(void)
+/* The next login answers so, for ever; then all is well again. Returns how many logins were tried. */
+static unsigned count_logins_after(const char *code)
 {
     struct stage stage;
+    char script[64];
     stage_open(&stage);
     unsigned logins = token_fake_calls("C_Login");
-    token_fake_event("fail C_Login 0xa0 0", "log-out");
+    snprintf(script, sizeof script, "fail C_Login %s 0", code);
+    token_fake_event(script, "log-out");
     CU_ASSERT_EQUAL(sign(&stage), 0);
     CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNAVAILABLE), ITEMS);
+    rig_run_for(&stage.rig, 2 * PACE_MS);
+    CU_ASSERT_EQUAL(sign(&stage), 0);
     token_fake_script("");
     rig_run_for(&stage.rig, 2 * PACE_MS);
     CU_ASSERT_EQUAL(sign(&stage), 0);
-    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    logins = token_fake_calls("C_Login") - logins;
     stage_close(&stage);
+    return logins;
+}
+
+static void test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login(void)
+{
+    CU_ASSERT_EQUAL(count_logins_after("0xa0"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0xa4"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x102"), 1);
+}
+
+/* A general error, a cancelled function, a vendor's code: the token may have counted a try. */
+static void test_pkcs11_stops_for_good_when_a_login_ends_in_a_code_that_may_cost_a_try(void)
+{
+    CU_ASSERT_EQUAL(count_logins_after("0x5"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x50"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x80001234"), 1);
+}
+
+static void test_pkcs11_logs_in_again_after_a_login_failed_for_another_reason_than_the_pin(void)
+{
+    static const char *const codes[] = { "0x30", "0x31", "0x32", "0x6", "0xb0", "0xb3", "0xe0" };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct stage stage;
+        char script[64];
+        stage_open(&stage);
+        unsigned logins = token_fake_calls("C_Login");
+        snprintf(script, sizeof script, "fail C_Login %s 1", codes[i]);
+        token_fake_event(script, "log-out");
+        CU_ASSERT_TRUE(comes_back(&stage));
+        CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 2);
+        stage_close(&stage);
+    }
+}
+
+/* Two tokens, as two workers log in: one waits for what the other learns. */
+static void test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens(void)
+{
+    struct rig rig;
+    struct cm_key *keys[2];
+    struct rig_batch *batches[2];
+    rig_key_reference("p256");
+    token_fake_script("twins");
+    rig_open(&rig, &cm_provider_pkcs11, NULL, WORKERS);
+    for (unsigned i = 0; i < 2; i++) {
+        const char *reference =
+            i == 0 ? "pkcs11:serial=1;object=p256" : "pkcs11:serial=2;object=p256";
+        CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &keys[i], NULL),
+                              CM_OK);
+        batches[i] = rig_batch_new(&rig, keys[i], 1);
+    }
+    rig_run_for(&rig, PACE_MS + 5);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_event("twins\nhang C_Login\nfail C_Login 0xa0 0", "log-out");
+    CU_ASSERT_EQUAL(rig_submit(batches[0]), CM_OK);
+    CU_ASSERT_EQUAL(rig_submit(batches[1]), CM_OK);
+    while (token_fake_calls("C_Login") == logins)
+        rig_run_for(&rig, 5);
+    rig_run_for(&rig, 50); /* for the other worker, where nothing keeps it */
+    token_fake_script("twins\nfail C_Login 0xa0 0");
+    rig_wait(&rig, &rig.dones, 2);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(rig_count_status(batches[i], CM_UNAVAILABLE), 1);
+        rig_batch_free(batches[i]);
+        cm_provider_close_key(keys[i]);
+    }
+    token_fake_script("");
+    rig_close(&rig);
 }
 
 static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
@@ -378,6 +451,9 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_survives_a_removal_under_load),
     CM_TEST(test_pkcs11_never_storms_a_token_with_logins),
     CM_TEST(test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login),
+    CM_TEST(test_pkcs11_stops_for_good_when_a_login_ends_in_a_code_that_may_cost_a_try),
+    CM_TEST(test_pkcs11_logs_in_again_after_a_login_failed_for_another_reason_than_the_pin),
+    CM_TEST(test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens),
     CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
     CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
     CM_TEST(test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it),
