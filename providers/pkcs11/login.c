@@ -1,9 +1,5 @@
 #include "providers/pkcs11/token.h"
 
-#include <string.h>
-
-#include "engine/base/secret.h"
-
 static bool refuses_pin(CK_RV code)
 {
     return code == CKR_PIN_INCORRECT || code == CKR_PIN_INVALID || code == CKR_PIN_LEN_RANGE
@@ -117,11 +113,13 @@ static cm_status log_in_once(struct cm_p11_token *token, CK_SESSION_HANDLE sessi
 }
 
 static cm_status log_in_with_pin(struct cm_p11_token *token, CK_SESSION_HANDLE session,
-                                 const char *reference, struct cm_error *err)
+                                 struct cm_error *err)
 {
+    const char *source = token->wanted.pin_source; /* an absolute path */
     struct cm_secret pin;
     struct cm_error cause;
-    cm_status status = cm_secret_read(reference, token->access->folder, &pin, &cause);
+    cm_status status = source[0] ? cm_secret_read(source, NULL, &pin, &cause)
+                                 : cm_passphrase_read(&token->access->passphrase, &pin, &cause);
     if (status != CM_OK)
         return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "PIN of token %s: %s", token->label,
                        cause.text);
@@ -133,15 +131,13 @@ static cm_status log_in_with_pin(struct cm_p11_token *token, CK_SESSION_HANDLE s
 cm_status cm_p11_login(struct cm_p11_token *token, CK_SESSION_HANDLE session,
                        const CK_TOKEN_INFO *info, struct cm_error *err)
 {
-    const char *reference =
-        token->wanted.pin_source[0] ? token->wanted.pin_source : token->access->passphrase_ref;
     if ((info->flags & CKF_LOGIN_REQUIRED) == 0)
         return CM_OK;
     cm_status status = check_flags(token, info, err);
     if (status != CM_OK)
         return status;
-    if (reference)
-        return log_in_with_pin(token, session, reference, err);
+    if (token->wanted.pin_source[0] || token->access->passphrase.reference)
+        return log_in_with_pin(token, session, err);
     if (info->flags & CKF_PROTECTED_AUTHENTICATION_PATH) /* a PIN pad: the token asks by itself */
         return log_in_once(token, session, NULL, err);
     return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,

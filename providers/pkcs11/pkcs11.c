@@ -8,9 +8,7 @@ enum { BATCH_ITEMS_MAX = 1024, SESSIONS_MAX = 64, SESSIONS_AUTO = 16, BATCHES_MA
 
 struct p11_provider {
     struct cm_blocking_provider head;
-    struct cm_p11_access access; /* borrows the next two */
-    char *folder;
-    char *passphrase_ref;
+    struct cm_p11_access access;
     struct cm_p11_module *module; /* of the settings; may be NULL */
     uint32_t asked_count;         /* of sessions; 0: to be measured */
 
@@ -199,8 +197,7 @@ static void close_provider(struct cm_provider *provider)
     cm_p11_module_unref(self->module);
     pthread_mutex_destroy(&self->access.mutex);
     pthread_mutex_destroy(&self->mutex);
-    free(self->folder);
-    free(self->passphrase_ref);
+    cm_passphrase_close(&self->access.passphrase);
     free(self);
 }
 
@@ -213,7 +210,7 @@ static cm_status check_settings(const struct cm_provider_settings *settings, str
     return cm_provider_check_settings("pkcs11", settings, err);
 }
 
-static bool init(struct p11_provider *self, const struct cm_provider_settings *settings)
+static void init(struct p11_provider *self, const struct cm_provider_settings *settings)
 {
     uint32_t count = settings->workers_count ? settings->workers_count : SESSIONS_AUTO;
     uint32_t batches = 2 + 2 * count;
@@ -221,24 +218,19 @@ static bool init(struct p11_provider *self, const struct cm_provider_settings *s
     pthread_mutex_init(&self->access.mutex, NULL);
     self->asked_count = settings->workers_count;
     self->sessions_count = count;
-    self->folder = settings->folder ? strdup(settings->folder) : NULL;
-    self->passphrase_ref = settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
-    self->access.folder = self->folder;
-    self->access.passphrase_ref = self->passphrase_ref;
     self->access.workers_count = count;
     self->head.provider.caps = (struct cm_provider_caps){
         .batch_items_max = BATCH_ITEMS_MAX,
         .batches_in_flight = batches < BATCHES_MAX ? batches : BATCHES_MAX,
         .blocks = true,
     };
-    return !settings->folder == !self->folder && !settings->passphrase_ref == !self->passphrase_ref;
 }
 
 static cm_status start(struct p11_provider *self, struct cm_loop *loop,
                        const struct cm_provider_settings *settings, struct cm_error *err)
 {
-    cm_status status = CM_OK;
-    if (settings->module && settings->module[0] != '\0')
+    cm_status status = cm_passphrase_open(&self->access.passphrase, settings, err);
+    if (status == CM_OK && settings->module && settings->module[0] != '\0')
         status = cm_p11_module_ref(settings->module, &self->module, err);
     if (status == CM_OK)
         status = cm_blocking_new(&self->head.provider, loop, self->access.workers_count,
@@ -258,9 +250,8 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
     struct p11_provider *self = calloc(1, sizeof *self);
     if (!self)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
-    status = init(self, settings)
-                 ? start(self, loop, settings, err)
-                 : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    init(self, settings);
+    status = start(self, loop, settings, err);
     if (status != CM_OK) {
         close_provider(&self->head.provider);
         return status;

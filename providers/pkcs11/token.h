@@ -12,7 +12,7 @@
  * A fault that tells of a lost session, login or token ends the epoch. The next use tries to come
  * back, one thread at a time and at most once a second, so that neither a token that is away nor one
  * that fails again at once sees a storm of logins: own sessions closed, slot found again by label
- * and serial number, PIN read again from its reference, one C_Login. In between, and while the
+ * and serial number, PIN read again (passphrase.h), one C_Login. In between, and while the
  * token stays away, uses fail at once. When the token does not come back by itself and the
  * module serves no other token of this process, the module is started anew.
  *
@@ -23,6 +23,7 @@
 #ifndef CM_PROVIDERS_PKCS11_TOKEN_H
 #define CM_PROVIDERS_PKCS11_TOKEN_H
 
+#include "providers/passphrase.h"
 #include "providers/pkcs11/module.h"
 #include "providers/pkcs11/uri.h"
 
@@ -30,8 +31,7 @@
 
 /* What all tokens of an instance share. */
 struct cm_p11_access {
-    const char *folder;         /* borrowed; may be NULL */
-    const char *passphrase_ref; /* borrowed; may be NULL */
+    struct cm_passphrase passphrase; /* the PIN, where no URI names another */
     uint32_t workers_count;
     pthread_mutex_t mutex; /* held from looking at denied to the end of a login */
     struct cm_error refusal;

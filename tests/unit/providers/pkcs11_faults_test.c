@@ -7,6 +7,7 @@
 #include "providers/backends.h"
 #include "providers/pkcs11/token.h"
 #include "tests/conformance/provider_rig.h"
+#include "tests/support/terminal.h"
 #include "tests/support/token_maker.h"
 
 #include <stdio.h>
@@ -360,6 +361,30 @@ static void test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_token
     rig_close(&rig);
 }
 
+static int log_in_again_by_prompt(void *arg)
+{
+    struct stage stage;
+    struct cm_provider_settings settings = rig_settings(WORKERS);
+    settings.passphrase_ref = "prompt:PIN of the token";
+    if (rig_try_open(&stage.rig, &cm_provider_pkcs11, &settings, NULL) != CM_OK
+        || rig_open_key(&stage.rig, arg, CM_SIGALG_UNKNOWN, &stage.key, NULL) != CM_OK)
+        return 1;
+    stage.batch = rig_batch_new(&stage.rig, stage.key, ITEMS);
+    rig_run_for(&stage.rig, PACE_MS + 5);
+    token_fake_event("", "log-out");
+    bool signed_all = sign(&stage) == ITEMS;
+    stage_close(&stage);
+    return signed_all ? 0 : 2;
+}
+
+static void test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it(void)
+{
+    struct terminal terminal = { .words = "PIN of the token: ", .typed = TOKEN_PIN "\n" };
+    terminal_run(&terminal, log_in_again_by_prompt, (void *)(uintptr_t)rig_key_reference("p256"));
+    CU_ASSERT_EQUAL(terminal.status, 0);
+    CU_ASSERT_EQUAL(terminal.questions, 1);
+}
+
 static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
 {
     struct stage stage;
@@ -454,6 +479,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_stops_for_good_when_a_login_ends_in_a_code_that_may_cost_a_try),
     CM_TEST(test_pkcs11_logs_in_again_after_a_login_failed_for_another_reason_than_the_pin),
     CM_TEST(test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens),
+    CM_TEST(test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it),
     CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
     CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
     CM_TEST(test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it),
