@@ -201,7 +201,7 @@ static void doubt_an_empty_token(struct cm_p11_use *use)
     CK_OBJECT_HANDLE any;
     CK_RV code;
     if (!cm_p11_first(use, &attribute, 1, &any, &code) && code == CKR_OK)
-        cm_p11_token_doubt(use->token, use->epoch, cm_p11_token_is_alone(use->token));
+        cm_p11_token_doubt(use->token, use->epoch, cm_p11_token_may_restart(use->token));
 }
 
 /* The very same key: id, label and public key as when it was opened, and it signs with it. */

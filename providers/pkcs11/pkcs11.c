@@ -37,30 +37,59 @@ static cm_status find_module(struct p11_provider *self, const struct cm_p11_uri 
     return cm_p11_module_ref(self->module ? self->module->path : uri->module_path, ret_module, err);
 }
 
+/* The object of the same URI, learnt or not; else a new one. Takes over the share of the module. */
+static cm_status take_token(struct p11_provider *self, struct cm_p11_module *module,
+                            const struct cm_p11_uri *uri, struct cm_p11_token **ret_token,
+                            struct cm_error *err)
+{
+    struct cm_p11_token *token = self->tokens;
+    while (token && (token->module != module || !cm_p11_token_is(token, uri)))
+        token = token->next;
+    cm_status status = token ? CM_OK : cm_p11_token_new(&self->access, module, uri, ret_token, err);
+    if (token || status != CM_OK) {
+        cm_p11_module_unref(module);
+        if (token)
+            *ret_token = token;
+        return status;
+    }
+    (*ret_token)->next = self->tokens;
+    self->tokens = *ret_token;
+    return CM_OK;
+}
+
+/* Another URI may have named the same token before: then that one's object is it. */
+static struct cm_p11_token *merge(struct p11_provider *self, struct cm_p11_token *token)
+{
+    struct cm_p11_token *other = self->tokens, **at = &self->tokens;
+    while (other && (other == token || !cm_p11_token_same(other, token)))
+        other = other->next;
+    if (!other)
+        return token;
+    while (*at != token)
+        at = &(*at)->next;
+    *at = token->next;
+    cm_p11_token_free(token);
+    return other;
+}
+
 static cm_status find_token(struct p11_provider *self, const struct cm_p11_uri *uri,
                             struct cm_p11_token **ret_token, struct cm_error *err)
 {
     struct cm_p11_module *module;
+    struct cm_p11_token *token;
     cm_status status = find_module(self, uri, &module, err);
     if (status != CM_OK)
         return status;
     pthread_mutex_lock(&self->mutex); /* { */
-    struct cm_p11_token *token = self->tokens;
-    while (token && (token->module != module || !cm_p11_token_is(token, uri)))
-        token = token->next;
-    if (token) {
-        cm_p11_module_unref(module);
-    } else {
-        status = cm_p11_token_new(&self->access, module, uri, &token, err);
-        if (status == CM_OK) {
-            token->next = self->tokens;
-            self->tokens = token;
-        } else {
-            cm_p11_module_unref(module);
-        }
+    status = take_token(self, module, uri, &token, err);
+    if (status == CM_OK && !token->known) { /* so that nobody has it yet */
+        status = cm_p11_token_learn(token, err);
+        if (status == CM_OK)
+            token = merge(self, token);
     }
     pthread_mutex_unlock(&self->mutex); /* } */
-    *ret_token = token;
+    if (status == CM_OK)
+        *ret_token = token;
     return status;
 }
 

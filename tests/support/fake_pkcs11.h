@@ -22,7 +22,8 @@
  *     without TYPE          this mechanism (a number) is not there
  *     once ID EVENT         happens when ID is first seen: close-sessions, log-out, new-handles,
  *                           swap-keys (handles name other keys), replace-keys (other keys of the
- *                           same names), forget (C_Initialize is needed again)
+ *                           same names), forget (C_Initialize is needed again), lose (absent until
+ *                           the module is started anew)
  *
  * Keys come to be through C_GenerateKeyPair only; they outlive C_Finalize, as a token's do.
  */
@@ -96,7 +97,7 @@ struct fake_key {
 struct fake_state {
     pthread_mutex_t mutex;
     struct fake_script script;
-    bool initialised, forgotten, logged_in;
+    bool initialised, forgotten, lost, logged_in;
     CK_OBJECT_HANDLE first_handle;
     struct fake_key keys[FAKE_KEYS_MAX];
     unsigned keys_count;

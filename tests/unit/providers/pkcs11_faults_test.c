@@ -410,6 +410,74 @@ static void test_pkcs11_starts_a_module_anew_that_calls_itself_broken(void)
     stage_close(&stage);
 }
 
+/* Each of two keys signs again, whichever is asked first, after the token was away. */
+static void check_restart(const char *script, const char *const references[2], unsigned logins_more)
+{
+    struct stage stages[2];
+    rig_key_reference("p256");
+    token_fake_script(script);
+    rig_open(&stages[0].rig, &cm_provider_pkcs11, NULL, WORKERS);
+    unsigned logins = token_fake_calls("C_Login");
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig *rig = &stages[0].rig;
+        CU_ASSERT_EQUAL_FATAL(
+            rig_open_key(rig, references[i], CM_SIGALG_UNKNOWN, &stages[i].key, NULL), CM_OK);
+        stages[i].batch = rig_batch_new(rig, stages[i].key, ITEMS);
+    }
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + logins_more);
+    rig_run_for(&stages[0].rig, PACE_MS + 5);
+    token_fake_event(script, "lose");
+    for (unsigned i = 0; i < 2; i++)
+        (void)sign(&stages[i]);
+    bool first = comes_back(&stages[0]), second = comes_back(&stages[1]);
+    CU_ASSERT_TRUE(first && second);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_batch_free(stages[i].batch);
+        cm_provider_close_key(stages[i].key);
+    }
+    token_fake_script("");
+    rig_close(&stages[0].rig);
+}
+
+static void test_pkcs11_starts_a_module_anew_for_a_token_that_two_uris_name(void)
+{
+    static const char *const references[2] = { "pkcs11:token=fake;object=p256",
+                                               "pkcs11:serial=1;object=p256" };
+    check_restart("", references, 1);
+}
+
+static void test_pkcs11_starts_a_module_anew_when_none_of_its_tokens_is_there(void)
+{
+    static const char *const references[2] = { "pkcs11:serial=1;object=p256",
+                                               "pkcs11:serial=2;object=p256" };
+    check_restart("twins", references, 2);
+}
+
+/* A token that was not there when it was first asked for is the one that was named otherwise. */
+static void test_pkcs11_knows_a_token_by_another_uri_that_was_away_at_first(void)
+{
+    struct rig rig;
+    struct cm_key *keys[2] = { NULL, NULL };
+    rig_key_reference("p256");
+    token_fake_script("absent");
+    rig_open(&rig, &cm_provider_pkcs11, NULL, WORKERS);
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:serial=1;object=p256", CM_SIGALG_UNKNOWN, &keys[0], NULL),
+        CM_NO_KEY);
+    token_fake_script("");
+    unsigned logins = token_fake_calls("C_Login");
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:token=fake;object=p256", CM_SIGALG_UNKNOWN, &keys[0], NULL),
+        CM_OK);
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:serial=1;object=p256", CM_SIGALG_UNKNOWN, &keys[1], NULL),
+        CM_OK);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    cm_provider_close_key(keys[0]);
+    cm_provider_close_key(keys[1]);
+    rig_close(&rig);
+}
+
 /* Another instance hangs in the module: it is not pulled away under it, and nobody waits for it. */
 static void test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it(void)
 {
@@ -482,5 +550,8 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it),
     CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
     CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
+    CM_TEST(test_pkcs11_starts_a_module_anew_for_a_token_that_two_uris_name),
+    CM_TEST(test_pkcs11_starts_a_module_anew_when_none_of_its_tokens_is_there),
+    CM_TEST(test_pkcs11_knows_a_token_by_another_uri_that_was_away_at_first),
     CM_TEST(test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it),
     CM_TEST(test_pkcs11_instance_is_not_delayed_by_another_whose_token_is_slow));
