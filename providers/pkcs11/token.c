@@ -295,13 +295,21 @@ static cm_status check_denied(struct cm_p11_access *access, struct cm_error *err
     return CM_DENIED;
 }
 
-/* Takes the worker's session and opens it where needed. On OK its mutex is held and we are inside. */
+/*
+ * Takes the worker's session and opens it where needed. On OK its mutex is held and we are inside.
+ * The epoch may have ended while we waited for the session: what is opened then is not logged in, and
+ * to a search in it private keys are not there. Whoever connects waits for us, not we for him.
+ */
 static CK_RV take_session(struct cm_p11_token *token, uint32_t worker_index, struct cm_p11_use *use)
 {
     uint32_t index = worker_index % atomic_load(&token->sessions_count);
     struct cm_p11_session *session = &token->sessions[index];
     CK_RV code = CKR_OK;
     pthread_mutex_lock(&session->mutex); /* { */
+    if (!atomic_load(&token->ready)) {
+        pthread_mutex_unlock(&session->mutex); /* } */
+        return CKR_SESSION_HANDLE_INVALID;
+    }
     uint32_t epoch = atomic_load(&token->epoch);
     if (session->is_open && session->epoch != epoch)
         close_session_locked(token, session);

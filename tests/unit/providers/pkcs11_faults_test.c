@@ -397,6 +397,51 @@ static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
     stage_close(&stage);
 }
 
+struct waiter {
+    pthread_t thread;
+    struct cm_p11_token *token;
+    cm_status status;
+    struct cm_p11_use use;
+};
+
+static void *use_token(void *arg)
+{
+    struct waiter *waiter = arg;
+    waiter->status = cm_p11_token_use(waiter->token, 0, &waiter->use, NULL);
+    if (waiter->status == CM_OK)
+        cm_p11_token_give(&waiter->use, CKR_OK);
+    return NULL;
+}
+
+/* Two workers share a session; while one waits for it, the other finds out that the login is void. */
+static void test_pkcs11_uses_no_session_of_a_login_that_ended_while_it_waited(void)
+{
+    struct cm_p11_uri uri;
+    struct cm_p11_use use;
+    struct cm_p11_module *module;
+    struct waiter waiter = { .status = CM_STATUS_COUNT };
+    struct cm_p11_access access = { .workers_count = 1,
+                                    .passphrase.reference =
+                                        (char *)(uintptr_t)token_pin_reference(TOKEN_PIN) };
+    rig_key_reference("p256");
+    pthread_mutex_init(&access.mutex, NULL);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_uri_parse(cm_bytes_str("pkcs11:object=p256"), &uri, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_module_ref(fake.module, &module, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_token_new(&access, module, &uri, &waiter.token, NULL), CM_OK);
+    CU_ASSERT_EQUAL(cm_p11_token_learn(waiter.token, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_token_use(waiter.token, 0, &use, NULL), CM_OK);
+    const struct timespec pause = { .tv_nsec = (PACE_MS + 5) * 1000000 };
+    pthread_create(&waiter.thread, NULL, use_token, &waiter);
+    nanosleep(&pause, NULL); /* so that it waits for the session */
+    cm_p11_token_doubt(waiter.token, use.epoch, false);
+    cm_p11_token_give(&use, CKR_OK);
+    pthread_join(waiter.thread, NULL);
+    CU_ASSERT_EQUAL(waiter.status, CM_OK);
+    CU_ASSERT_EQUAL(waiter.use.epoch, use.epoch + 1);
+    cm_p11_token_free(waiter.token);
+    pthread_mutex_destroy(&access.mutex);
+}
+
 /* ------------------------------------------------------------------ the module -- */
 
 static void test_pkcs11_starts_a_module_anew_that_calls_itself_broken(void)
@@ -549,6 +594,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens),
     CM_TEST(test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it),
     CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
+    CM_TEST(test_pkcs11_uses_no_session_of_a_login_that_ended_while_it_waited),
     CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
     CM_TEST(test_pkcs11_starts_a_module_anew_for_a_token_that_two_uris_name),
     CM_TEST(test_pkcs11_starts_a_module_anew_when_none_of_its_tokens_is_there),
