@@ -92,33 +92,35 @@ static cm_status check_spec(struct cm_p11_use *use, const struct cm_key_spec *sp
                    use->token->label, cm_key_type_name(spec->type), bits);
 }
 
+static cm_status check_none(struct cm_p11_use *use, const struct cm_p11_uri *uri,
+                            CK_ATTRIBUTE_TYPE by, CK_RV *ret_code, struct cm_error *err)
+{
+    CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
+    struct cm_p11_uri copy = *uri;
+    struct template template = { .count = 0 };
+    CK_OBJECT_HANDLE object;
+    add(&template, CKA_CLASS, &class, sizeof class);
+    if (by == CKA_ID)
+        add(&template, CKA_ID, copy.id, copy.id_size);
+    else
+        add(&template, CKA_LABEL, copy.object, strlen(copy.object));
+    if (cm_p11_first(use, template.attributes, template.count, &object, ret_code))
+        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
+                       "token %s holds a key of that %s already: %s; nothing was changed",
+                       use->token->label, by == CKA_ID ? "id" : "label", uri->shown);
+    return *ret_code == CKR_OK ? CM_OK : cm_p11_fail_search(use, uri, *ret_code, err);
+}
+
 /* By label alone and by id alone: a second key of either could not be told from the first. */
 static cm_status check_absent(struct cm_p11_use *use, const struct cm_p11_uri *uri, CK_RV *ret_code,
                               struct cm_error *err)
 {
-    for (unsigned by_id = 0; by_id < 2; by_id++) {
-        struct cm_p11_uri part = *uri;
-        struct cm_p11_object object;
-        struct cm_error cause;
-        if (by_id)
-            part.object[0] = '\0';
-        else
-            part.id_size = 0;
-        if (part.object[0] == '\0' && part.id_size == 0)
-            continue;
-        cm_status status = cm_p11_object_find(use, &part, &object, ret_code, &cause);
-        bool several = status == CM_NO_KEY && strstr(cause.text, "several");
-        if (status == CM_OK || several)
-            return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
-                           "token %s holds a key of that %s already: %s; nothing was changed",
-                           use->token->label, by_id ? "id" : "label", uri->shown);
-        if (status != CM_NO_KEY) {
-            if (err)
-                *err = cause;
-            return status;
-        }
-    }
-    return CM_OK;
+    cm_status status = CM_OK;
+    if (uri->object[0] != '\0')
+        status = check_none(use, uri, CKA_LABEL, ret_code, err);
+    if (status == CM_OK && uri->id_size > 0)
+        status = check_none(use, uri, CKA_ID, ret_code, err);
+    return status;
 }
 
 /* ------------------------------------------------------------------ making -- */

@@ -68,6 +68,10 @@ CM_MUST_USE cm_status cm_p11_object_find(struct cm_p11_use *use, const struct cm
                                          struct cm_p11_object *ret_object, CK_RV *ret_code,
                                          struct cm_error *err);
 
+/* What a search that failed with the code comes to. */
+cm_status cm_p11_fail_search(const struct cm_p11_use *use, const struct cm_p11_uri *uri, CK_RV code,
+                             struct cm_error *err);
+
 /* The first object of the template; false when there is none, or *ret_code says why not. */
 bool cm_p11_first(struct cm_p11_use *use, CK_ATTRIBUTE *attributes, CK_ULONG count,
                   CK_OBJECT_HANDLE *ret_handle, CK_RV *ret_code);

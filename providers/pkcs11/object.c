@@ -73,6 +73,15 @@ static cm_status refuse_several(struct cm_p11_use *use, const struct cm_p11_uri 
                    count == FOUND_MAX ? ", ..." : "");
 }
 
+cm_status cm_p11_fail_search(const struct cm_p11_use *use, const struct cm_p11_uri *uri, CK_RV code,
+                             struct cm_error *err)
+{
+    char name[32];
+    return CM_FAIL(err, cm_p11_status(code), CM_ORIGIN_PKCS11, (int64_t)code,
+                   "looking for %s in token %s: %s", uri->shown, use->token->label,
+                   cm_p11_code_name(code, name));
+}
+
 cm_status cm_p11_object_find(struct cm_p11_use *use, const struct cm_p11_uri *uri,
                              struct cm_p11_object *ret_object, CK_RV *ret_code,
                              struct cm_error *err)
@@ -81,7 +90,7 @@ cm_status cm_p11_object_find(struct cm_p11_use *use, const struct cm_p11_uri *ur
     CK_ATTRIBUTE attributes[3] = { { CKA_CLASS, &class, sizeof class } };
     CK_OBJECT_HANDLE found[FOUND_MAX];
     CK_ULONG count = 1, found_count = 0;
-    char name[32], label[CM_P11_LABEL_SIZE + 1];
+    char label[CM_P11_LABEL_SIZE + 1];
     uint8_t id[CM_P11_ID_SIZE];
     memcpy(label, uri->object, sizeof label);
     memcpy(id, uri->id, sizeof id);
@@ -91,9 +100,7 @@ cm_status cm_p11_object_find(struct cm_p11_use *use, const struct cm_p11_uri *ur
         attributes[count++] = (CK_ATTRIBUTE){ CKA_ID, id, uri->id_size };
     *ret_code = search(use, attributes, count, found, FOUND_MAX, &found_count);
     if (*ret_code != CKR_OK)
-        return CM_FAIL(err, cm_p11_status(*ret_code), CM_ORIGIN_PKCS11, (int64_t)*ret_code,
-                       "looking for %s in token %s: %s", uri->shown, use->token->label,
-                       cm_p11_code_name(*ret_code, name));
+        return cm_p11_fail_search(use, uri, *ret_code, err);
     if (found_count == 0)
         return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0,
                        "token %s holds no private key that fits %s", use->token->label, uri->shown);

@@ -386,6 +386,16 @@ static void test_pkcs11_makes_no_second_key_of_a_label_or_an_id(void)
     close_fake(&rig);
 }
 
+static void test_pkcs11_makes_a_key_whatever_words_its_name_is_made_of(void)
+{
+    struct rig rig;
+    struct cm_error err;
+    open_fake(&rig, "", 1);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=several", CM_KEY_P256, 0, &err), CM_OK);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=several", CM_KEY_P256, 0, &err), CM_EXISTS);
+    close_fake(&rig);
+}
+
 static void test_pkcs11_says_when_a_token_is_full_or_makes_no_such_keys(void)
 {
     struct rig rig;
@@ -429,5 +439,6 @@ CM_TEST_SUITE_WITH(pkcs11, use_fake, NULL, CM_TEST(test_pkcs11_says_why_a_module
                    CM_TEST(test_pkcs11_measures_how_many_sessions_a_slow_token_likes),
                    CM_TEST(test_pkcs11_makes_keys_that_sign_and_are_found_again),
                    CM_TEST(test_pkcs11_makes_no_second_key_of_a_label_or_an_id),
+                   CM_TEST(test_pkcs11_makes_a_key_whatever_words_its_name_is_made_of),
                    CM_TEST(test_pkcs11_says_when_a_token_is_full_or_makes_no_such_keys),
                    CM_TEST(test_pkcs11_destroys_a_new_key_that_does_not_prove_itself));
