@@ -132,13 +132,25 @@ cm_status cm_p11_key_sign(struct cm_p11_key *key, uint32_t worker_index, struct 
 
 /* ------------------------------------------------------------------ create.c -- */
 
-/* Makes the pair; opening (and proving) it is the caller's, who destroys it when that fails. */
+/*
+ * Does:       makes the pair, and fills the URI's id where it has none. Opening (and proving) it is
+ *             the caller's, who takes it back when that fails.
+ * Fails with: EXISTS, UNSUPPORTED, DENIED, IO (full), as cm_p11_status; nothing is left, or the error
+ *             says what may be.
+ */
 CM_MUST_USE cm_status cm_p11_key_make(struct cm_p11_token *token, struct cm_p11_uri *uri,
                                       const struct cm_key_spec *spec, uint32_t worker_index,
                                       struct cm_error *err);
 /* Best effort: pair and nothing else of that id. */
 CM_MUST_USE cm_status cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
                                          uint32_t worker_index, struct cm_error *err);
+
+/*
+ * After making or opening it failed: a pair that stays would be in the way of the next attempt.
+ * Destroys what has the URI's id; where that fails, err, which says what failed, says so too.
+ */
+void cm_p11_key_take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                          uint32_t worker_index, struct cm_error *err);
 
 /* ------------------------------------------------------------------ measure.c -- */
 

@@ -149,20 +149,6 @@ static cm_status open_key_here(void *state, uint32_t worker_index, const char *r
     return status == CM_OK ? open_uri(state, worker_index, token, &uri, alg, ret_key, err) : status;
 }
 
-/*
- * A pair that was made and cannot be opened would be in the way of the next attempt. Where it cannot
- * be destroyed either the error says so.
- */
-static void take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
-                      uint32_t worker_index, struct cm_error *err)
-{
-    const struct cm_error first = *err;
-    struct cm_error left;
-    if (cm_p11_key_destroy(token, uri, worker_index, &left) != CM_OK)
-        (void)CM_FAIL(err, first.status, first.origin, first.native,
-                      "%.130s; it is left there: %.80s", first.text, left.text);
-}
-
 static cm_status create_key_here(void *state, uint32_t worker_index, const char *reference,
                                  const struct cm_key_spec *spec, enum cm_sigalg alg,
                                  struct cm_key **ret_key, struct cm_error *err)
@@ -179,7 +165,7 @@ static cm_status create_key_here(void *state, uint32_t worker_index, const char 
         return status;
     status = open_uri(state, worker_index, token, &uri, alg, ret_key, err);
     if (status != CM_OK)
-        take_back(token, &uri, worker_index, err);
+        cm_p11_key_take_back(token, &uri, worker_index, err);
     return status;
 }
 

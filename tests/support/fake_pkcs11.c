@@ -382,8 +382,9 @@ static CK_RV generate_key_pair(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism
         return code;
     if (!fake.logged_in)
         return end(CKR_USER_NOT_LOGGED_IN);
-    return end(fake_keys_add(mechanism->mechanism, public, public_count, private, private_count,
-                             ret_public, ret_private));
+    code = fake_keys_add(mechanism->mechanism, public, public_count, private, private_count,
+                         ret_public, ret_private);
+    return end(code == CKR_OK && fake.script.lost_pair ? CKR_DEVICE_ERROR : code);
 }
 
 static CK_RV destroy_object(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)

@@ -11,6 +11,7 @@
  *     pin locked|final      the flags say so
  *     max-sessions N
  *     full                  no room for another key
+ *     lost-pair             C_GenerateKeyPair makes a pair, and answers CKR_DEVICE_ERROR
  *     slow MS               C_Sign takes so long
  *     far MS                each call in a session takes so long, as over a network
  *     hang FUNCTION         calls do not come back until the line is gone
@@ -19,6 +20,7 @@
  *     short-signature       C_Sign gives one octet less
  *     bare-point            CKA_EC_POINT without its OCTET STRING
  *     no-public             there are no public key objects
+ *     no-private            there are no private key objects
  *     without TYPE          this mechanism (a number) is not there
  *     once ID EVENT         happens when ID is first seen: close-sessions, log-out, new-handles,
  *                           swap-keys (handles name other keys), replace-keys (other keys of the
@@ -73,7 +75,7 @@ enum { FAKE_WITHOUT_MAX = 16, FAKE_KEYS_MAX = 64 };
 
 struct fake_script {
     bool absent, twins, pin_locked, pin_final, full;
-    bool wrong_signature, short_signature, bare_point, no_public;
+    bool wrong_signature, short_signature, bare_point, no_public, no_private, lost_pair;
     char label[32];
     unsigned max_sessions, slow_ms, far_ms;
     bool hang[FAKE_FUNCTION_COUNT];

@@ -178,7 +178,8 @@ bool fake_object_matches(CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *wanted, CK
     uint8_t value[1024];
     bool is_public;
     const struct fake_key *key = fake_key_of(handle, &is_public);
-    if (!key || (is_public && fake.script.no_public) || (!is_public && !fake.logged_in))
+    if (!key || (is_public && fake.script.no_public)
+        || (!is_public && (!fake.logged_in || fake.script.no_private)))
         return false;
     for (CK_ULONG i = 0; i < count; i++) {
         size_t size = read_value(key, is_public, wanted[i].type, value);
