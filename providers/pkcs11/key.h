@@ -76,15 +76,21 @@ cm_status cm_p11_fail_search(const struct cm_p11_use *use, const struct cm_p11_u
 bool cm_p11_first(struct cm_p11_use *use, CK_ATTRIBUTE *attributes, CK_ULONG count,
                   CK_OBJECT_HANDLE *ret_handle, CK_RV *ret_code);
 
-/* The value's size; 0 when there is none, or it does not fit. */
+/*
+ * The value's size; 0 when there is none, or it does not fit, or the call failed. Then *failure_io
+ * becomes the code, unless it holds one.
+ */
 size_t cm_p11_read(struct cm_p11_use *use, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-                   void *value, size_t space);
+                   void *value, size_t space, CK_RV *failure_io);
 
 /* ------------------------------------------------------------------ public.c -- */
 
-/* From the public key of the same id (or label), a certificate, or the private key's own object. */
+/*
+ * From the public key of the same id (or label), a certificate, or the private key's own object.
+ * False where there is none, and where *ret_code is not CKR_OK, because a call failed.
+ */
 bool cm_p11_public_read(struct cm_p11_use *use, const struct cm_p11_object *object,
-                        struct cm_p11_spki *ret_spki);
+                        struct cm_p11_spki *ret_spki, CK_RV *ret_code);
 
 /* INTEGER of a big-endian number of at least one octet, whatever zeros it begins with. */
 void cm_p11_put_integer(struct cm_der_writer *w, struct cm_bytes value);
@@ -125,6 +131,10 @@ CM_MUST_USE cm_status cm_p11_key_open(struct cm_p11_token *token, const struct c
                                       enum cm_sigalg alg, uint32_t worker_index,
                                       struct cm_p11_key **ret_key, struct cm_error *err);
 void cm_p11_key_free(struct cm_p11_key *key);
+
+/* All that the key is called: what its object told, and its URI where the object told nothing. The
+ * key's mutex held, or nobody else using it. */
+void cm_p11_key_names(const struct cm_p11_key *key, struct cm_p11_uri *ret_uri);
 
 /* The statuses of an item. */
 cm_status cm_p11_key_sign(struct cm_p11_key *key, uint32_t worker_index, struct cm_bytes message,

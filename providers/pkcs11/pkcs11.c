@@ -173,12 +173,12 @@ static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_
                                   struct cm_error *err)
 {
     struct cm_p11_key *self = key->backend;
-    struct cm_p11_uri uri = self->uri;
+    struct cm_p11_uri uri;
     (void)state;
     pthread_mutex_lock(&self->mutex); /* { */
-    memcpy(uri.id, self->object.id, self->object.id_size);
-    uri.id_size = self->object.id_size;
-    pthread_mutex_unlock(&self->mutex); /* } */
+    cm_p11_key_names(self, &uri);
+    memcpy(uri.object, self->uri.object, sizeof uri.object); /* the halves' labels may differ */
+    pthread_mutex_unlock(&self->mutex);                      /* } */
     return cm_p11_key_destroy(self->token, &uri, worker_index, err);
 }
 

@@ -19,6 +19,7 @@
  *     wrong-signature       C_Sign signs something else
  *     short-signature       C_Sign gives one octet less
  *     bare-point            CKA_EC_POINT without its OCTET STRING
+ *     no-names              CKA_ID and CKA_LABEL can be searched for, and not be read
  *     no-public             there are no public key objects
  *     no-private            there are no private key objects
  *     without TYPE          this mechanism (a number) is not there
@@ -75,7 +76,7 @@ enum { FAKE_WITHOUT_MAX = 16, FAKE_KEYS_MAX = 64 };
 
 struct fake_script {
     bool absent, twins, pin_locked, pin_final, full;
-    bool wrong_signature, short_signature, bare_point, no_public, no_private, lost_pair;
+    bool wrong_signature, short_signature, bare_point, no_public, no_private, no_names, lost_pair;
     char label[32];
     unsigned max_sessions, slow_ms, far_ms;
     bool hang[FAKE_FUNCTION_COUNT];

@@ -48,6 +48,7 @@ static bool take_flag(struct fake_script *script, const char *word)
                   { "wrong-signature", &script->wrong_signature },
                   { "short-signature", &script->short_signature },
                   { "bare-point", &script->bare_point },
+                  { "no-names", &script->no_names },
                   { "no-public", &script->no_public },
                   { "no-private", &script->no_private },
                   { "lost-pair", &script->lost_pair } };

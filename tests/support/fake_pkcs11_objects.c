@@ -196,6 +196,8 @@ CK_RV fake_object_read(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE *attribute)
     const struct fake_key *key = fake_key_of(handle, &is_public);
     if (!key)
         return CKR_OBJECT_HANDLE_INVALID;
+    if (fake.script.no_names && (attribute->type == CKA_ID || attribute->type == CKA_LABEL))
+        return CKR_ATTRIBUTE_SENSITIVE;
     size_t size = read_value(key, is_public, attribute->type, value);
     CK_ULONG space = attribute->ulValueLen;
     attribute->ulValueLen = size > 0 ? size : CK_UNAVAILABLE_INFORMATION;

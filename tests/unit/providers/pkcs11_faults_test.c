@@ -193,6 +193,22 @@ static void test_pkcs11_finds_the_right_key_after_handles_point_to_others(void)
     stage_close(&stage);
 }
 
+/* Of what it is called only its URI is left. */
+static void test_pkcs11_finds_a_key_again_by_its_uri_where_the_token_does_not_tell_its_names(void)
+{
+    struct stage stage;
+    rig_key_reference("rsa2048");
+    rig_key_reference("rsa3072");
+    token_fake_script("no-names");
+    rig_open(&stage.rig, &cm_provider_pkcs11, NULL, WORKERS);
+    stage.key = rig_key(&stage.rig, "rsa2048", CM_SIGALG_UNKNOWN);
+    stage.batch = rig_batch_new(&stage.rig, stage.key, ITEMS);
+    rig_run_for(&stage.rig, PACE_MS + 5);
+    token_fake_event("no-names", "log-out");
+    expect_all_signed(&stage);
+    stage_close(&stage);
+}
+
 static void test_pkcs11_signs_nothing_with_another_key_of_the_same_name(void)
 {
     struct stage stage;
@@ -583,6 +599,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_is_uncertain_where_the_token_failed_while_it_signed),
     CM_TEST(test_pkcs11_is_not_uncertain_where_the_token_did_not_begin),
     CM_TEST(test_pkcs11_finds_the_right_key_after_handles_point_to_others),
+    CM_TEST(test_pkcs11_finds_a_key_again_by_its_uri_where_the_token_does_not_tell_its_names),
     CM_TEST(test_pkcs11_signs_nothing_with_another_key_of_the_same_name),
     CM_TEST(test_pkcs11_calls_a_signature_of_the_wrong_size_corrupt),
     CM_TEST(test_pkcs11_fails_at_once_while_the_token_is_away_and_comes_back_with_it),

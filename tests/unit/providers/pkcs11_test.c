@@ -186,6 +186,24 @@ static void test_pkcs11_refuses_a_key_whose_signatures_do_not_verify(void)
     close_fake(&rig);
 }
 
+static void test_pkcs11_says_which_call_failed_where_a_key_cannot_be_read(void)
+{
+    struct rig rig;
+    rig_key_reference("p256");
+    open_fake(&rig, "fail C_GetAttributeValue 0x30 0", 1);
+    expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_UNAVAILABLE, "CKR_DEVICE_ERROR");
+    close_fake(&rig);
+}
+
+static void test_pkcs11_opens_a_key_whose_first_proof_failed(void)
+{
+    struct rig rig;
+    rig_key_reference("p256");
+    open_fake(&rig, "fail C_SignInit 0x30 1", 1);
+    expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_OK, "");
+    close_fake(&rig);
+}
+
 /* ------------------------------------------------------------------ mechanisms -- */
 
 static void test_pkcs11_has_the_token_hash_where_it_takes_no_digests(void)
@@ -463,6 +481,8 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_reads_points_with_and_without_their_octet_string),
     CM_TEST(test_pkcs11_needs_a_public_key_that_rsa_keys_hold_themselves),
     CM_TEST(test_pkcs11_refuses_a_key_whose_signatures_do_not_verify),
+    CM_TEST(test_pkcs11_says_which_call_failed_where_a_key_cannot_be_read),
+    CM_TEST(test_pkcs11_opens_a_key_whose_first_proof_failed),
     CM_TEST(test_pkcs11_has_the_token_hash_where_it_takes_no_digests),
     CM_TEST(test_pkcs11_names_what_the_token_offers_where_it_lacks_a_mechanism),
     CM_TEST(test_pkcs11_never_tries_a_refused_pin_again),
