@@ -95,6 +95,12 @@ cm_status cm_provider_check_settings(const char *backend,
     return CM_DENIED;
 }
 
+uint32_t cm_provider_asking_ms(const struct cm_provider_settings *settings)
+{
+    bool asks = settings->passphrase_ref && cm_secret_is_asked(settings->passphrase_ref);
+    return asks ? CM_SECRET_PATIENCE_MS : 0;
+}
+
 static void tell_drained(void *arg)
 {
     struct cm_provider *provider = arg;

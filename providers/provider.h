@@ -35,12 +35,12 @@ struct cm_host_settings;
 
 /* What an instance is opened with. Plain data, copied by open. */
 struct cm_provider_settings {
-    const char *name;           /* of the instance, for messages */
-    const char *folder;         /* relative key references start here; may be NULL */
-    const char *passphrase_ref; /* "file:PATH", "env:NAME", "credential:NAME"; NULL: none */
-    const char *module;         /* pkcs11: path of the vendor's module; may be NULL */
-    uint32_t workers_count;     /* threads or sessions; 0: as many as do any good */
-    const char *options;        /* the backend's own, as its header says; NULL: none */
+    const char *name;                    /* of the instance, for messages */
+    const char *folder;                  /* relative key references start here; may be NULL */
+    const char *passphrase_ref;          /* as in engine/base/secret.h; NULL: none */
+    const char *module;                  /* pkcs11: path of the vendor's module; may be NULL */
+    uint32_t workers_count;              /* threads or sessions; 0: as many as do any good */
+    const char *options;                 /* the backend's own, as its header says; NULL: none */
     const struct cm_host_settings *host; /* of a signer process (host.h); else NULL */
 };
 
@@ -121,7 +121,8 @@ typedef void cm_key_opened_fn(cm_status status, struct cm_key *key, const struct
  * The front functions check arguments once and call the backend.
  *
  * cm_provider_open
- * Does:       makes an instance and starts its workers; may block briefly, at start-up.
+ * Does:       makes an instance and starts its workers; may block briefly, at start-up; and where the
+ *             passphrase is a prompt, until somebody has typed it.
  * Owns:       *ret_provider is the caller's, until cm_provider_close.
  * Thread:     the loop's.
  * Fails with: UNSUPPORTED (not built in), DENIED (passphrase missing or wrong), UNAVAILABLE,
@@ -293,6 +294,9 @@ struct cm_provider_ops {
 CM_MUST_USE cm_status cm_provider_check_settings(const char *backend,
                                                  const struct cm_provider_settings *settings,
                                                  struct cm_error *err);
+
+/* How much longer than its calls take opening with these settings may last: somebody is asked. */
+uint32_t cm_provider_asking_ms(const struct cm_provider_settings *settings);
 
 /* Tells whoever watches. On the loop, not from inside a call of the front's. */
 void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event,

@@ -3,17 +3,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 
+#include "engine/base/clock.h"
+
 /* Room for the longest secret, its newline, and one byte that shows that there is more. */
 enum { BUFFER_SIZE = CM_SECRET_SIZE_MAX + 2 };
+
+static uint32_t patience_ms = CM_SECRET_PATIENCE_MS;
+
+void cm_secret_set_patience(uint32_t ms)
+{
+    patience_ms = ms;
+}
 
 /* Takes over the buffer, whatever comes of it. */
 static cm_status accept_buffer(const char *reference, char *buffer, size_t size,
@@ -147,11 +160,34 @@ static cm_status read_path(const char *reference, const char *folder, const char
     return read_file(reference, path, ret_secret, err);
 }
 
-/* What is typed up to the end of the line; -1 with errno set. */
-static ssize_t read_line(int fd, char *buffer, size_t space)
+/* ------------------------------------------------------------------ asking -- */
+
+/* Until there is something to read: 0; or why there is not. A signal is left pending. */
+static int await_typing(int fd, int signals, uint64_t deadline_ns)
 {
+    for (;;) {
+        uint64_t now_ns = cm_clock_monotonic_ns();
+        struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+                                { .fd = signals, .events = POLLIN } };
+        if (now_ns >= deadline_ns)
+            return ETIMEDOUT;
+        int count = poll(fds, 2, (int)((deadline_ns - now_ns) / CM_NS_PER_MS) + 1);
+        if (count < 0 && errno != EINTR)
+            return errno;
+        if (count > 0)
+            return fds[1].revents ? EINTR : 0;
+    }
+}
+
+/* What is typed up to the end of the line; -1 with errno set. */
+static ssize_t read_line(int fd, int signals, char *buffer, size_t space)
+{
+    uint64_t deadline_ns = cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS;
     size_t size = 0;
     while (size < space) {
+        errno = await_typing(fd, signals, deadline_ns);
+        if (errno != 0)
+            return -1;
         ssize_t got = read(fd, buffer + size, 1);
         if (got < 0 && errno == EINTR)
             continue;
@@ -164,7 +200,7 @@ static ssize_t read_line(int fd, char *buffer, size_t space)
 }
 
 /* The echo is back before anybody sees whether the secret was right. */
-static ssize_t ask(int fd, const char *words, char *buffer, size_t space)
+static ssize_t ask_silently(int fd, int signals, const char *words, char *buffer, size_t space)
 {
     struct termios before, silent;
     if (tcgetattr(fd, &before) != 0)
@@ -175,12 +211,47 @@ static ssize_t ask(int fd, const char *words, char *buffer, size_t space)
     if (tcsetattr(fd, TCSAFLUSH, &silent) != 0)
         return -1;
     dprintf(fd, "%s: ", words[0] ? words : "Passphrase");
-    ssize_t size = read_line(fd, buffer, space);
+    ssize_t size = read_line(fd, signals, buffer, space);
     int code = errno;
     tcsetattr(fd, TCSAFLUSH, &before);
     dprintf(fd, "\n");
     errno = code;
     return size;
+}
+
+/*
+ * What would end or stop the process waits until the echo is back, and then does: it is blocked
+ * here, and seen through a descriptor. Signals that the process ignores break off the question too.
+ */
+static ssize_t ask(int fd, const char *words, char *buffer, size_t space)
+{
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+    sigset_t held, before;
+    sigemptyset(&held);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaddset(&held, numbers[i]);
+    int signals = signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signals < 0)
+        return -1;
+    pthread_sigmask(SIG_BLOCK, &held, &before);
+    ssize_t size = ask_silently(fd, signals, words, buffer, space);
+    int code = errno;
+    close(signals);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = code;
+    return size;
+}
+
+static cm_status explain_silence(const char *reference, int code, struct cm_error *err)
+{
+    if (code == ETIMEDOUT)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "secret %s: nobody answered on the terminal within %u s", reference,
+                       patience_ms / 1000);
+    if (code == EINTR)
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "secret %s: a signal broke off the question on the terminal", reference);
+    return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "secret %s: ask on the terminal", reference);
 }
 
 static cm_status read_terminal(const char *reference, const char *words,
@@ -199,8 +270,10 @@ static cm_status read_terminal(const char *reference, const char *words,
     if (size >= 0)
         return accept_buffer(reference, buffer, (size_t)size, ret_secret, err);
     OPENSSL_clear_free(buffer, buffer ? BUFFER_SIZE : 0);
-    return CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "secret %s: ask on the terminal", reference);
+    return explain_silence(reference, code, err);
 }
+
+/* ------------------------------------------------------------------ references -- */
 
 static const char *after(const char *reference, const char *prefix)
 {
@@ -234,6 +307,17 @@ cm_status cm_secret_check(const char *reference, const char *folder, struct cm_e
     if (status == CM_OK)
         cm_secret_done(&secret);
     return status;
+}
+
+cm_status cm_secret_copy(const struct cm_secret *secret, struct cm_secret *ret_copy,
+                         struct cm_error *err)
+{
+    char *buffer = OPENSSL_malloc(BUFFER_SIZE);
+    if (!buffer)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a secret");
+    memcpy(buffer, secret->text, secret->size + 1);
+    *ret_copy = (struct cm_secret){ .text = buffer, .size = secret->size };
+    return CM_OK;
 }
 
 bool cm_secret_is_asked(const char *reference)

@@ -21,7 +21,8 @@ static const char introduction[] =
     "`24h` or `365d`. Flags are `yes` or `no`. Secrets never stand in the file: a key that needs one\n"
     "takes a reference, `file:PATH` (a file that is closed to other users; one newline at its end is\n"
     "not part of the secret), `env:NAME`, `credential:NAME` (a systemd credential) or\n"
-    "`prompt:WORDS` (asked for on the terminal, each time that it is needed: not for services).\n"
+    "`prompt:WORDS` (asked for on the terminal: not for services). A provider's passphrase is asked for\n"
+    "when its signer starts, and stays in the signer's memory until it ends.\n"
     "\n"
     "*This page is made from the table that the reader itself uses (`certmill --markdown settings`).*\n";
 

@@ -16,6 +16,9 @@
 /* Opening the key store takes several calls, among them a login for each worker. */
 #define OPENING_DEADLINES 3
 
+/* While somebody is asked for a passphrase, a signal that lets the terminal echo again first. */
+#define ASKING_SIGNAL SIGTERM
+
 /* ------------------------------------------------------------------ the end -- */
 
 static void on_drained(void *arg)
@@ -51,6 +54,28 @@ static void answer_ready(struct cm_signer *signer, const struct cm_wire_ready *r
     cm_channel_flush(&signer->channel);
 }
 
+static uint64_t opening_patience_ns(const struct cm_wire_hello *hello)
+{
+    uint64_t calls_ms = (uint64_t)(OPENING_DEADLINES - 1) * hello->call_deadline_ms;
+    return (calls_ms + cm_provider_asking_ms(&hello->settings)) * CM_NS_PER_MS;
+}
+
+/* Killed with its engine (cm_signer_protect), a signer that asks would leave a silent terminal. */
+static cm_status open_and_ask(struct cm_signer *signer, const struct cm_provider_ops *ops,
+                              const struct cm_wire_hello *hello, struct cm_error *err)
+{
+    int before = 0;
+    bool asks = cm_provider_asking_ms(&hello->settings) > 0 && prctl(PR_GET_PDEATHSIG, &before) == 0
+                && before != 0;
+    if (asks)
+        prctl(PR_SET_PDEATHSIG, ASKING_SIGNAL);
+    cm_status status =
+        cm_provider_open(ops, signer->loop, &hello->settings, &signer->provider, err);
+    if (asks)
+        prctl(PR_SET_PDEATHSIG, before);
+    return status;
+}
+
 static cm_status open_provider(struct cm_signer *signer, const struct cm_wire_hello *hello,
                                struct cm_error *err)
 {
@@ -64,8 +89,8 @@ static cm_status open_provider(struct cm_signer *signer, const struct cm_wire_he
     if (status != CM_OK)
         return status;
     cm_calls_watch(&calls);
-    cm_call_begin(&call, (OPENING_DEADLINES - 1) * hello->call_deadline_ms * CM_NS_PER_MS);
-    status = cm_provider_open(ops, signer->loop, &hello->settings, &signer->provider, err);
+    cm_call_begin(&call, opening_patience_ns(hello));
+    status = open_and_ask(signer, ops, hello, err);
     cm_call_end(&call);
     cm_calls_unwatch(&calls);
     return status;

@@ -27,6 +27,13 @@ enum {
 
 static void begin_start(void *arg);
 
+/* Until a signer has opened its key store, and somebody has typed what it asks for. */
+static uint64_t starting_ms(const struct cm_host *host)
+{
+    return (uint64_t)STARTING_DEADLINES * host->hello.call_deadline_ms
+           + cm_provider_asking_ms(&host->hello.settings);
+}
+
 static uint32_t look_ms(const struct cm_host *host)
 {
     return host->hello.call_deadline_ms / LOOKS + 1;
@@ -119,7 +126,9 @@ void cm_supervisor_give_up(struct cm_host *host, const char *why)
 static void look(void *arg)
 {
     struct cm_host *host = arg;
-    unsigned patience = LOOKS * (host->phase == CM_HOST_STARTING ? STARTING_DEADLINES : 1);
+    uint64_t patience = host->phase == CM_HOST_STARTING
+                            ? LOOKS * starting_ms(host) / host->hello.call_deadline_ms
+                            : LOOKS;
     bool is_silent = host->channel.frames_count == host->frames_seen;
     host->frames_seen = host->channel.frames_count;
     host->silent_looks = is_silent ? host->silent_looks + 1 : 0;
@@ -212,12 +221,11 @@ static cm_status explain(struct cm_host *host, struct cm_error *err)
 
 cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err)
 {
-    uint64_t patience_ms = (uint64_t)STARTING_DEADLINES * host->hello.call_deadline_ms;
     cm_status status = start(host, err);
     if (status != CM_OK)
         return status;
     cm_channel_wait(&host->channel, &host->is_answered,
-                    cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS);
+                    cm_clock_monotonic_ns() + starting_ms(host) * CM_NS_PER_MS);
     status = explain(host, err);
     if (status == CM_OK && (host->ready.caps.batches_in_flight > 1024))
         status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "signer %s has odd limits",

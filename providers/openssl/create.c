@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "engine/base/secret.h"
 #include "providers/keyfile.h"
 
 /* Asked before a key is made that could not sign as it is wanted to. */
@@ -29,8 +28,8 @@ cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *refere
     cm_status status = check(reference, spec, alg, err);
     if (status == CM_OK)
         status = cm_ossl_file_path(source, reference, path, sizeof path, err);
-    if (status == CM_OK && source->passphrase_ref
-        && cm_secret_read(source->passphrase_ref, source->folder, &passphrase, err) != CM_OK)
+    if (status == CM_OK && source->passphrase->reference
+        && cm_passphrase_read(source->passphrase, &passphrase, err) != CM_OK)
         status = CM_DENIED;
     if (status == CM_OK)
         status = cm_keyfile_generate(spec->type, spec->bits, path, passphrase.text, &ignored, err);

@@ -8,14 +8,15 @@
 #ifndef CM_PROVIDERS_OPENSSL_INTERNAL_H
 #define CM_PROVIDERS_OPENSSL_INTERNAL_H
 
+#include "providers/passphrase.h"
 #include "providers/provider.h"
 
 #include <openssl/evp.h>
 
 /* Where keys and their passphrases come from; borrowed. */
 struct cm_ossl_source {
-    const char *folder;         /* relative paths start here; may be NULL */
-    const char *passphrase_ref; /* may be NULL */
+    const char *folder; /* relative paths start here; may be NULL */
+    const struct cm_passphrase *passphrase;
 };
 
 /* load.c: finds the private key. Fails with: NO_KEY, DENIED, UNSUPPORTED, UNAVAILABLE, NO_MEMORY. */

@@ -14,8 +14,6 @@
 #include <openssl/store.h>
 #include <openssl/ui.h>
 
-#include "engine/base/secret.h"
-
 /* A PEM file of an encrypted RSA-8192 key is below 8 KiB. */
 enum { KEYFILE_SIZE_MAX = 64 * 1024 };
 
@@ -35,13 +33,13 @@ static int answer_passphrase(char *buffer, int space, int for_writing, void *arg
     struct cm_secret secret;
     (void)for_writing;
     passphrase->asked = true;
-    if (!passphrase->source->passphrase_ref) {
+    if (!passphrase->source->passphrase->reference) {
         passphrase->status = CM_FAIL(&passphrase->err, CM_DENIED, CM_ORIGIN_SELF, 0,
                                      "the key is encrypted and settings name no passphrase");
         return -1;
     }
-    cm_status status = cm_secret_read(passphrase->source->passphrase_ref,
-                                      passphrase->source->folder, &secret, &passphrase->err);
+    cm_status status =
+        cm_passphrase_read(passphrase->source->passphrase, &secret, &passphrase->err);
     if (status != CM_OK) {
         passphrase->status = passphrase->err.status = CM_DENIED;
         return -1;

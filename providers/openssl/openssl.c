@@ -11,9 +11,8 @@ enum { BATCH_ITEMS_MAX = 1024 };
 struct ossl_provider {
     struct cm_blocking_provider head;
     uint32_t workers_count;
-    struct cm_ossl_source source; /* points to the next two */
-    char *folder;
-    char *passphrase_ref;
+    struct cm_passphrase passphrase;
+    struct cm_ossl_source source; /* points to it */
 };
 
 /* ------------------------------------------------------------------ on workers -- */
@@ -97,18 +96,8 @@ static void close_provider(struct cm_provider *provider)
 {
     struct ossl_provider *self = (struct ossl_provider *)provider;
     cm_blocking_free(self->head.blocking);
-    free(self->folder);
-    free(self->passphrase_ref);
+    cm_passphrase_close(&self->passphrase);
     free(self);
-}
-
-static bool copy_settings(struct ossl_provider *self, const struct cm_provider_settings *settings)
-{
-    self->folder = settings->folder ? strdup(settings->folder) : NULL;
-    self->passphrase_ref = settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
-    self->source =
-        (struct cm_ossl_source){ .folder = self->folder, .passphrase_ref = self->passphrase_ref };
-    return !settings->folder == !self->folder && !settings->passphrase_ref == !self->passphrase_ref;
 }
 
 static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,
@@ -127,10 +116,12 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
         (struct cm_provider_caps){ .batch_items_max = BATCH_ITEMS_MAX,
                                    .batches_in_flight = 2 + 2 * self->workers_count,
                                    .blocks = true };
-    status = copy_settings(self, settings)
-                 ? cm_blocking_new(&self->head.provider, loop, self->workers_count, &blocking_ops,
-                                   self, &self->head.blocking, err)
-                 : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    status = cm_passphrase_open(&self->passphrase, settings, err);
+    self->source = (struct cm_ossl_source){ .folder = self->passphrase.folder,
+                                            .passphrase = &self->passphrase };
+    if (status == CM_OK)
+        status = cm_blocking_new(&self->head.provider, loop, self->workers_count, &blocking_ops,
+                                 self, &self->head.blocking, err);
     if (status != CM_OK) {
         close_provider(&self->head.provider);
         return status;

@@ -92,33 +92,40 @@ static cm_status check_spec(struct cm_p11_use *use, const struct cm_key_spec *sp
                    use->token->label, cm_key_type_name(spec->type), bits);
 }
 
-/* By label alone and by id alone: a second key of either could not be told from the first. */
+static cm_status check_none(struct cm_p11_use *use, const struct cm_p11_uri *uri,
+                            CK_OBJECT_CLASS class, CK_ATTRIBUTE_TYPE by, CK_RV *ret_code,
+                            struct cm_error *err)
+{
+    struct cm_p11_uri copy = *uri;
+    struct template template = { .count = 0 };
+    CK_OBJECT_HANDLE object;
+    add(&template, CKA_CLASS, &class, sizeof class);
+    if (by == CKA_ID)
+        add(&template, CKA_ID, copy.id, copy.id_size);
+    else
+        add(&template, CKA_LABEL, copy.object, strlen(copy.object));
+    if (cm_p11_first(use, template.attributes, template.count, &object, ret_code))
+        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
+                       "token %s holds a key of that %s already: %s; nothing was changed",
+                       use->token->label, by == CKA_ID ? "id" : "label", uri->shown);
+    return *ret_code == CKR_OK ? CM_OK : cm_p11_fail_search(use, uri, *ret_code, err);
+}
+
+/*
+ * By label alone and by id alone: a second key of either could not be told from the first. A public
+ * key of the id would be taken for the new one's; and what has the id afterwards is ours to destroy.
+ */
 static cm_status check_absent(struct cm_p11_use *use, const struct cm_p11_uri *uri, CK_RV *ret_code,
                               struct cm_error *err)
 {
-    for (unsigned by_id = 0; by_id < 2; by_id++) {
-        struct cm_p11_uri part = *uri;
-        struct cm_p11_object object;
-        struct cm_error cause;
-        if (by_id)
-            part.object[0] = '\0';
-        else
-            part.id_size = 0;
-        if (part.object[0] == '\0' && part.id_size == 0)
-            continue;
-        cm_status status = cm_p11_object_find(use, &part, &object, ret_code, &cause);
-        bool several = status == CM_NO_KEY && strstr(cause.text, "several");
-        if (status == CM_OK || several)
-            return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
-                           "token %s holds a key of that %s already: %s; nothing was changed",
-                           use->token->label, by_id ? "id" : "label", uri->shown);
-        if (status != CM_NO_KEY) {
-            if (err)
-                *err = cause;
-            return status;
-        }
-    }
-    return CM_OK;
+    cm_status status = CM_OK;
+    if (uri->object[0] != '\0')
+        status = check_none(use, uri, CKO_PRIVATE_KEY, CKA_LABEL, ret_code, err);
+    if (status == CM_OK && uri->id_size > 0)
+        status = check_none(use, uri, CKO_PRIVATE_KEY, CKA_ID, ret_code, err);
+    if (status == CM_OK && uri->id_size > 0)
+        status = check_none(use, uri, CKO_PUBLIC_KEY, CKA_ID, ret_code, err);
+    return status;
 }
 
 /* ------------------------------------------------------------------ making -- */
@@ -171,8 +178,10 @@ static cm_status explain(struct cm_p11_use *use, const struct cm_p11_uri *uri, C
                    "token %s makes no key %s: %s", label, uri->shown, cm_p11_code_name(code, name));
 }
 
+/* *ret_lost: the answer was, and there may be a pair, or half of one. */
 static cm_status make_with(struct cm_p11_use *use, struct cm_p11_uri *uri,
-                           const struct cm_key_spec *spec, CK_RV *ret_code, struct cm_error *err)
+                           const struct cm_key_spec *spec, CK_RV *ret_code, bool *ret_lost,
+                           struct cm_error *err)
 {
     CK_SESSION_HANDLE session;
     cm_status status = check_spec(use, spec, err);
@@ -188,6 +197,8 @@ static cm_status make_with(struct cm_p11_use *use, struct cm_p11_uri *uri,
     *ret_code = open_to_write(use, &session);
     if (*ret_code == CKR_OK) {
         *ret_code = generate(use, session, uri, spec);
+        *ret_lost = *ret_code != CKR_OK && *ret_code != CKR_SESSION_READ_ONLY
+                    && cm_p11_meaning(*ret_code) != CM_P11_REFUSED;
         (void)use->module->f->C_CloseSession(session);
     }
     return *ret_code == CKR_OK ? CM_OK : explain(use, uri, *ret_code, err);
@@ -199,13 +210,18 @@ cm_status cm_p11_key_make(struct cm_p11_token *token, struct cm_p11_uri *uri,
 {
     struct cm_p11_use use;
     CK_RV code = CKR_OK;
+    bool lost = false;
     cm_status status = cm_p11_token_use(token, worker_index, &use, err);
     if (status != CM_OK)
         return status;
-    status = make_with(&use, uri, spec, &code, err);
+    status = make_with(&use, uri, spec, &code, &lost, err);
     cm_p11_token_give(&use, code);
+    if (lost)
+        cm_p11_key_take_back(token, uri, worker_index, err);
     return status;
 }
+
+/* ------------------------------------------------------------------ destroying -- */
 
 static CK_RV destroy_one(struct cm_p11_use *use, CK_SESSION_HANDLE session,
                          const struct cm_p11_uri *uri, CK_OBJECT_CLASS class)
@@ -256,4 +272,20 @@ cm_status cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri
                          cm_p11_code_name(code, name));
     cm_p11_token_give(&use, code);
     return status;
+}
+
+void cm_p11_key_take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                          uint32_t worker_index, struct cm_error *err)
+{
+    const struct cm_error first = *err;
+    struct cm_p11_uri made = *uri;
+    struct cm_error left;
+    char id[2 * CM_P11_ID_SIZE + 1];
+    made.object[0] = '\0'; /* the id is the pair's alone */
+    if (cm_p11_key_destroy(token, &made, worker_index, &left) == CM_OK)
+        return;
+    cm_hex_encode(cm_bytes(made.id, made.id_size), id);
+    (void)CM_FAIL(err, first.status, first.origin, first.native,
+                  "%.100s; the new key may be left there, id %.32s: %.70s", first.text, id,
+                  left.text);
 }

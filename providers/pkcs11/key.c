@@ -47,6 +47,8 @@ static cm_status describe(struct cm_p11_key *self, enum cm_sigalg alg, struct cm
 
 static cm_status prepare_hash(struct cm_p11_key *self, struct cm_error *err)
 {
+    EVP_MD_free(self->hash); /* of the first try to open it */
+    self->hash = NULL;
     if (self->mechanism.hashes_itself)
         return CM_OK;
     self->hash = EVP_MD_fetch(NULL, cm_sigalg_hash(self->key.alg), NULL);
@@ -91,6 +93,20 @@ static cm_status prove(struct cm_p11_key *self, struct cm_p11_use *use, CK_OBJEC
 
 /* ------------------------------------------------------------------ opening -- */
 
+static cm_status explain_no_public(const struct cm_p11_key *self, const struct cm_p11_use *use,
+                                   CK_RV code, struct cm_error *err)
+{
+    char name[32];
+    if (code != CKR_OK)
+        return CM_FAIL(err, cm_p11_status(code), CM_ORIGIN_PKCS11, (int64_t)code,
+                       "key %s: reading its public key from token %s: %s", self->uri.shown,
+                       use->token->label, cm_p11_code_name(code, name));
+    return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0,
+                   "key %s: token %s holds neither its public key nor a certificate of the "
+                   "same CKA_ID, of a kind that certmill knows",
+                   self->uri.shown, use->token->label);
+}
+
 static cm_status open_with(struct cm_p11_key *self, struct cm_p11_use *use, enum cm_sigalg alg,
                            EVP_MD_CTX *digest, CK_RV *ret_code, struct cm_error *err)
 {
@@ -102,11 +118,8 @@ static cm_status open_with(struct cm_p11_key *self, struct cm_p11_use *use, enum
                        "key %s wants the PIN for every signature (CKA_ALWAYS_AUTHENTICATE): it "
                        "cannot sign unattended",
                        self->uri.shown);
-    if (!cm_p11_public_read(use, &self->object, &self->spki))
-        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0,
-                       "key %s: token %s holds neither its public key nor a certificate of the "
-                       "same CKA_ID, of a kind that certmill knows",
-                       self->uri.shown, use->token->label);
+    if (!cm_p11_public_read(use, &self->object, &self->spki, ret_code))
+        return explain_no_public(self, use, *ret_code, err);
     status = describe(self, alg, err);
     if (status == CM_OK)
         status = cm_p11_mechanism_pick(use, self->key.alg, self->key.bits, &self->mechanism, err);
@@ -193,15 +206,25 @@ void cm_p11_key_free(struct cm_p11_key *self)
 
 /* ------------------------------------------------------------------ finding again -- */
 
+void cm_p11_key_names(const struct cm_p11_key *self, struct cm_p11_uri *ret_uri)
+{
+    *ret_uri = self->uri;
+    if (self->object.label[0] != '\0')
+        memcpy(ret_uri->object, self->object.label, sizeof ret_uri->object);
+    if (self->object.id_size == 0)
+        return;
+    memcpy(ret_uri->id, self->object.id, sizeof ret_uri->id);
+    ret_uri->id_size = self->object.id_size;
+}
+
 /* A token whose files were taken away answers searches with nothing (SoftHSM does). */
-static void doubt_an_empty_token(struct cm_p11_use *use)
+static void doubt_an_empty_token(struct cm_p11_use *use, CK_RV *ret_code)
 {
     CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
     CK_ATTRIBUTE attribute = { CKA_CLASS, &class, sizeof class };
     CK_OBJECT_HANDLE any;
-    CK_RV code;
-    if (!cm_p11_first(use, &attribute, 1, &any, &code) && code == CKR_OK)
-        cm_p11_token_doubt(use->token, use->epoch, cm_p11_token_is_alone(use->token));
+    if (!cm_p11_first(use, &attribute, 1, &any, ret_code) && *ret_code == CKR_OK)
+        cm_p11_token_doubt(use->token, use->epoch, cm_p11_token_may_restart(use->token));
 }
 
 /* The very same key: id, label and public key as when it was opened, and it signs with it. */
@@ -210,19 +233,17 @@ static cm_status find_again(struct cm_p11_key *self, struct cm_p11_use *use, EVP
 {
     struct cm_p11_object object;
     struct cm_p11_spki spki;
-    struct cm_p11_uri identity = self->uri;
-    memcpy(identity.object, self->object.label, sizeof identity.object);
-    memcpy(identity.id, self->object.id, sizeof identity.id);
-    identity.id_size = self->object.id_size;
-    cm_status status = cm_p11_object_find(use, &identity, &object, ret_code, NULL);
+    struct cm_p11_uri names;
+    cm_p11_key_names(self, &names);
+    cm_status status = cm_p11_object_find(use, &names, &object, ret_code, NULL);
     if (status == CM_NO_KEY) {
-        doubt_an_empty_token(use);
+        doubt_an_empty_token(use, ret_code);
         return CM_TOKEN_REMOVED;
     }
     if (status != CM_OK)
         return status;
-    if (!cm_p11_public_read(use, &object, &spki))
-        return CM_UNAVAILABLE;
+    if (!cm_p11_public_read(use, &object, &spki, ret_code))
+        return cm_p11_status(*ret_code);
     if (!cm_bytes_equal(self->key.spki, cm_bytes(spki.octets, spki.size)))
         return CM_CORRUPT;
     status = prove(self, use, object.handle, digest, ret_code, NULL);

@@ -68,19 +68,29 @@ CM_MUST_USE cm_status cm_p11_object_find(struct cm_p11_use *use, const struct cm
                                          struct cm_p11_object *ret_object, CK_RV *ret_code,
                                          struct cm_error *err);
 
+/* What a search that failed with the code comes to. */
+cm_status cm_p11_fail_search(const struct cm_p11_use *use, const struct cm_p11_uri *uri, CK_RV code,
+                             struct cm_error *err);
+
 /* The first object of the template; false when there is none, or *ret_code says why not. */
 bool cm_p11_first(struct cm_p11_use *use, CK_ATTRIBUTE *attributes, CK_ULONG count,
                   CK_OBJECT_HANDLE *ret_handle, CK_RV *ret_code);
 
-/* The value's size; 0 when there is none, or it does not fit. */
+/*
+ * The value's size; 0 when there is none, or it does not fit, or the call failed. Then *failure_io
+ * becomes the code, unless it holds one.
+ */
 size_t cm_p11_read(struct cm_p11_use *use, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
-                   void *value, size_t space);
+                   void *value, size_t space, CK_RV *failure_io);
 
 /* ------------------------------------------------------------------ public.c -- */
 
-/* From the public key of the same id (or label), a certificate, or the private key's own object. */
+/*
+ * From the public key of the same id (or label), a certificate, or the private key's own object.
+ * False where there is none, and where *ret_code is not CKR_OK, because a call failed.
+ */
 bool cm_p11_public_read(struct cm_p11_use *use, const struct cm_p11_object *object,
-                        struct cm_p11_spki *ret_spki);
+                        struct cm_p11_spki *ret_spki, CK_RV *ret_code);
 
 /* INTEGER of a big-endian number of at least one octet, whatever zeros it begins with. */
 void cm_p11_put_integer(struct cm_der_writer *w, struct cm_bytes value);
@@ -122,19 +132,35 @@ CM_MUST_USE cm_status cm_p11_key_open(struct cm_p11_token *token, const struct c
                                       struct cm_p11_key **ret_key, struct cm_error *err);
 void cm_p11_key_free(struct cm_p11_key *key);
 
+/* All that the key is called: what its object told, and its URI where the object told nothing. The
+ * key's mutex held, or nobody else using it. */
+void cm_p11_key_names(const struct cm_p11_key *key, struct cm_p11_uri *ret_uri);
+
 /* The statuses of an item. */
 cm_status cm_p11_key_sign(struct cm_p11_key *key, uint32_t worker_index, struct cm_bytes message,
                           uint8_t *signature, uint32_t space, uint32_t *ret_size);
 
 /* ------------------------------------------------------------------ create.c -- */
 
-/* Makes the pair; opening (and proving) it is the caller's, who destroys it when that fails. */
+/*
+ * Does:       makes the pair, and fills the URI's id where it has none. Opening (and proving) it is
+ *             the caller's, who takes it back when that fails.
+ * Fails with: EXISTS, UNSUPPORTED, DENIED, IO (full), as cm_p11_status; nothing is left, or the error
+ *             says what may be.
+ */
 CM_MUST_USE cm_status cm_p11_key_make(struct cm_p11_token *token, struct cm_p11_uri *uri,
                                       const struct cm_key_spec *spec, uint32_t worker_index,
                                       struct cm_error *err);
 /* Best effort: pair and nothing else of that id. */
 CM_MUST_USE cm_status cm_p11_key_destroy(struct cm_p11_token *token, const struct cm_p11_uri *uri,
                                          uint32_t worker_index, struct cm_error *err);
+
+/*
+ * After making or opening it failed: a pair that stays would be in the way of the next attempt.
+ * Destroys what has the URI's id; where that fails, err, which says what failed, says so too.
+ */
+void cm_p11_key_take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
+                          uint32_t worker_index, struct cm_error *err);
 
 /* ------------------------------------------------------------------ measure.c -- */
 

@@ -26,7 +26,7 @@ struct cm_p11_module {
     atomic_uint inside;                /* calls in progress; the top bit: closed */
     atomic_uint generation;            /* counts initialisations */
     atomic_uint users;                 /* shares given out */
-    atomic_uint tokens;                /* that are open in it */
+    atomic_uint tokens_ready;          /* token.h's: that are logged in and well */
     atomic_bool initialised_by_others; /* then it is not ours to finalise */
     struct cm_p11_module *next;
 };

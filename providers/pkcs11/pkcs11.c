@@ -8,9 +8,7 @@ enum { BATCH_ITEMS_MAX = 1024, SESSIONS_MAX = 64, SESSIONS_AUTO = 16, BATCHES_MA
 
 struct p11_provider {
     struct cm_blocking_provider head;
-    struct cm_p11_access access; /* borrows the next two */
-    char *folder;
-    char *passphrase_ref;
+    struct cm_p11_access access;
     struct cm_p11_module *module; /* of the settings; may be NULL */
     uint32_t asked_count;         /* of sessions; 0: to be measured */
 
@@ -39,30 +37,59 @@ static cm_status find_module(struct p11_provider *self, const struct cm_p11_uri 
     return cm_p11_module_ref(self->module ? self->module->path : uri->module_path, ret_module, err);
 }
 
+/* The object of the same URI, learnt or not; else a new one. Takes over the share of the module. */
+static cm_status take_token(struct p11_provider *self, struct cm_p11_module *module,
+                            const struct cm_p11_uri *uri, struct cm_p11_token **ret_token,
+                            struct cm_error *err)
+{
+    struct cm_p11_token *token = self->tokens;
+    while (token && (token->module != module || !cm_p11_token_is(token, uri)))
+        token = token->next;
+    cm_status status = token ? CM_OK : cm_p11_token_new(&self->access, module, uri, ret_token, err);
+    if (token || status != CM_OK) {
+        cm_p11_module_unref(module);
+        if (token)
+            *ret_token = token;
+        return status;
+    }
+    (*ret_token)->next = self->tokens;
+    self->tokens = *ret_token;
+    return CM_OK;
+}
+
+/* Another URI may have named the same token before: then that one's object is it. */
+static struct cm_p11_token *merge(struct p11_provider *self, struct cm_p11_token *token)
+{
+    struct cm_p11_token *other = self->tokens, **at = &self->tokens;
+    while (other && (other == token || !cm_p11_token_same(other, token)))
+        other = other->next;
+    if (!other)
+        return token;
+    while (*at != token)
+        at = &(*at)->next;
+    *at = token->next;
+    cm_p11_token_free(token);
+    return other;
+}
+
 static cm_status find_token(struct p11_provider *self, const struct cm_p11_uri *uri,
                             struct cm_p11_token **ret_token, struct cm_error *err)
 {
     struct cm_p11_module *module;
+    struct cm_p11_token *token;
     cm_status status = find_module(self, uri, &module, err);
     if (status != CM_OK)
         return status;
     pthread_mutex_lock(&self->mutex); /* { */
-    struct cm_p11_token *token = self->tokens;
-    while (token && (token->module != module || !cm_p11_token_is(token, uri)))
-        token = token->next;
-    if (token) {
-        cm_p11_module_unref(module);
-    } else {
-        status = cm_p11_token_new(&self->access, module, uri, &token, err);
-        if (status == CM_OK) {
-            token->next = self->tokens;
-            self->tokens = token;
-        } else {
-            cm_p11_module_unref(module);
-        }
+    status = take_token(self, module, uri, &token, err);
+    if (status == CM_OK && !token->known) { /* so that nobody has it yet */
+        status = cm_p11_token_learn(token, err);
+        if (status == CM_OK)
+            token = merge(self, token);
     }
     pthread_mutex_unlock(&self->mutex); /* } */
-    *ret_token = token;
+    if (status == CM_OK)
+        *ret_token = token;
     return status;
 }
 
@@ -122,20 +149,6 @@ static cm_status open_key_here(void *state, uint32_t worker_index, const char *r
     return status == CM_OK ? open_uri(state, worker_index, token, &uri, alg, ret_key, err) : status;
 }
 
-/*
- * A pair that was made and cannot be opened would be in the way of the next attempt. Where it cannot
- * be destroyed either the error says so.
- */
-static void take_back(struct cm_p11_token *token, const struct cm_p11_uri *uri,
-                      uint32_t worker_index, struct cm_error *err)
-{
-    const struct cm_error first = *err;
-    struct cm_error left;
-    if (cm_p11_key_destroy(token, uri, worker_index, &left) != CM_OK)
-        (void)CM_FAIL(err, first.status, first.origin, first.native,
-                      "%.130s; it is left there: %.80s", first.text, left.text);
-}
-
 static cm_status create_key_here(void *state, uint32_t worker_index, const char *reference,
                                  const struct cm_key_spec *spec, enum cm_sigalg alg,
                                  struct cm_key **ret_key, struct cm_error *err)
@@ -152,7 +165,7 @@ static cm_status create_key_here(void *state, uint32_t worker_index, const char 
         return status;
     status = open_uri(state, worker_index, token, &uri, alg, ret_key, err);
     if (status != CM_OK)
-        take_back(token, &uri, worker_index, err);
+        cm_p11_key_take_back(token, &uri, worker_index, err);
     return status;
 }
 
@@ -160,12 +173,12 @@ static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_
                                   struct cm_error *err)
 {
     struct cm_p11_key *self = key->backend;
-    struct cm_p11_uri uri = self->uri;
+    struct cm_p11_uri uri;
     (void)state;
     pthread_mutex_lock(&self->mutex); /* { */
-    memcpy(uri.id, self->object.id, self->object.id_size);
-    uri.id_size = self->object.id_size;
-    pthread_mutex_unlock(&self->mutex); /* } */
+    cm_p11_key_names(self, &uri);
+    memcpy(uri.object, self->uri.object, sizeof uri.object); /* the halves' labels may differ */
+    pthread_mutex_unlock(&self->mutex);                      /* } */
     return cm_p11_key_destroy(self->token, &uri, worker_index, err);
 }
 
@@ -199,8 +212,7 @@ static void close_provider(struct cm_provider *provider)
     cm_p11_module_unref(self->module);
     pthread_mutex_destroy(&self->access.mutex);
     pthread_mutex_destroy(&self->mutex);
-    free(self->folder);
-    free(self->passphrase_ref);
+    cm_passphrase_close(&self->access.passphrase);
     free(self);
 }
 
@@ -213,7 +225,7 @@ static cm_status check_settings(const struct cm_provider_settings *settings, str
     return cm_provider_check_settings("pkcs11", settings, err);
 }
 
-static bool init(struct p11_provider *self, const struct cm_provider_settings *settings)
+static void init(struct p11_provider *self, const struct cm_provider_settings *settings)
 {
     uint32_t count = settings->workers_count ? settings->workers_count : SESSIONS_AUTO;
     uint32_t batches = 2 + 2 * count;
@@ -221,24 +233,19 @@ static bool init(struct p11_provider *self, const struct cm_provider_settings *s
     pthread_mutex_init(&self->access.mutex, NULL);
     self->asked_count = settings->workers_count;
     self->sessions_count = count;
-    self->folder = settings->folder ? strdup(settings->folder) : NULL;
-    self->passphrase_ref = settings->passphrase_ref ? strdup(settings->passphrase_ref) : NULL;
-    self->access.folder = self->folder;
-    self->access.passphrase_ref = self->passphrase_ref;
     self->access.workers_count = count;
     self->head.provider.caps = (struct cm_provider_caps){
         .batch_items_max = BATCH_ITEMS_MAX,
         .batches_in_flight = batches < BATCHES_MAX ? batches : BATCHES_MAX,
         .blocks = true,
     };
-    return !settings->folder == !self->folder && !settings->passphrase_ref == !self->passphrase_ref;
 }
 
 static cm_status start(struct p11_provider *self, struct cm_loop *loop,
                        const struct cm_provider_settings *settings, struct cm_error *err)
 {
-    cm_status status = CM_OK;
-    if (settings->module && settings->module[0] != '\0')
+    cm_status status = cm_passphrase_open(&self->access.passphrase, settings, err);
+    if (status == CM_OK && settings->module && settings->module[0] != '\0')
         status = cm_p11_module_ref(settings->module, &self->module, err);
     if (status == CM_OK)
         status = cm_blocking_new(&self->head.provider, loop, self->access.workers_count,
@@ -258,9 +265,8 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
     struct p11_provider *self = calloc(1, sizeof *self);
     if (!self)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
-    status = init(self, settings)
-                 ? start(self, loop, settings, err)
-                 : CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
+    init(self, settings);
+    status = start(self, loop, settings, err);
     if (status != CM_OK) {
         close_provider(&self->head.provider);
         return status;

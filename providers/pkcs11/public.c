@@ -98,13 +98,14 @@ static const struct curve *find_curve(struct cm_bytes params)
     return NULL;
 }
 
-static bool read_ec(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki)
+static bool read_ec(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki,
+                    CK_RV *failure_io)
 {
     uint8_t params[64], value[POINT_SIZE_MAX], buffer[CM_P11_SPKI_SIZE];
     struct cm_der_writer w;
-    size_t size = cm_p11_read(use, from, CKA_EC_PARAMS, params, sizeof params);
+    size_t size = cm_p11_read(use, from, CKA_EC_PARAMS, params, sizeof params, failure_io);
     const struct curve *curve = find_curve(cm_bytes(params, size));
-    size = cm_p11_read(use, from, CKA_EC_POINT, value, sizeof value);
+    size = cm_p11_read(use, from, CKA_EC_POINT, value, sizeof value, failure_io);
     if (!curve || size == 0)
         return false;
     struct cm_bytes point = unwrap_point(cm_bytes(value, size), curve->point_size);
@@ -115,12 +116,14 @@ static bool read_ec(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p11
     return finish(&w, curve->algorithm, ret_spki);
 }
 
-static bool read_rsa(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki)
+static bool read_rsa(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki,
+                     CK_RV *failure_io)
 {
     uint8_t modulus[MODULUS_SIZE_MAX], exponent[64], buffer[CM_P11_SPKI_SIZE];
     struct cm_der_writer w;
-    size_t modulus_size = cm_p11_read(use, from, CKA_MODULUS, modulus, sizeof modulus);
-    size_t exponent_size = cm_p11_read(use, from, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent);
+    size_t modulus_size = cm_p11_read(use, from, CKA_MODULUS, modulus, sizeof modulus, failure_io);
+    size_t exponent_size =
+        cm_p11_read(use, from, CKA_PUBLIC_EXPONENT, exponent, sizeof exponent, failure_io);
     if (modulus_size == 0 || exponent_size == 0)
         return false;
     cm_der_writer_init(&w, buffer, sizeof buffer);
@@ -131,17 +134,18 @@ static bool read_rsa(struct cm_p11_use *use, CK_OBJECT_HANDLE from, struct cm_p1
 }
 
 static bool read_key(struct cm_p11_use *use, const struct cm_p11_object *object,
-                     CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki)
+                     CK_OBJECT_HANDLE from, struct cm_p11_spki *ret_spki, CK_RV *failure_io)
 {
-    return object->type == CKK_RSA ? read_rsa(use, from, ret_spki) : read_ec(use, from, ret_spki);
+    return object->type == CKK_RSA ? read_rsa(use, from, ret_spki, failure_io)
+                                   : read_ec(use, from, ret_spki, failure_io);
 }
 
 static bool read_certificate(struct cm_p11_use *use, CK_OBJECT_HANDLE from,
-                             struct cm_p11_spki *ret_spki)
+                             struct cm_p11_spki *ret_spki, CK_RV *failure_io)
 {
     uint8_t value[CERTIFICATE_SIZE_MAX], *to = ret_spki->octets;
     const uint8_t *at = value;
-    size_t size = cm_p11_read(use, from, CKA_VALUE, value, sizeof value);
+    size_t size = cm_p11_read(use, from, CKA_VALUE, value, sizeof value, failure_io);
     X509 *certificate = size > 0 ? d2i_X509(NULL, &at, (long)size) : NULL;
     X509_PUBKEY *key = certificate ? X509_get_X509_PUBKEY(certificate) : NULL;
     int spki_size = key ? i2d_X509_PUBKEY(key, NULL) : 0;
@@ -154,7 +158,7 @@ static bool read_certificate(struct cm_p11_use *use, CK_OBJECT_HANDLE from,
 
 /* CKA_ID links the halves of a pair; a pair without one is linked by its label. */
 static bool find_partner(struct cm_p11_use *use, const struct cm_p11_object *object,
-                         CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *ret_handle)
+                         CK_OBJECT_CLASS class, CK_OBJECT_HANDLE *ret_handle, CK_RV *failure_io)
 {
     struct cm_p11_object copy = *object;
     CK_RV code;
@@ -162,16 +166,32 @@ static bool find_partner(struct cm_p11_use *use, const struct cm_p11_object *obj
                                   { CKA_ID, copy.id, copy.id_size } };
     if (copy.id_size == 0)
         attributes[1] = (CK_ATTRIBUTE){ CKA_LABEL, copy.label, strlen(copy.label) };
-    return cm_p11_first(use, attributes, 2, ret_handle, &code);
+    if (attributes[1].ulValueLen == 0)
+        return false;
+    bool found = cm_p11_first(use, attributes, 2, ret_handle, &code);
+    if (*failure_io == CKR_OK)
+        *failure_io = code;
+    return found;
+}
+
+static bool read_any(struct cm_p11_use *use, const struct cm_p11_object *object,
+                     struct cm_p11_spki *ret_spki, CK_RV *failure_io)
+{
+    CK_OBJECT_HANDLE from;
+    if (find_partner(use, object, CKO_PUBLIC_KEY, &from, failure_io)
+        && read_key(use, object, from, ret_spki, failure_io))
+        return true;
+    if (find_partner(use, object, CKO_CERTIFICATE, &from, failure_io)
+        && read_certificate(use, from, ret_spki, failure_io))
+        return true;
+    return read_key(use, object, object->handle, ret_spki, failure_io);
 }
 
 bool cm_p11_public_read(struct cm_p11_use *use, const struct cm_p11_object *object,
-                        struct cm_p11_spki *ret_spki)
+                        struct cm_p11_spki *ret_spki, CK_RV *ret_code)
 {
-    CK_OBJECT_HANDLE from;
-    if (find_partner(use, object, CKO_PUBLIC_KEY, &from) && read_key(use, object, from, ret_spki))
-        return true;
-    if (find_partner(use, object, CKO_CERTIFICATE, &from) && read_certificate(use, from, ret_spki))
-        return true;
-    return read_key(use, object, object->handle, ret_spki);
+    CK_RV failure = CKR_OK;
+    bool read = read_any(use, object, ret_spki, &failure);
+    *ret_code = read ? CKR_OK : failure; /* what was found otherwise will do */
+    return read;
 }

@@ -1,8 +1,8 @@
 /*
  * DESIGN. Locks are taken in this order: the token's mutex, a session's mutex, then the module is
- * entered. A worker gives its session back before it connects, because whoever connects takes every
- * session in turn to close it; that waits for calls in progress, whose sessions would otherwise be
- * pulled away under them.
+ * entered; for a login the instance's (struct cm_p11_access) last. A worker gives its session back
+ * before it connects, because whoever connects takes every session in turn to close it; that waits
+ * for calls in progress, whose sessions would otherwise be pulled away under them.
  */
 #include "providers/pkcs11/token.h"
 
@@ -65,6 +65,16 @@ static void close_sessions(struct cm_p11_token *token)
     }
 }
 
+static void set_ready(struct cm_p11_token *token, bool ready)
+{
+    if (atomic_exchange(&token->ready, ready) == ready)
+        return;
+    if (ready)
+        atomic_fetch_add(&token->module->tokens_ready, 1);
+    else
+        atomic_fetch_sub(&token->module->tokens_ready, 1);
+}
+
 void cm_p11_token_free(struct cm_p11_token *token)
 {
     if (!token)
@@ -73,8 +83,7 @@ void cm_p11_token_free(struct cm_p11_token *token)
     for (uint32_t i = 0; i < token->access->workers_count; i++)
         pthread_mutex_destroy(&token->sessions[i].mutex);
     pthread_mutex_destroy(&token->mutex);
-    if (token->known)
-        atomic_fetch_sub(&token->module->tokens, 1);
+    set_ready(token, false);
     cm_p11_module_unref(token->module);
     free(token);
 }
@@ -88,9 +97,19 @@ bool cm_p11_token_is(const struct cm_p11_token *token, const struct cm_p11_uri *
            && strcmp(own->pin_source, uri->pin_source) == 0;
 }
 
-bool cm_p11_token_is_alone(const struct cm_p11_token *token)
+/* The slot, too: where several tokens bear the same numbers, slot-id tells them apart. */
+bool cm_p11_token_same(const struct cm_p11_token *token, const struct cm_p11_token *other)
 {
-    return atomic_load(&token->module->tokens) == 1;
+    return token->module == other->module && token->known && other->known
+           && strcmp(token->label, other->label) == 0 && strcmp(token->serial, other->serial) == 0
+           && atomic_load(&token->slot) == atomic_load(&other->slot)
+           && strcmp(token->wanted.pin_source, other->wanted.pin_source) == 0;
+}
+
+bool cm_p11_token_may_restart(const struct cm_p11_token *token)
+{
+    unsigned own = atomic_load(&token->ready) ? 1 : 0;
+    return atomic_load(&token->module->tokens_ready) <= own;
 }
 
 /* ------------------------------------------------------------------ sessions -- */
@@ -164,7 +183,6 @@ static void learn_token(struct cm_p11_token *token, CK_SLOT_ID slot, const CK_TO
     cm_p11_unpad(info->label, sizeof info->label, token->label);
     cm_p11_unpad(info->serialNumber, sizeof info->serialNumber, token->serial);
     token->known = true;
-    atomic_fetch_add(&token->module->tokens, 1);
     heed_session_limit(token, info);
 }
 
@@ -190,13 +208,13 @@ static cm_status log_in_locked(struct cm_p11_token *token, const CK_TOKEN_INFO *
 }
 
 /*
- * A module that said so itself, and one whose token does not come back: some look for tokens only
- * when they start. The latter not while others are well with it.
+ * A module that said so itself, and one whose token does not come back. The latter not while another
+ * token of it is well.
  */
 static cm_status restart_where_needed(struct cm_p11_token *token, struct cm_error *err)
 {
     bool stays_away = token->tries_failed % 2 == 1 && token->failure.status != CM_DENIED
-                      && cm_p11_token_is_alone(token);
+                      && cm_p11_token_may_restart(token);
     if (!atomic_exchange(&token->restart_wanted, false) && !(token->known && stays_away))
         return CM_OK;
     cm_status status = cm_p11_module_restart(token->module, err);
@@ -205,21 +223,36 @@ static cm_status restart_where_needed(struct cm_p11_token *token, struct cm_erro
     return status == CM_BUSY ? CM_OK : status;
 }
 
-static cm_status connect_locked(struct cm_p11_token *token, struct cm_error *err)
+static cm_status find_locked(struct cm_p11_token *token, CK_TOKEN_INFO *ret_info,
+                             struct cm_error *err)
 {
     CK_SLOT_ID slot;
-    CK_TOKEN_INFO info;
-    close_sessions(token);
     cm_status status = restart_where_needed(token, err);
     if (status != CM_OK)
         return status;
     cm_p11_enter(token->module);
-    status = cm_p11_slot_find(token, &slot, &info, err);
+    status = cm_p11_slot_find(token, &slot, ret_info, err);
     cm_p11_leave(token->module);
-    if (status != CM_OK)
-        return status;
-    learn_token(token, slot, &info);
-    return log_in_locked(token, &info, err);
+    if (status == CM_OK)
+        learn_token(token, slot, ret_info);
+    return status;
+}
+
+cm_status cm_p11_token_learn(struct cm_p11_token *token, struct cm_error *err)
+{
+    CK_TOKEN_INFO info;
+    pthread_mutex_lock(&token->mutex); /* { */
+    cm_status status = token->known ? CM_OK : find_locked(token, &info, err);
+    pthread_mutex_unlock(&token->mutex); /* } */
+    return status;
+}
+
+static cm_status connect_locked(struct cm_p11_token *token, struct cm_error *err)
+{
+    CK_TOKEN_INFO info;
+    close_sessions(token);
+    cm_status status = find_locked(token, &info, err);
+    return status == CM_OK ? log_in_locked(token, &info, err) : status;
 }
 
 /* The first try is free; a token that was well for a second may be tried at once too. */
@@ -230,12 +263,10 @@ static cm_status connect(struct cm_p11_token *token, struct cm_error *err)
     if (!atomic_load(&token->ready)) {
         if (cm_clock_monotonic_ns() >= token->next_try_ns) {
             status = connect_locked(token, &token->failure);
-            /* Where there was no token there was no login either. */
-            if (token->known)
-                token->next_try_ns = cm_clock_monotonic_ns() + try_again_ns;
+            token->next_try_ns = cm_clock_monotonic_ns() + try_again_ns;
             token->tries_failed = status == CM_OK ? 0 : token->tries_failed + 1;
             atomic_store(&token->strikes, 0);
-            atomic_store(&token->ready, status == CM_OK);
+            set_ready(token, status == CM_OK);
         } else {
             status = token->tries_failed > 0
                          ? token->failure.status
@@ -264,13 +295,21 @@ static cm_status check_denied(struct cm_p11_access *access, struct cm_error *err
     return CM_DENIED;
 }
 
-/* Takes the worker's session and opens it where needed. On OK its mutex is held and we are inside. */
+/*
+ * Takes the worker's session and opens it where needed. On OK its mutex is held and we are inside.
+ * The epoch may have ended while we waited for the session: what is opened then is not logged in, and
+ * to a search in it private keys are not there. Whoever connects waits for us, not we for him.
+ */
 static CK_RV take_session(struct cm_p11_token *token, uint32_t worker_index, struct cm_p11_use *use)
 {
     uint32_t index = worker_index % atomic_load(&token->sessions_count);
     struct cm_p11_session *session = &token->sessions[index];
     CK_RV code = CKR_OK;
     pthread_mutex_lock(&session->mutex); /* { */
+    if (!atomic_load(&token->ready)) {
+        pthread_mutex_unlock(&session->mutex); /* } */
+        return CKR_SESSION_HANDLE_INVALID;
+    }
     uint32_t epoch = atomic_load(&token->epoch);
     if (session->is_open && session->epoch != epoch)
         close_session_locked(token, session);
@@ -351,7 +390,7 @@ void cm_p11_token_doubt(struct cm_p11_token *token, uint32_t epoch, bool restart
         return; /* somebody has connected anew since */
     if (restart)
         atomic_store(&token->restart_wanted, true);
-    atomic_store(&token->ready, false);
+    set_ready(token, false);
 }
 
 void cm_p11_token_give(struct cm_p11_use *use, CK_RV code)

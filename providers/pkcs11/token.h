@@ -12,16 +12,22 @@
  * A fault that tells of a lost session, login or token ends the epoch. The next use tries to come
  * back, one thread at a time and at most once a second, so that neither a token that is away nor one
  * that fails again at once sees a storm of logins: own sessions closed, slot found again by label
- * and serial number, PIN read again from its reference, one C_Login. In between, and while the
- * token stays away, uses fail at once. When the token does not come back by itself and the
- * module serves no other token of this process, the module is started anew.
+ * and serial number, PIN read again (passphrase.h), one C_Login. In between, and while the
+ * token stays away, uses fail at once. When the token does not come back by itself and no
+ * other token of the module is ready, the module is started anew: some look for tokens only then.
  *
- * A PIN that the token refuses is never tried again: the whole instance is denied until it is
- * reopened.
+ * A token is one object in its instance, however many URIs name it: find_token of pkcs11.c has it
+ * learn which one it is before anybody uses it, and takes the object that there is. Only URIs that
+ * name different sources of the PIN have one each.
+ *
+ * A PIN that the token refuses is never tried again, and neither is a login that ends in a code which
+ * is not known to be transient: the token may count it. The whole instance is denied until it is
+ * reopened, and one thread of it at a time logs in.
  */
 #ifndef CM_PROVIDERS_PKCS11_TOKEN_H
 #define CM_PROVIDERS_PKCS11_TOKEN_H
 
+#include "providers/passphrase.h"
 #include "providers/pkcs11/module.h"
 #include "providers/pkcs11/uri.h"
 
@@ -29,12 +35,11 @@
 
 /* What all tokens of an instance share. */
 struct cm_p11_access {
-    const char *folder;         /* borrowed; may be NULL */
-    const char *passphrase_ref; /* borrowed; may be NULL */
+    struct cm_passphrase passphrase; /* the PIN, where no URI names another */
     uint32_t workers_count;
-    pthread_mutex_t mutex; /* of refusal */
+    pthread_mutex_t mutex; /* held from looking at denied to the end of a login */
     struct cm_error refusal;
-    atomic_bool denied; /* a PIN was refused; set once, refusal says how */
+    atomic_bool denied; /* a login was refused; set once, refusal says how */
 };
 
 /* One worker's session; more workers than sessions share them by turns. */
@@ -52,7 +57,7 @@ struct cm_p11_token {
     struct cm_p11_module *module;
     struct cm_p11_token *next;         /* the instance's list */
     struct cm_p11_uri wanted;          /* by which URI it was found */
-    char label[CM_P11_TOKEN_SIZE + 1]; /* set by the first connection, as the next */
+    char label[CM_P11_TOKEN_SIZE + 1]; /* set by learn, as the next */
     char serial[CM_P11_SHORT_SIZE + 1];
     atomic_ulong slot;
     atomic_uint sessions_count; /* how many of sessions are used; 1 at least */
@@ -87,7 +92,18 @@ CM_MUST_USE cm_status cm_p11_token_new(struct cm_p11_access *access, struct cm_p
 /* Closes its sessions, which logs out. With no use open. Takes NULL. */
 void cm_p11_token_free(struct cm_p11_token *token);
 
-/* True when the URI means this token, as far as it says. */
+/*
+ * Does:       looks for the token that the URI means, and notes its label and serial number; nothing
+ *             when they are known. Needed before the first use.
+ * Thread:     any; calls into the module.
+ * Fails with: NO_KEY (no such token, several), UNAVAILABLE; may be tried again.
+ */
+CM_MUST_USE cm_status cm_p11_token_learn(struct cm_p11_token *token, struct cm_error *err);
+
+/* True when both have turned out to be the same token, and log in with the same PIN. */
+bool cm_p11_token_same(const struct cm_p11_token *token, const struct cm_p11_token *other);
+
+/* True when the URI says of the token what this one's does. */
 bool cm_p11_token_is(const struct cm_p11_token *token, const struct cm_p11_uri *uri);
 
 /*
@@ -107,8 +123,8 @@ void cm_p11_token_doubt(struct cm_p11_token *token, uint32_t epoch, bool restart
 /* Uses count sessions at most from now on, and closes the others. 1 at least. */
 void cm_p11_token_trim(struct cm_p11_token *token, uint32_t count);
 
-/* True when nobody else of this process uses the module: it may be started anew on a suspicion. */
-bool cm_p11_token_is_alone(const struct cm_p11_token *token);
+/* True when no other token of the module is ready: it may be started anew on a suspicion. */
+bool cm_p11_token_may_restart(const struct cm_p11_token *token);
 
 /* Tests only, before the first token: instead of a second between tries. */
 void cm_p11_token_set_pace(uint32_t pace_ms);

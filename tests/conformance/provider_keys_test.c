@@ -53,12 +53,8 @@ static cm_status open_locked(const char *passphrase, const char *words)
     CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, backend->ops, &settings, NULL), CM_OK);
     cm_status status = rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, &err);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, words));
-    if (key) {
-        struct rig_batch *batch = rig_batch_new(&rig, key, 3);
-        rig_sign(batch);
-        CU_ASSERT_TRUE(rig_all_verify(batch));
-        rig_batch_free(batch);
-    }
+    if (key)
+        CU_ASSERT_TRUE(rig_signs(&rig, key, 3));
     cm_provider_close_key(key);
     rig_close(&rig);
     return status;
@@ -134,10 +130,7 @@ static void check_reopening(struct rig *rig)
 {
     for (unsigned i = 0; i < 3; i++) {
         struct cm_key *key = rig_key(rig, "p384", CM_SIGALG_UNKNOWN);
-        struct rig_batch *batch = rig_batch_new(rig, key, 20);
-        rig_sign(batch);
-        CU_ASSERT_TRUE(rig_all_verify(batch));
-        rig_batch_free(batch);
+        CU_ASSERT_TRUE(rig_signs(rig, key, 20));
         cm_provider_close_key(key);
     }
     cm_provider_close_key(NULL);
@@ -179,13 +172,10 @@ static void check_created(struct rig *rig, const struct cm_key_spec *spec)
 {
     struct cm_key *key = NULL, *again = NULL;
     const char *reference = create(rig, spec, &key);
-    struct rig_batch *batch = rig_batch_new(rig, key, 3);
     CU_ASSERT_EQUAL(key->type, spec->type);
-    rig_sign(batch);
-    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_TRUE(rig_signs(rig, key, 3));
     CU_ASSERT_EQUAL(rig_open_key(rig, reference, CM_SIGALG_UNKNOWN, &again, NULL), CM_OK);
     CU_ASSERT_TRUE(cm_bytes_equal(key->spki, again->spki));
-    rig_batch_free(batch);
     cm_provider_close_key(again);
     /* Nothing is written over. */
     again = NULL;

@@ -386,3 +386,12 @@ bool rig_all_verify(const struct rig_batch *batch)
             return false;
     return true;
 }
+
+bool rig_signs(struct rig *rig, struct cm_key *key, uint32_t count)
+{
+    struct rig_batch *batch = rig_batch_new(rig, key, count);
+    rig_sign(batch);
+    bool good = rig_all_verify(batch);
+    rig_batch_free(batch);
+    return good;
+}

@@ -99,4 +99,7 @@ uint32_t rig_count_status(const struct rig_batch *batch, cm_status status);
 bool rig_verifies(const struct cm_key *key, const struct cm_sign_item *item);
 bool rig_all_verify(const struct rig_batch *batch);
 
+/* Signs so many messages with the key; true when all verify. */
+bool rig_signs(struct rig *rig, struct cm_key *key, uint32_t count);
+
 #endif

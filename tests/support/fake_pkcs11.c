@@ -68,6 +68,13 @@ void fake_on_event(const char *event)
         fake_keys_replace();
     else if (strcmp(event, "forget") == 0)
         fake.forgotten = true;
+    else if (strcmp(event, "lose") == 0)
+        fake.lost = true;
+}
+
+static bool is_absent(void)
+{
+    return fake.script.absent || fake.lost;
 }
 
 /* Begins a call that needs a session; on CKR_OK the mutex is held. */
@@ -78,12 +85,12 @@ static CK_RV begin_in(enum fake_function function, CK_SESSION_HANDLE handle,
     if (code != CKR_OK)
         return code;
     pthread_mutex_lock(&fake.mutex); /* { */
-    if (fake.script.absent)
+    if (is_absent())
         close_sessions();
     *ret_session = find_session(handle);
     if (*ret_session)
         return CKR_OK;
-    code = fake.script.absent ? CKR_DEVICE_REMOVED : CKR_SESSION_HANDLE_INVALID;
+    code = is_absent() ? CKR_DEVICE_REMOVED : CKR_SESSION_HANDLE_INVALID;
     pthread_mutex_unlock(&fake.mutex); /* } */
     return code;
 }
@@ -107,7 +114,7 @@ static CK_RV initialize(void *args)
     pthread_mutex_lock(&fake.mutex); /* { */
     bool was = fake.initialised && !fake.forgotten;
     fake.initialised = true;
-    fake.forgotten = false;
+    fake.forgotten = fake.lost = false;
     return end(was ? CKR_CRYPTOKI_ALREADY_INITIALIZED : CKR_OK);
 }
 
@@ -130,7 +137,7 @@ static CK_RV get_slot_list(CK_BBOOL present_only, CK_SLOT_ID *slots, CK_ULONG *c
     if (code != CKR_OK)
         return code;
     pthread_mutex_lock(&fake.mutex); /* { */
-    CK_ULONG present = fake.script.absent && present_only ? 0 : fake.script.twins ? 2 : 1;
+    CK_ULONG present = is_absent() && present_only ? 0 : fake.script.twins ? 2 : 1;
     if (slots && *count < present)
         code = CKR_BUFFER_TOO_SMALL;
     for (CK_ULONG i = 0; slots && code == CKR_OK && i < present; i++)
@@ -166,7 +173,7 @@ static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
     if (code != CKR_OK)
         return code;
     pthread_mutex_lock(&fake.mutex); /* { */
-    if (fake.script.absent)
+    if (is_absent())
         return end(CKR_TOKEN_NOT_PRESENT);
     *info = (CK_TOKEN_INFO){
         .flags = CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_USER_PIN_INITIALIZED,
@@ -243,7 +250,7 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK
         return CKR_SESSION_PARALLEL_NOT_SUPPORTED;
     pthread_mutex_lock(&fake.mutex); /* { */
     unsigned max = fake.script.max_sessions ? fake.script.max_sessions : SESSIONS_MAX;
-    if (fake.script.absent)
+    if (is_absent())
         return end(CKR_TOKEN_NOT_PRESENT);
     if (slot > (fake.script.twins ? 1u : 0u))
         return end(CKR_SLOT_ID_INVALID);
@@ -375,8 +382,9 @@ static CK_RV generate_key_pair(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism
         return code;
     if (!fake.logged_in)
         return end(CKR_USER_NOT_LOGGED_IN);
-    return end(fake_keys_add(mechanism->mechanism, public, public_count, private, private_count,
-                             ret_public, ret_private));
+    code = fake_keys_add(mechanism->mechanism, public, public_count, private, private_count,
+                         ret_public, ret_private);
+    return end(code == CKR_OK && fake.script.lost_pair ? CKR_DEVICE_ERROR : code);
 }
 
 static CK_RV destroy_object(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)

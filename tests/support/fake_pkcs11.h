@@ -11,6 +11,7 @@
  *     pin locked|final      the flags say so
  *     max-sessions N
  *     full                  no room for another key
+ *     lost-pair             C_GenerateKeyPair makes a pair, and answers CKR_DEVICE_ERROR
  *     slow MS               C_Sign takes so long
  *     far MS                each call in a session takes so long, as over a network
  *     hang FUNCTION         calls do not come back until the line is gone
@@ -18,11 +19,14 @@
  *     wrong-signature       C_Sign signs something else
  *     short-signature       C_Sign gives one octet less
  *     bare-point            CKA_EC_POINT without its OCTET STRING
+ *     no-names              CKA_ID and CKA_LABEL can be searched for, and not be read
  *     no-public             there are no public key objects
+ *     no-private            there are no private key objects
  *     without TYPE          this mechanism (a number) is not there
  *     once ID EVENT         happens when ID is first seen: close-sessions, log-out, new-handles,
  *                           swap-keys (handles name other keys), replace-keys (other keys of the
- *                           same names), forget (C_Initialize is needed again)
+ *                           same names), forget (C_Initialize is needed again), lose (absent until
+ *                           the module is started anew)
  *
  * Keys come to be through C_GenerateKeyPair only; they outlive C_Finalize, as a token's do.
  */
@@ -72,7 +76,7 @@ enum { FAKE_WITHOUT_MAX = 16, FAKE_KEYS_MAX = 64 };
 
 struct fake_script {
     bool absent, twins, pin_locked, pin_final, full;
-    bool wrong_signature, short_signature, bare_point, no_public;
+    bool wrong_signature, short_signature, bare_point, no_public, no_private, no_names, lost_pair;
     char label[32];
     unsigned max_sessions, slow_ms, far_ms;
     bool hang[FAKE_FUNCTION_COUNT];
@@ -96,7 +100,7 @@ struct fake_key {
 struct fake_state {
     pthread_mutex_t mutex;
     struct fake_script script;
-    bool initialised, forgotten, logged_in;
+    bool initialised, forgotten, lost, logged_in;
     CK_OBJECT_HANDLE first_handle;
     struct fake_key keys[FAKE_KEYS_MAX];
     unsigned keys_count;

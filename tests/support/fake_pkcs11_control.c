@@ -48,7 +48,10 @@ static bool take_flag(struct fake_script *script, const char *word)
                   { "wrong-signature", &script->wrong_signature },
                   { "short-signature", &script->short_signature },
                   { "bare-point", &script->bare_point },
-                  { "no-public", &script->no_public } };
+                  { "no-names", &script->no_names },
+                  { "no-public", &script->no_public },
+                  { "no-private", &script->no_private },
+                  { "lost-pair", &script->lost_pair } };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
         if (strcmp(flags[i].word, word) == 0)
             return *flags[i].flag = true;

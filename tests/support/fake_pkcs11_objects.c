@@ -178,7 +178,8 @@ bool fake_object_matches(CK_OBJECT_HANDLE handle, const CK_ATTRIBUTE *wanted, CK
     uint8_t value[1024];
     bool is_public;
     const struct fake_key *key = fake_key_of(handle, &is_public);
-    if (!key || (is_public && fake.script.no_public) || (!is_public && !fake.logged_in))
+    if (!key || (is_public && fake.script.no_public)
+        || (!is_public && (!fake.logged_in || fake.script.no_private)))
         return false;
     for (CK_ULONG i = 0; i < count; i++) {
         size_t size = read_value(key, is_public, wanted[i].type, value);
@@ -195,6 +196,8 @@ CK_RV fake_object_read(CK_OBJECT_HANDLE handle, CK_ATTRIBUTE *attribute)
     const struct fake_key *key = fake_key_of(handle, &is_public);
     if (!key)
         return CKR_OBJECT_HANDLE_INVALID;
+    if (fake.script.no_names && (attribute->type == CKA_ID || attribute->type == CKA_LABEL))
+        return CKR_ATTRIBUTE_SENSITIVE;
     size_t size = read_value(key, is_public, attribute->type, value);
     CK_ULONG space = attribute->ulValueLen;
     attribute->ulValueLen = size > 0 ? size : CK_UNAVAILABLE_INFORMATION;

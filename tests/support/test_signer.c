@@ -4,6 +4,7 @@
  *
  *     dies-while:PATH   ends at once while there is a file PATH
  *     garbage           sends what is no frame, and waits
+ *     protected         is protected after all
  *
  * Its kind "stuck" has one key that signs anything with the same eight bytes, except messages that
  * begin with 'h': there its calls hang.
@@ -118,6 +119,8 @@ static void misbehave(const char *name)
 {
     if (strncmp(name, "dies-while:", 11) == 0 && access(name + 11, F_OK) == 0)
         _exit(3);
+    if (strcmp(name, "protected") == 0)
+        cm_signer_protect();
     if (strcmp(name, "garbage") != 0)
         return;
     if (write(CM_SIGNER_FD, "this is no frame, and never will be", 36) != 36)

@@ -1,7 +1,9 @@
 #include "engine/base/secret.h"
+#include "tests/support/terminal.h"
 #include "tests/support/test_main.h"
 
-#include <pty.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,44 +142,68 @@ static void test_secret_from_a_credential_is_read_and_cannot_leave_its_folder(vo
     expect_status(CM_MALFORMED, "credential:", "");
 }
 
-/* What somebody at a terminal sees who types so; *ret_code is 0 when that was what was read. */
-static void type_at_a_prompt(const char *typed, char *seen, size_t space, int *ret_code)
+#define WORDS "PIN of the token"
+
+/* 0: the secret was read; else the status. */
+static int ask(void *expected)
 {
-    int terminal, status = -1;
-    size_t used = 0;
-    ssize_t got;
-    pid_t child = forkpty(&terminal, NULL, NULL, NULL);
-    if (child == 0) {
-        struct cm_secret secret;
-        bool same = cm_secret_read("prompt:PIN of the token", NULL, &secret, NULL) == CM_OK
-                    && secret.size == strlen(typed) - 1
-                    && memcmp(secret.text, typed, secret.size) == 0;
-        _exit(same ? 0 : 1);
-    }
-    CU_ASSERT_TRUE_FATAL(child > 0);
-    /* Typed once the question is there: what comes before it is thrown away. */
-    while (used + 1 < space && (got = read(terminal, seen + used, space - used - 1)) > 0) {
-        bool asked = memchr(seen, ':', used) != NULL;
-        used += (size_t)got;
-        if (!asked && memchr(seen, ':', used))
-            CU_ASSERT_EQUAL(write(terminal, typed, strlen(typed)), (ssize_t)strlen(typed));
-    }
-    seen[used] = '\0';
-    waitpid(child, &status, 0);
-    close(terminal);
-    *ret_code = status;
+    struct cm_secret secret = { 0 };
+    cm_status status = cm_secret_read("prompt:" WORDS, NULL, &secret, NULL);
+    bool same = status != CM_OK || strcmp(secret.text, expected) == 0;
+    cm_secret_done(&secret);
+    return same ? (int)status : -1;
 }
 
 static void test_secret_is_asked_for_on_the_terminal_without_an_echo(void)
 {
-    char seen[256];
-    int code;
-    type_at_a_prompt("s3cret\n", seen, sizeof seen, &code);
-    CU_ASSERT_EQUAL(code, 0);
-    CU_ASSERT_PTR_NOT_NULL(strstr(seen, "PIN of the token: "));
-    CU_ASSERT_PTR_NULL(strstr(seen, "s3cret"));
+    struct terminal terminal = { .words = WORDS ": ", .typed = "s3cret\n" };
+    terminal_run(&terminal, ask, (void *)(uintptr_t) "s3cret");
+    CU_ASSERT_EQUAL(terminal.status, 0);
+    CU_ASSERT_EQUAL(terminal.questions, 1);
+    CU_ASSERT_PTR_NULL(strstr(terminal.seen, "s3cret"));
+    CU_ASSERT_TRUE(terminal.echoes);
     CU_ASSERT_TRUE(cm_secret_is_asked("prompt:"));
     CU_ASSERT_FALSE(cm_secret_is_asked("file:prompt:"));
+}
+
+static void test_secret_leaves_a_terminal_that_echoes_to_a_signal_that_ends_the_process(void)
+{
+    static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct terminal terminal = { .words = WORDS ": ", .signal_number = numbers[i] };
+        terminal_run(&terminal, ask, (void *)(uintptr_t) "");
+        CU_ASSERT_TRUE(WIFSIGNALED(terminal.status) && WTERMSIG(terminal.status) == numbers[i]);
+        CU_ASSERT_TRUE(terminal.echoes);
+    }
+}
+
+/* As a signer does. */
+static int ask_deaf_to_signals(void *arg)
+{
+    signal(SIGINT, SIG_IGN);
+    return ask(arg);
+}
+
+static void test_secret_is_denied_when_a_signal_breaks_off_the_question(void)
+{
+    struct terminal terminal = { .words = WORDS ": ", .typed = "half\003" };
+    terminal_run(&terminal, ask_deaf_to_signals, (void *)(uintptr_t) "");
+    CU_ASSERT_TRUE(WIFEXITED(terminal.status) && WEXITSTATUS(terminal.status) == CM_DENIED);
+    CU_ASSERT_TRUE(terminal.echoes);
+}
+
+static int ask_briefly(void *arg)
+{
+    cm_secret_set_patience(50);
+    return ask(arg);
+}
+
+static void test_secret_is_denied_when_nobody_answers(void)
+{
+    struct terminal terminal = { .words = WORDS ": ", .typed = "half" };
+    terminal_run(&terminal, ask_briefly, (void *)(uintptr_t) "");
+    CU_ASSERT_TRUE(WIFEXITED(terminal.status) && WEXITSTATUS(terminal.status) == CM_DENIED);
+    CU_ASSERT_TRUE(terminal.echoes);
 }
 
 static void test_secret_cannot_be_asked_for_without_a_terminal(void)
@@ -214,5 +240,8 @@ CM_TEST_SUITE(secret, CM_TEST(test_secret_of_an_unknown_kind_is_refused_without_
               CM_TEST(test_secret_from_the_environment_is_read),
               CM_TEST(test_secret_from_a_credential_is_read_and_cannot_leave_its_folder),
               CM_TEST(test_secret_is_asked_for_on_the_terminal_without_an_echo),
+              CM_TEST(test_secret_leaves_a_terminal_that_echoes_to_a_signal_that_ends_the_process),
+              CM_TEST(test_secret_is_denied_when_a_signal_breaks_off_the_question),
+              CM_TEST(test_secret_is_denied_when_nobody_answers),
               CM_TEST(test_secret_cannot_be_asked_for_without_a_terminal),
               CM_TEST(test_secret_done_takes_nothing));

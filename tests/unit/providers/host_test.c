@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/hash.h"
 #include "providers/fake/fake.h"
 #include "tests/conformance/provider_rig.h"
 #include "tests/support/tbs_maker.h"
+#include "tests/support/terminal.h"
 
 enum { DAY_S = 86400 };
 
@@ -268,6 +270,57 @@ static void test_host_kills_a_signer_that_does_not_answer(void)
     rig_close(&rig);
 }
 
+/* ------------------------------------------------------------------ asking -- */
+
+static const struct cm_host_settings hasty = { .kind = "openssl",
+                                               .call_deadline_ms = 300,
+                                               .signs_anything = true };
+
+/*
+ * Opens a key in a signer that asks for a passphrase. arg: the signer's name. The key is not encrypted,
+ * so that no slow machine takes longer than the deadline to decrypt it.
+ */
+static int open_by_prompt(void *arg)
+{
+    struct rig rig;
+    struct cm_key *key = NULL;
+    struct cm_host_settings host = hasty;
+    host.program = TEST_SIGNER;
+    const struct cm_provider_settings settings = {
+        .name = arg, .passphrase_ref = "prompt:Passphrase of the signer", .host = &host
+    };
+    if (rig_try_open(&rig, &cm_provider_hosted, &settings, NULL) != CM_OK)
+        return 1;
+    cm_status status = rig_open_key(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, &key, NULL);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    return status == CM_OK ? 0 : 2;
+}
+
+static struct terminal prompted = { .words = "of the signer: ", .typed = RIG_PASSPHRASE "\n" };
+
+static void test_host_lets_an_operator_type_for_longer_than_calls_may_take(void)
+{
+    struct terminal terminal = prompted;
+    terminal.delay_ms = 4 * hasty.call_deadline_ms;
+    rig_key_reference("p256");
+    terminal_run(&terminal, open_by_prompt, (void *)(uintptr_t) "soft");
+    CU_ASSERT_EQUAL(terminal.status, 0);
+    CU_ASSERT_EQUAL(terminal.questions, 1);
+    CU_ASSERT_TRUE(terminal.echoes);
+}
+
+static void test_host_leaves_a_terminal_that_echoes_when_the_engine_dies_over_the_question(void)
+{
+    struct terminal terminal = prompted;
+    terminal.signal_number = SIGKILL;
+    rig_key_reference("p256");
+    terminal_run(&terminal, open_by_prompt, (void *)(uintptr_t) "protected");
+    CU_ASSERT_TRUE(WIFSIGNALED(terminal.status));
+    CU_ASSERT_EQUAL(terminal.questions, 1);
+    CU_ASSERT_TRUE(terminal.echoes);
+}
+
 /* ------------------------------------------------------------------ keys -- */
 
 static void test_host_uses_no_key_that_is_another_than_before(void)
@@ -393,15 +446,18 @@ static void test_host_signs_no_faster_than_its_ceiling(void)
     rig_close(&rig);
 }
 
-CM_TEST_SUITE(host, CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_and_starts_another),
-              CM_TEST(test_host_tells_what_was_sent_from_what_was_not),
-              CM_TEST(test_host_starts_a_signer_until_it_stays),
-              CM_TEST(test_host_does_not_open_what_is_no_signer),
-              CM_TEST(test_host_drains_while_its_signer_is_away),
-              CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
-              CM_TEST(test_host_replaces_a_signer_whose_call_does_not_come_back),
-              CM_TEST(test_host_kills_a_signer_that_does_not_answer),
-              CM_TEST(test_host_uses_no_key_that_is_another_than_before),
-              CM_TEST(test_host_opens_no_key_without_a_floor_unless_it_may_sign_anything),
-              CM_TEST(test_host_signs_what_its_floor_allows_and_nothing_else),
-              CM_TEST(test_host_signs_no_faster_than_its_ceiling));
+CM_TEST_SUITE(
+    host, CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_and_starts_another),
+    CM_TEST(test_host_tells_what_was_sent_from_what_was_not),
+    CM_TEST(test_host_starts_a_signer_until_it_stays),
+    CM_TEST(test_host_does_not_open_what_is_no_signer),
+    CM_TEST(test_host_drains_while_its_signer_is_away),
+    CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
+    CM_TEST(test_host_replaces_a_signer_whose_call_does_not_come_back),
+    CM_TEST(test_host_kills_a_signer_that_does_not_answer),
+    CM_TEST(test_host_lets_an_operator_type_for_longer_than_calls_may_take),
+    CM_TEST(test_host_leaves_a_terminal_that_echoes_when_the_engine_dies_over_the_question),
+    CM_TEST(test_host_uses_no_key_that_is_another_than_before),
+    CM_TEST(test_host_opens_no_key_without_a_floor_unless_it_may_sign_anything),
+    CM_TEST(test_host_signs_what_its_floor_allows_and_nothing_else),
+    CM_TEST(test_host_signs_no_faster_than_its_ceiling));

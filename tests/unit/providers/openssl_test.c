@@ -2,6 +2,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED /* a store of our own, in a few lines */
 
 #include "tests/conformance/provider_rig.h"
+#include "tests/support/terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +29,7 @@ static cm_status open_here(const char *reference, const char *passphrase_ref, st
     CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, &cm_provider_openssl, &settings, err), CM_OK);
     cm_status status = rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, err);
     if (key) {
-        struct rig_batch *batch = rig_batch_new(&rig, key, 2);
-        rig_sign(batch);
-        CU_ASSERT_TRUE(rig_all_verify(batch));
-        rig_batch_free(batch);
+        CU_ASSERT_TRUE(rig_signs(&rig, key, 2));
         cm_provider_close_key(key);
     }
     rig_close(&rig);
@@ -152,6 +150,41 @@ static void test_openssl_takes_the_passphrase_from_a_variable_and_from_a_credent
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+/* Two keys that are encrypted, a new one, and a store's. */
+static int open_by_prompt(void *arg)
+{
+    struct rig rig;
+    const struct cm_key_spec spec = { CM_KEY_P256, 0 };
+    const char *const references[] = { arg, arg, "file:typed.pem", "cmtest:pin" };
+    const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
+                                                   .passphrase_ref = "prompt:Passphrase of keys",
+                                                   .workers_count = 2 };
+    if (rig_try_open(&rig, &cm_provider_openssl, &settings, NULL) != CM_OK)
+        return 1;
+    int failures = 0;
+    for (size_t i = 0; i < sizeof references / sizeof references[0]; i++) {
+        struct cm_key *key = NULL;
+        failures +=
+            (i == 2 ? rig_create_key(&rig, references[i], &spec, CM_SIGALG_UNKNOWN, &key, NULL)
+                    : rig_open_key(&rig, references[i], CM_SIGALG_UNKNOWN, &key, NULL))
+            != CM_OK;
+        cm_provider_close_key(key);
+    }
+    rig_close(&rig);
+    return failures;
+}
+
+static void test_openssl_asks_once_for_a_passphrase_that_is_typed(void)
+{
+    char reference[512];
+    struct terminal terminal = { .words = "of keys: ", .typed = RIG_PASSPHRASE "\n" };
+    snprintf(reference, sizeof reference, "%s", rig_key_reference("locked"));
+    terminal_run(&terminal, open_by_prompt, reference);
+    CU_ASSERT_EQUAL(terminal.status, 0);
+    CU_ASSERT_EQUAL(terminal.questions, 1);
+    CU_ASSERT_EQUAL(open_here("file:typed.pem", "env:CM_TEST_PASSPHRASE", NULL), CM_OK);
+}
+
 static void test_openssl_takes_no_options(void)
 {
     struct rig rig;
@@ -264,6 +297,7 @@ CM_TEST_SUITE_WITH(openssl, register_store, unregister_store,
                    CM_TEST(test_openssl_proves_that_the_public_key_belongs_to_the_private_key),
                    CM_TEST(test_openssl_finds_relative_files_in_the_folder_of_the_settings),
                    CM_TEST(test_openssl_takes_the_passphrase_from_a_variable_and_from_a_credential),
+                   CM_TEST(test_openssl_asks_once_for_a_passphrase_that_is_typed),
                    CM_TEST(test_openssl_takes_no_options),
                    CM_TEST(test_openssl_refuses_references_of_no_kind_and_of_an_unknown_kind),
                    CM_TEST(test_openssl_opens_keys_of_stores_by_uri),

@@ -7,6 +7,7 @@
 #include "providers/backends.h"
 #include "providers/pkcs11/token.h"
 #include "tests/conformance/provider_rig.h"
+#include "tests/support/terminal.h"
 #include "tests/support/token_maker.h"
 
 #include <stdio.h>
@@ -192,6 +193,22 @@ static void test_pkcs11_finds_the_right_key_after_handles_point_to_others(void)
     stage_close(&stage);
 }
 
+/* Of what it is called only its URI is left. */
+static void test_pkcs11_finds_a_key_again_by_its_uri_where_the_token_does_not_tell_its_names(void)
+{
+    struct stage stage;
+    rig_key_reference("rsa2048");
+    rig_key_reference("rsa3072");
+    token_fake_script("no-names");
+    rig_open(&stage.rig, &cm_provider_pkcs11, NULL, WORKERS);
+    stage.key = rig_key(&stage.rig, "rsa2048", CM_SIGALG_UNKNOWN);
+    stage.batch = rig_batch_new(&stage.rig, stage.key, ITEMS);
+    rig_run_for(&stage.rig, PACE_MS + 5);
+    token_fake_event("no-names", "log-out");
+    expect_all_signed(&stage);
+    stage_close(&stage);
+}
+
 static void test_pkcs11_signs_nothing_with_another_key_of_the_same_name(void)
 {
     struct stage stage;
@@ -272,19 +289,116 @@ static void test_pkcs11_never_storms_a_token_with_logins(void)
     stage_close(&stage);
 }
 
-static void test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login(void)
+/* The next login answers so, for ever; then all is well again. Returns how many logins were tried. */
+static unsigned count_logins_after(const char *code)
 {
     struct stage stage;
+    char script[64];
     stage_open(&stage);
     unsigned logins = token_fake_calls("C_Login");
-    token_fake_event("fail C_Login 0xa0 0", "log-out");
+    snprintf(script, sizeof script, "fail C_Login %s 0", code);
+    token_fake_event(script, "log-out");
     CU_ASSERT_EQUAL(sign(&stage), 0);
     CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNAVAILABLE), ITEMS);
+    rig_run_for(&stage.rig, 2 * PACE_MS);
+    CU_ASSERT_EQUAL(sign(&stage), 0);
     token_fake_script("");
     rig_run_for(&stage.rig, 2 * PACE_MS);
     CU_ASSERT_EQUAL(sign(&stage), 0);
-    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    logins = token_fake_calls("C_Login") - logins;
     stage_close(&stage);
+    return logins;
+}
+
+static void test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login(void)
+{
+    CU_ASSERT_EQUAL(count_logins_after("0xa0"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0xa4"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x102"), 1);
+}
+
+/* A general error, a cancelled function, a vendor's code: the token may have counted a try. */
+static void test_pkcs11_stops_for_good_when_a_login_ends_in_a_code_that_may_cost_a_try(void)
+{
+    CU_ASSERT_EQUAL(count_logins_after("0x5"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x50"), 1);
+    CU_ASSERT_EQUAL(count_logins_after("0x80001234"), 1);
+}
+
+static void test_pkcs11_logs_in_again_after_a_login_failed_for_another_reason_than_the_pin(void)
+{
+    static const char *const codes[] = { "0x30", "0x31", "0x32", "0x6", "0xb0", "0xb3", "0xe0" };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        struct stage stage;
+        char script[64];
+        stage_open(&stage);
+        unsigned logins = token_fake_calls("C_Login");
+        snprintf(script, sizeof script, "fail C_Login %s 1", codes[i]);
+        token_fake_event(script, "log-out");
+        CU_ASSERT_TRUE(comes_back(&stage));
+        CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 2);
+        stage_close(&stage);
+    }
+}
+
+/* Two tokens, as two workers log in: one waits for what the other learns. */
+static void test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens(void)
+{
+    struct rig rig;
+    struct cm_key *keys[2];
+    struct rig_batch *batches[2];
+    rig_key_reference("p256");
+    token_fake_script("twins");
+    rig_open(&rig, &cm_provider_pkcs11, NULL, WORKERS);
+    for (unsigned i = 0; i < 2; i++) {
+        const char *reference =
+            i == 0 ? "pkcs11:serial=1;object=p256" : "pkcs11:serial=2;object=p256";
+        CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &keys[i], NULL),
+                              CM_OK);
+        batches[i] = rig_batch_new(&rig, keys[i], 1);
+    }
+    rig_run_for(&rig, PACE_MS + 5);
+    unsigned logins = token_fake_calls("C_Login");
+    token_fake_event("twins\nhang C_Login\nfail C_Login 0xa0 0", "log-out");
+    CU_ASSERT_EQUAL(rig_submit(batches[0]), CM_OK);
+    CU_ASSERT_EQUAL(rig_submit(batches[1]), CM_OK);
+    while (token_fake_calls("C_Login") == logins)
+        rig_run_for(&rig, 5);
+    rig_run_for(&rig, 50); /* for the other worker, where nothing keeps it */
+    token_fake_script("twins\nfail C_Login 0xa0 0");
+    rig_wait(&rig, &rig.dones, 2);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    for (unsigned i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(rig_count_status(batches[i], CM_UNAVAILABLE), 1);
+        rig_batch_free(batches[i]);
+        cm_provider_close_key(keys[i]);
+    }
+    token_fake_script("");
+    rig_close(&rig);
+}
+
+static int log_in_again_by_prompt(void *arg)
+{
+    struct stage stage;
+    struct cm_provider_settings settings = rig_settings(WORKERS);
+    settings.passphrase_ref = "prompt:PIN of the token";
+    if (rig_try_open(&stage.rig, &cm_provider_pkcs11, &settings, NULL) != CM_OK
+        || rig_open_key(&stage.rig, arg, CM_SIGALG_UNKNOWN, &stage.key, NULL) != CM_OK)
+        return 1;
+    stage.batch = rig_batch_new(&stage.rig, stage.key, ITEMS);
+    rig_run_for(&stage.rig, PACE_MS + 5);
+    token_fake_event("", "log-out");
+    bool signed_all = sign(&stage) == ITEMS;
+    stage_close(&stage);
+    return signed_all ? 0 : 2;
+}
+
+static void test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it(void)
+{
+    struct terminal terminal = { .words = "PIN of the token: ", .typed = TOKEN_PIN "\n" };
+    terminal_run(&terminal, log_in_again_by_prompt, (void *)(uintptr_t)rig_key_reference("p256"));
+    CU_ASSERT_EQUAL(terminal.status, 0);
+    CU_ASSERT_EQUAL(terminal.questions, 1);
 }
 
 static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
@@ -299,6 +413,51 @@ static void test_pkcs11_comes_back_after_a_token_that_failed_every_call(void)
     stage_close(&stage);
 }
 
+struct waiter {
+    pthread_t thread;
+    struct cm_p11_token *token;
+    cm_status status;
+    struct cm_p11_use use;
+};
+
+static void *use_token(void *arg)
+{
+    struct waiter *waiter = arg;
+    waiter->status = cm_p11_token_use(waiter->token, 0, &waiter->use, NULL);
+    if (waiter->status == CM_OK)
+        cm_p11_token_give(&waiter->use, CKR_OK);
+    return NULL;
+}
+
+/* Two workers share a session; while one waits for it, the other finds out that the login is void. */
+static void test_pkcs11_uses_no_session_of_a_login_that_ended_while_it_waited(void)
+{
+    struct cm_p11_uri uri;
+    struct cm_p11_use use;
+    struct cm_p11_module *module;
+    struct waiter waiter = { .status = CM_STATUS_COUNT };
+    struct cm_p11_access access = { .workers_count = 1,
+                                    .passphrase.reference =
+                                        (char *)(uintptr_t)token_pin_reference(TOKEN_PIN) };
+    rig_key_reference("p256");
+    pthread_mutex_init(&access.mutex, NULL);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_uri_parse(cm_bytes_str("pkcs11:object=p256"), &uri, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_module_ref(fake.module, &module, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_token_new(&access, module, &uri, &waiter.token, NULL), CM_OK);
+    CU_ASSERT_EQUAL(cm_p11_token_learn(waiter.token, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_p11_token_use(waiter.token, 0, &use, NULL), CM_OK);
+    const struct timespec pause = { .tv_nsec = (PACE_MS + 5) * 1000000 };
+    pthread_create(&waiter.thread, NULL, use_token, &waiter);
+    nanosleep(&pause, NULL); /* so that it waits for the session */
+    cm_p11_token_doubt(waiter.token, use.epoch, false);
+    cm_p11_token_give(&use, CKR_OK);
+    pthread_join(waiter.thread, NULL);
+    CU_ASSERT_EQUAL(waiter.status, CM_OK);
+    CU_ASSERT_EQUAL(waiter.use.epoch, use.epoch + 1);
+    cm_p11_token_free(waiter.token);
+    pthread_mutex_destroy(&access.mutex);
+}
+
 /* ------------------------------------------------------------------ the module -- */
 
 static void test_pkcs11_starts_a_module_anew_that_calls_itself_broken(void)
@@ -310,6 +469,74 @@ static void test_pkcs11_starts_a_module_anew_that_calls_itself_broken(void)
     CU_ASSERT_TRUE(comes_back(&stage));
     CU_ASSERT_EQUAL(token_fake_calls("C_Initialize"), starts + 1);
     stage_close(&stage);
+}
+
+/* Each of two keys signs again, whichever is asked first, after the token was away. */
+static void check_restart(const char *script, const char *const references[2], unsigned logins_more)
+{
+    struct stage stages[2];
+    rig_key_reference("p256");
+    token_fake_script(script);
+    rig_open(&stages[0].rig, &cm_provider_pkcs11, NULL, WORKERS);
+    unsigned logins = token_fake_calls("C_Login");
+    for (unsigned i = 0; i < 2; i++) {
+        struct rig *rig = &stages[0].rig;
+        CU_ASSERT_EQUAL_FATAL(
+            rig_open_key(rig, references[i], CM_SIGALG_UNKNOWN, &stages[i].key, NULL), CM_OK);
+        stages[i].batch = rig_batch_new(rig, stages[i].key, ITEMS);
+    }
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + logins_more);
+    rig_run_for(&stages[0].rig, PACE_MS + 5);
+    token_fake_event(script, "lose");
+    for (unsigned i = 0; i < 2; i++)
+        (void)sign(&stages[i]);
+    bool first = comes_back(&stages[0]), second = comes_back(&stages[1]);
+    CU_ASSERT_TRUE(first && second);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_batch_free(stages[i].batch);
+        cm_provider_close_key(stages[i].key);
+    }
+    token_fake_script("");
+    rig_close(&stages[0].rig);
+}
+
+static void test_pkcs11_starts_a_module_anew_for_a_token_that_two_uris_name(void)
+{
+    static const char *const references[2] = { "pkcs11:token=fake;object=p256",
+                                               "pkcs11:serial=1;object=p256" };
+    check_restart("", references, 1);
+}
+
+static void test_pkcs11_starts_a_module_anew_when_none_of_its_tokens_is_there(void)
+{
+    static const char *const references[2] = { "pkcs11:serial=1;object=p256",
+                                               "pkcs11:serial=2;object=p256" };
+    check_restart("twins", references, 2);
+}
+
+/* A token that was not there when it was first asked for is the one that was named otherwise. */
+static void test_pkcs11_knows_a_token_by_another_uri_that_was_away_at_first(void)
+{
+    struct rig rig;
+    struct cm_key *keys[2] = { NULL, NULL };
+    rig_key_reference("p256");
+    token_fake_script("absent");
+    rig_open(&rig, &cm_provider_pkcs11, NULL, WORKERS);
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:serial=1;object=p256", CM_SIGALG_UNKNOWN, &keys[0], NULL),
+        CM_NO_KEY);
+    token_fake_script("");
+    unsigned logins = token_fake_calls("C_Login");
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:token=fake;object=p256", CM_SIGALG_UNKNOWN, &keys[0], NULL),
+        CM_OK);
+    CU_ASSERT_EQUAL(
+        rig_open_key(&rig, "pkcs11:serial=1;object=p256", CM_SIGALG_UNKNOWN, &keys[1], NULL),
+        CM_OK);
+    CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
+    cm_provider_close_key(keys[0]);
+    cm_provider_close_key(keys[1]);
+    rig_close(&rig);
 }
 
 /* Another instance hangs in the module: it is not pulled away under it, and nobody waits for it. */
@@ -372,13 +599,22 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_pkcs11_is_uncertain_where_the_token_failed_while_it_signed),
     CM_TEST(test_pkcs11_is_not_uncertain_where_the_token_did_not_begin),
     CM_TEST(test_pkcs11_finds_the_right_key_after_handles_point_to_others),
+    CM_TEST(test_pkcs11_finds_a_key_again_by_its_uri_where_the_token_does_not_tell_its_names),
     CM_TEST(test_pkcs11_signs_nothing_with_another_key_of_the_same_name),
     CM_TEST(test_pkcs11_calls_a_signature_of_the_wrong_size_corrupt),
     CM_TEST(test_pkcs11_fails_at_once_while_the_token_is_away_and_comes_back_with_it),
     CM_TEST(test_pkcs11_survives_a_removal_under_load),
     CM_TEST(test_pkcs11_never_storms_a_token_with_logins),
     CM_TEST(test_pkcs11_stops_for_good_when_a_changed_pin_is_refused_at_the_next_login),
+    CM_TEST(test_pkcs11_stops_for_good_when_a_login_ends_in_a_code_that_may_cost_a_try),
+    CM_TEST(test_pkcs11_logs_in_again_after_a_login_failed_for_another_reason_than_the_pin),
+    CM_TEST(test_pkcs11_tries_a_wrong_pin_once_in_an_instance_with_several_tokens),
+    CM_TEST(test_pkcs11_asks_once_for_a_pin_that_is_typed_and_logs_in_again_with_it),
     CM_TEST(test_pkcs11_comes_back_after_a_token_that_failed_every_call),
+    CM_TEST(test_pkcs11_uses_no_session_of_a_login_that_ended_while_it_waited),
     CM_TEST(test_pkcs11_starts_a_module_anew_that_calls_itself_broken),
+    CM_TEST(test_pkcs11_starts_a_module_anew_for_a_token_that_two_uris_name),
+    CM_TEST(test_pkcs11_starts_a_module_anew_when_none_of_its_tokens_is_there),
+    CM_TEST(test_pkcs11_knows_a_token_by_another_uri_that_was_away_at_first),
     CM_TEST(test_pkcs11_works_beside_an_instance_that_hangs_and_does_not_finalise_under_it),
     CM_TEST(test_pkcs11_instance_is_not_delayed_by_another_whose_token_is_slow));

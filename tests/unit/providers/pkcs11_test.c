@@ -46,19 +46,10 @@ static void expect(struct rig *rig, const char *reference, enum cm_sigalg alg, c
     cm_provider_close_key(key);
 }
 
-/* Signs some messages; all must verify. */
-static void expect_signs(struct rig *rig, struct cm_key *key)
-{
-    struct rig_batch *batch = rig_batch_new(rig, key, 20);
-    rig_sign(batch);
-    CU_ASSERT_TRUE(rig_all_verify(batch));
-    rig_batch_free(batch);
-}
-
 static void expect_key_signs(struct rig *rig, const char *name, enum cm_sigalg alg)
 {
     struct cm_key *key = rig_key(rig, name, alg);
-    expect_signs(rig, key);
+    CU_ASSERT_TRUE(rig_signs(rig, key, 20));
     cm_provider_close_key(key);
 }
 
@@ -103,7 +94,7 @@ static void test_pkcs11_takes_the_module_from_the_uri_where_settings_name_none(v
     snprintf(reference, sizeof reference, "pkcs11:token=fake;object=p256?module-path=%s",
              fake.module);
     CU_ASSERT_EQUAL(rig_open_key(&rig, reference, CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
-    expect_signs(&rig, key);
+    CU_ASSERT_TRUE(rig_signs(&rig, key, 20));
     cm_provider_close_key(key);
     rig_close(&rig);
     rig_open(&rig, &cm_provider_pkcs11, NULL, 1);
@@ -183,6 +174,24 @@ static void test_pkcs11_refuses_a_key_whose_signatures_do_not_verify(void)
     expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_CORRUPT, "does not verify");
     token_fake_script("short-signature");
     expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_CORRUPT, "does not verify");
+    close_fake(&rig);
+}
+
+static void test_pkcs11_says_which_call_failed_where_a_key_cannot_be_read(void)
+{
+    struct rig rig;
+    rig_key_reference("p256");
+    open_fake(&rig, "fail C_GetAttributeValue 0x30 0", 1);
+    expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_UNAVAILABLE, "CKR_DEVICE_ERROR");
+    close_fake(&rig);
+}
+
+static void test_pkcs11_opens_a_key_whose_first_proof_failed(void)
+{
+    struct rig rig;
+    rig_key_reference("p256");
+    open_fake(&rig, "fail C_SignInit 0x30 1", 1);
+    expect(&rig, rig_key_reference("p256"), CM_SIGALG_UNKNOWN, CM_OK, "");
     close_fake(&rig);
 }
 
@@ -286,7 +295,7 @@ static void test_pkcs11_logs_in_once_for_all_keys_and_sessions(void)
     keys[0] = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
     keys[1] = rig_key(&rig, "p384", CM_SIGALG_UNKNOWN);
     for (unsigned i = 0; i < 10; i++)
-        expect_signs(&rig, keys[i % 2]);
+        CU_ASSERT_TRUE(rig_signs(&rig, keys[i % 2], 20));
     CU_ASSERT_EQUAL(token_fake_calls("C_Login"), logins + 1);
     cm_provider_close_key(keys[0]);
     cm_provider_close_key(keys[1]);
@@ -352,7 +361,7 @@ static cm_status create(struct rig *rig, const char *reference, enum cm_key_type
     const struct cm_key_spec spec = { type, bits };
     cm_status status = rig_create_key(rig, reference, &spec, CM_SIGALG_UNKNOWN, &key, err);
     if (status == CM_OK)
-        expect_signs(rig, key);
+        CU_ASSERT_TRUE(rig_signs(rig, key, 20));
     cm_provider_close_key(key);
     return status;
 }
@@ -386,6 +395,16 @@ static void test_pkcs11_makes_no_second_key_of_a_label_or_an_id(void)
     close_fake(&rig);
 }
 
+static void test_pkcs11_makes_a_key_whatever_words_its_name_is_made_of(void)
+{
+    struct rig rig;
+    struct cm_error err;
+    open_fake(&rig, "", 1);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=several", CM_KEY_P256, 0, &err), CM_OK);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=several", CM_KEY_P256, 0, &err), CM_EXISTS);
+    close_fake(&rig);
+}
+
 static void test_pkcs11_says_when_a_token_is_full_or_makes_no_such_keys(void)
 {
     struct rig rig;
@@ -412,22 +431,61 @@ static void test_pkcs11_destroys_a_new_key_that_does_not_prove_itself(void)
     close_fake(&rig);
 }
 
-CM_TEST_SUITE_WITH(pkcs11, use_fake, NULL, CM_TEST(test_pkcs11_says_why_a_module_does_not_load),
-                   CM_TEST(test_pkcs11_takes_the_module_from_the_uri_where_settings_name_none),
-                   CM_TEST(test_pkcs11_names_the_tokens_where_none_or_several_fit),
-                   CM_TEST(test_pkcs11_names_the_keys_where_several_fit),
-                   CM_TEST(test_pkcs11_reads_points_with_and_without_their_octet_string),
-                   CM_TEST(test_pkcs11_needs_a_public_key_that_rsa_keys_hold_themselves),
-                   CM_TEST(test_pkcs11_refuses_a_key_whose_signatures_do_not_verify),
-                   CM_TEST(test_pkcs11_has_the_token_hash_where_it_takes_no_digests),
-                   CM_TEST(test_pkcs11_names_what_the_token_offers_where_it_lacks_a_mechanism),
-                   CM_TEST(test_pkcs11_never_tries_a_refused_pin_again),
-                   CM_TEST(test_pkcs11_does_not_use_up_the_last_try_of_a_pin),
-                   CM_TEST(test_pkcs11_takes_the_pin_from_the_uris_source),
-                   CM_TEST(test_pkcs11_logs_in_once_for_all_keys_and_sessions),
-                   CM_TEST(test_pkcs11_has_no_more_sessions_than_the_token_allows_and_says_so),
-                   CM_TEST(test_pkcs11_measures_how_many_sessions_a_slow_token_likes),
-                   CM_TEST(test_pkcs11_makes_keys_that_sign_and_are_found_again),
-                   CM_TEST(test_pkcs11_makes_no_second_key_of_a_label_or_an_id),
-                   CM_TEST(test_pkcs11_says_when_a_token_is_full_or_makes_no_such_keys),
-                   CM_TEST(test_pkcs11_destroys_a_new_key_that_does_not_prove_itself));
+static void test_pkcs11_destroys_a_new_key_whose_answer_was_lost_or_says_that_it_may_be_there(void)
+{
+    struct rig rig;
+    struct cm_error err;
+    open_fake(&rig, "lost-pair", 1);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=lost", CM_KEY_P256, 0, &err), CM_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "CKR_DEVICE_ERROR"));
+    CU_ASSERT_PTR_NULL(strstr(err.text, "left"));
+    token_fake_script("");
+    expect(&rig, "pkcs11:object=lost", CM_SIGALG_UNKNOWN, CM_NO_KEY, "no private key");
+    token_fake_script("lost-pair\nfail C_DestroyObject 0x6 0");
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=lost;id=%4c", CM_KEY_P256, 0, &err),
+                    CM_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(err.text, "CKR_DEVICE_ERROR; the new key may be left there, id 4c"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "does not destroy"));
+    close_fake(&rig);
+}
+
+/* Its public key would be found in place of the new one's. */
+static void test_pkcs11_makes_no_key_of_the_id_of_a_public_key_that_is_there(void)
+{
+    struct rig rig;
+    struct cm_error err;
+    open_fake(&rig, "", 1);
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=half;id=%48", CM_KEY_P256, 0, &err), CM_OK);
+    unsigned made = token_fake_calls("C_GenerateKeyPair");
+    token_fake_script("no-private");
+    CU_ASSERT_EQUAL(create(&rig, "pkcs11:object=whole;id=%48", CM_KEY_P256, 0, &err), CM_EXISTS);
+    CU_ASSERT_EQUAL(token_fake_calls("C_GenerateKeyPair"), made);
+    close_fake(&rig);
+}
+
+CM_TEST_SUITE_WITH(
+    pkcs11, use_fake, NULL, CM_TEST(test_pkcs11_says_why_a_module_does_not_load),
+    CM_TEST(test_pkcs11_takes_the_module_from_the_uri_where_settings_name_none),
+    CM_TEST(test_pkcs11_names_the_tokens_where_none_or_several_fit),
+    CM_TEST(test_pkcs11_names_the_keys_where_several_fit),
+    CM_TEST(test_pkcs11_reads_points_with_and_without_their_octet_string),
+    CM_TEST(test_pkcs11_needs_a_public_key_that_rsa_keys_hold_themselves),
+    CM_TEST(test_pkcs11_refuses_a_key_whose_signatures_do_not_verify),
+    CM_TEST(test_pkcs11_says_which_call_failed_where_a_key_cannot_be_read),
+    CM_TEST(test_pkcs11_opens_a_key_whose_first_proof_failed),
+    CM_TEST(test_pkcs11_has_the_token_hash_where_it_takes_no_digests),
+    CM_TEST(test_pkcs11_names_what_the_token_offers_where_it_lacks_a_mechanism),
+    CM_TEST(test_pkcs11_never_tries_a_refused_pin_again),
+    CM_TEST(test_pkcs11_does_not_use_up_the_last_try_of_a_pin),
+    CM_TEST(test_pkcs11_takes_the_pin_from_the_uris_source),
+    CM_TEST(test_pkcs11_logs_in_once_for_all_keys_and_sessions),
+    CM_TEST(test_pkcs11_has_no_more_sessions_than_the_token_allows_and_says_so),
+    CM_TEST(test_pkcs11_measures_how_many_sessions_a_slow_token_likes),
+    CM_TEST(test_pkcs11_makes_keys_that_sign_and_are_found_again),
+    CM_TEST(test_pkcs11_makes_no_second_key_of_a_label_or_an_id),
+    CM_TEST(test_pkcs11_makes_a_key_whatever_words_its_name_is_made_of),
+    CM_TEST(test_pkcs11_says_when_a_token_is_full_or_makes_no_such_keys),
+    CM_TEST(test_pkcs11_destroys_a_new_key_that_does_not_prove_itself),
+    CM_TEST(test_pkcs11_destroys_a_new_key_whose_answer_was_lost_or_says_that_it_may_be_there),
+    CM_TEST(test_pkcs11_makes_no_key_of_the_id_of_a_public_key_that_is_there));
