@@ -106,7 +106,7 @@ static bool limit_group(struct cm_request *request, struct cm_engine *engine)
 {
     uint32_t wait_ms = 0;
     struct cm_limit *limit = cm_engine_group_limit(engine, request->group);
-    if (cm_limit_take(limit, request->entry->arrived_ns, &wait_ms))
+    if (request->entry->is_rated || cm_limit_take(limit, request->entry->arrived_ns, &wait_ms))
         return true;
     return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_RATE_LIMITED, CM_REFUSAL_NO_OFFSET,
                      "group %s is limited to %u requests a second; try again in %u ms",
@@ -136,12 +136,28 @@ static bool reserve_quota(struct cm_request *request, struct cm_engine *engine, 
 static bool admit(struct cm_request *request, struct cm_engine *engine, int64_t time_ms)
 {
     const struct cm_settings *settings = engine->settings;
-    if (!admit_device(request, settings) || !admit_requester(request)
-        || !choose_profile(request, settings) || !admit_key_type(request)
-        || !limit_group(request, engine) || !reserve_quota(request, engine, time_ms))
-        return false;
-    request->issuer = cm_issuers_of(&engine->issuers, request->group->authority);
-    return true;
+    return admit_device(request, settings) && admit_requester(request)
+           && choose_profile(request, settings) && admit_key_type(request)
+           && limit_group(request, engine) && reserve_quota(request, engine, time_ms);
+}
+
+/*
+ * As the loop has chosen for the batch. A probe is a request without a promise, which would be broken;
+ * where the authority is away, any.
+ */
+static void choose_issuer(struct cm_request *request, struct cm_batch *batch)
+{
+    const struct cm_settings_authority *authority = request->group->authority;
+    struct cm_choice *choice = &batch->choices[authority - batch->engine->settings->authorities];
+    const struct cm_issuer_key *kept = request->kept_issuer;
+    if (choice->probe && !choice->is_probe_taken && (!choice->issuer || !request->promise)) {
+        request->issuer = choice->probe;
+        choice->is_probe_taken = true;
+    } else if (!choice->issuer) {
+        request->outcome = CM_OUTCOME_SET_ASIDE;
+    } else {
+        request->issuer = kept && kept->authority == authority ? kept : choice->issuer;
+    }
 }
 
 void cm_admit(struct cm_batch *batch, struct cm_worker *worker)
@@ -157,5 +173,7 @@ void cm_admit(struct cm_batch *batch, struct cm_worker *worker)
             request->outcome = CM_OUTCOME_GIVEN_BACK;
         else if (!admit(request, batch->engine, batch->time_ms))
             cm_request_refuse(request);
+        else
+            choose_issuer(request, batch);
     }
 }

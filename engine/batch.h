@@ -14,6 +14,7 @@
 
 struct cm_engine;
 struct cm_batch;
+struct cm_choice;
 
 /*
  * Lot: the requests of a batch that one issuer key signs in one lane. Its intent and its signatures are asked
@@ -29,11 +30,12 @@ struct cm_lot {
     struct cm_store_op intent_op;
     struct cm_sign_item *sign_items;
     struct cm_sign_batch sign_batch;
-    uint32_t waits_count;    /* in a row: the signer was away, or slow */
-    uint32_t losses_count;   /* answers that were lost */
-    uint32_t failures_count; /* signing attempts that went wrong */
-    bool has_moved;          /* items stand in another order than requests */
-    bool is_given_back;      /* for the next engine: the intent stays open */
+    uint64_t progress_ns;     /* last signature, or the beginning: its patience counts from here */
+    uint64_t signer_since_ns; /* state of the provider as the attempt began */
+    uint32_t waits_count;     /* in a row: the signer was away, or slow */
+    uint32_t losses_count;    /* answers that were lost as a signer died */
+    uint32_t failures_count;  /* signing attempts that went wrong */
+    bool has_moved;           /* items stand in another order than requests */
     struct cm_timer retry;
 };
 
@@ -43,10 +45,12 @@ struct cm_batch {
     struct cm_arena arena;
     struct cm_request *requests;
     uint32_t requests_count;
-    uint64_t oldest_ns;  /* arrival of the oldest entry */
-    int64_t time_ms;     /* wall clock when it was composed: notBefore follows from it */
-    bool clock_suspect;  /* the wall clock went back: nothing of it may be signed */
-    struct cm_work work; /* its turn on a worker */
+    uint32_t credits_count;    /* requests that the queue has not had its credit back for */
+    struct cm_choice *choices; /* of issuer keys, by position of the authority; in the arena */
+    uint64_t oldest_ns;        /* arrival of the oldest entry */
+    int64_t time_ms;           /* wall clock when it was composed: notBefore follows from it */
+    bool clock_suspect;        /* the wall clock went back: nothing of it may be signed */
+    struct cm_work work;       /* its turn on a worker */
     void (*done)(struct cm_batch *batch); /* of the station it is in */
 
     struct cm_lot *lots; /* in the arena */

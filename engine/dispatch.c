@@ -5,8 +5,10 @@
  * intent is made durable first; only then does the provider see the bytes. A signature that did not
  * come is asked for again over the very same bytes: nothing has left the engine meanwhile, so a
  * second signature over them harms nobody. A signer that is away or slow is waited for, as long as
- * it takes; answers that are lost or wrong are asked for a bounded number of times. After that the
- * serial is abandoned.
+ * it takes; where the waiting would hold up others, or another key of the authority signs, its
+ * requests leave the batch after a while and come again (engine/aside.h). Answers that are wrong, or
+ * lost with their signer, are asked for a bounded number of times. After that the serial is
+ * abandoned.
  */
 #include "engine/internal.h"
 
@@ -20,7 +22,8 @@ enum {
     LOSSES_MAX = 64,
     RETRY_MS = 50,
     RETRY_SHIFT_MAX = 4,
-    SIGN_DEADLINE_S = 60
+    SIGN_DEADLINE_S = 60,
+    PATIENCE_MS = 3000 /* without a signature, of a lot that has somewhere to go */
 };
 enum { LANES = CM_LANE_CEREMONY + 1 };
 
@@ -31,6 +34,7 @@ static void sign_lot(void *arg);
 
 static void finish_lot(struct cm_lot *lot)
 {
+    cm_spread_remove(&lot->batch->engine->spread, lot->issuer, lot->requests_count);
     if (--lot->batch->lots_pending == 0)
         lot->batch->done(lot->batch);
 }
@@ -51,19 +55,43 @@ static bool may_be_tried_again(const struct cm_lot *lot, cm_status status)
     return cm_status_class(status) == CM_CLASS_RECORD && lot->failures_count < FAILURES_MAX;
 }
 
+/* What an attempt tells of its key. */
+static void judge_key(struct cm_lot *lot, bool has_progress, bool is_away)
+{
+    struct cm_engine *engine = lot->batch->engine;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    if (has_progress) {
+        lot->progress_ns = now_ns;
+        if (!cm_spread_signed(&engine->spread, lot->issuer))
+            return;
+        cm_aside_look(engine);
+        cm_intake_continue(engine);
+    } else if (is_away) {
+        cm_spread_failed(&engine->spread, lot->issuer, now_ns);
+    }
+}
+
+/* Lost with its signer, maybe because of these bytes; else the way to the key is at fault. */
+static bool has_signer_died(const struct cm_lot *lot)
+{
+    return cm_provider_state(lot->issuer->key->provider).since_ns != lot->signer_since_ns;
+}
+
 /* What this attempt came to, as far as it counts. */
 static void count_outcomes(struct cm_lot *lot)
 {
-    bool has_loss = false, has_failure = false, has_progress = false;
+    bool has_loss = false, has_failure = false, has_progress = false, is_away = true;
     for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
         cm_status status = lot->sign_batch.items[i].status;
         has_loss |= status == CM_UNCERTAIN;
         has_failure |= status != CM_UNCERTAIN && cm_status_class(status) == CM_CLASS_RECORD;
+        is_away &= status == CM_UNCERTAIN || is_to_be_waited_for(status);
         has_progress |= status == CM_OK;
     }
-    lot->losses_count += has_loss;
+    lot->losses_count += has_loss && has_signer_died(lot);
     lot->failures_count += has_failure;
     lot->waits_count = has_progress ? 0 : lot->waits_count + 1;
+    judge_key(lot, has_progress, is_away);
 }
 
 /* Moves the items that are still without a signature to the front; returns how many there are. */
@@ -98,30 +126,53 @@ static void retry_later(struct cm_lot *lot)
                    lot);
 }
 
-/*
- * The engine stops while a signer is away: its requests come again to the next engine, which finds
- * the intent open and signs the same bytes.
- */
-static void give_back(struct cm_lot *lot)
+/* What has no signature leaves the batch; what has one goes on. */
+static void leave(struct cm_lot *lot, enum cm_request_outcome outcome)
 {
     join_items(lot);
     for (uint32_t i = 0; i < lot->requests_count; i++) {
         struct cm_request *request = lot->requests[i];
         if (request->sign_item->status != CM_OK
             && may_be_tried_again(lot, request->sign_item->status))
-            request->outcome = CM_OUTCOME_GIVEN_BACK;
+            request->outcome = outcome;
     }
-    lot->is_given_back = true;
     finish_lot(lot);
 }
 
-static void retry_or_give_back(struct cm_lot *lot)
+/* A probe has none: it was sent to a key in trouble only to see. */
+static bool has_patience(const struct cm_lot *lot)
 {
-    bool is_running = lot->batch->engine->state == CM_ENGINE_IS_RUNNING;
-    if (is_running || lot->waits_count <= STOPPING_WAITS_MAX)
-        retry_later(lot);
+    const struct cm_settings_authority *authority = lot->issuer->authority;
+    const struct cm_settings *settings = lot->batch->engine->settings;
+    if (lot->batch->choices[authority - settings->authorities].probe == lot->issuer)
+        return false;
+    return cm_clock_monotonic_ns() - lot->progress_ns < PATIENCE_MS * CM_NS_PER_MS;
+}
+
+/*
+ * Without a signature. To another key, where the serials are abandoned. Or aside, where all keys of
+ * the authority are away and others are not to wait for it. Or, when the engine stops, to the next
+ * engine. The last two sign the same bytes: the intent stays open.
+ */
+static bool has_left(struct cm_lot *lot)
+{
+    const struct cm_engine *engine = lot->batch->engine;
+    const struct cm_spread *spread = &engine->spread;
+    if (engine->state != CM_ENGINE_IS_RUNNING) {
+        if (lot->waits_count <= STOPPING_WAITS_MAX)
+            return false;
+        leave(lot, CM_OUTCOME_GIVEN_BACK);
+        return true;
+    }
+    if (has_patience(lot))
+        return false;
+    if (cm_spread_has_better(spread, lot->issuer))
+        leave(lot, CM_OUTCOME_MOVED);
+    else if (spread->has_several && cm_spread_is_away(spread, lot->issuer->authority))
+        leave(lot, CM_OUTCOME_SET_ASIDE);
     else
-        give_back(lot);
+        return false;
+    return true;
 }
 
 static void on_signed(struct cm_sign_batch *sign_batch, void *arg)
@@ -133,7 +184,8 @@ static void on_signed(struct cm_sign_batch *sign_batch, void *arg)
     if (left > 0) {
         lot->has_moved = true;
         lot->sign_batch.items_count = left;
-        retry_or_give_back(lot);
+        if (!has_left(lot))
+            retry_later(lot);
         return;
     }
     if (lot->has_moved)
@@ -154,15 +206,20 @@ static void sign_lot(void *arg)
 {
     struct cm_lot *lot = arg;
     struct cm_error err;
+    struct cm_provider *provider = lot->issuer->key->provider;
     lot->sign_batch.deadline_ns = cm_clock_monotonic_ns() + SIGN_DEADLINE_S * CM_NS_PER_S;
-    cm_status status = cm_provider_sign(lot->issuer->key->provider, &lot->sign_batch, &err);
+    lot->signer_since_ns = cm_provider_state(provider).since_ns;
+    cm_status status = cm_provider_sign(provider, &lot->sign_batch, &err);
     if (status == CM_BUSY) {
-        cm_timer_start(&lot->retry, lot->batch->engine->loop, 2, sign_lot, lot);
+        if (!has_left(lot))
+            cm_timer_start(&lot->retry, lot->batch->engine->loop, 2, sign_lot, lot);
     } else if (status != CM_OK && !is_to_be_waited_for(status)) {
         fail_lot(lot, status);
     } else if (status != CM_OK) {
         lot->waits_count++;
-        retry_or_give_back(lot);
+        judge_key(lot, false, true);
+        if (!has_left(lot))
+            retry_later(lot);
     }
 }
 
@@ -199,6 +256,8 @@ static void start_lot(struct cm_lot *lot)
 {
     struct cm_batch *batch = lot->batch;
     uint32_t count = lot->requests_count;
+    cm_spread_add(&batch->engine->spread, lot->issuer, count);
+    lot->progress_ns = cm_clock_monotonic_ns();
     lot->sign_items = cm_arena_alloc(&batch->arena, count * sizeof *lot->sign_items);
     lot->intent.items = cm_arena_alloc(&batch->arena, count * sizeof *lot->intent.items);
     lot->intent.created_ms = batch->time_ms;
@@ -244,6 +303,7 @@ static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_request *r
 void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
 {
     batch->done = done;
+    cm_spread_settle(&batch->engine->spread, batch->requests_count, batch->choices);
     batch->lots_count = 0;
     batch->lots = cm_arena_alloc(&batch->arena, LANES * (batch->engine->issuers.keys_count + 1)
                                                     * sizeof *batch->lots);

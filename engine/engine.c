@@ -115,6 +115,7 @@ cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engi
     engine->options = *options;
     engine->queue_settings = *options->queue;
     engine->begin = cm_pipeline_begin;
+    cm_aside_init(engine);
     cm_clones_init(&engine->clones);
     init_limits(engine);
     cm_pool_init(engine);
@@ -232,6 +233,8 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
         status = remember(engine, reader, &err);
     cm_store_reader_close(reader);
     if (status == CM_OK)
+        cm_spread_init(&engine->spread, &engine->issuers);
+    if (status == CM_OK)
         status = open_queue(engine, &err);
     if (status != CM_OK) {
         engine->state = CM_ENGINE_IS_STOPPED;
@@ -274,6 +277,7 @@ void cm_engine_start(struct cm_engine *engine)
 static void give_back_backlog(struct cm_engine *engine)
 {
     cm_gate_give_back(engine);
+    cm_aside_give_back(engine);
     while (engine->backlog_count > 0) {
         struct cm_entry *entry = engine->backlog[engine->backlog_first];
         engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
@@ -317,6 +321,7 @@ void cm_engine_close(struct cm_engine *engine)
     cm_control_close(engine->control);
     cm_queue_close(engine->queue);
     cm_workers_free(engine->workers);
+    cm_spread_done(&engine->spread);
     cm_issuers_close(&engine->issuers);
     for (uint32_t i = 0; engine->providers && i < engine->settings->providers_count; i++)
         cm_provider_close(engine->providers[i]);
@@ -327,6 +332,7 @@ void cm_engine_close(struct cm_engine *engine)
     cm_clones_done(&engine->clones);
     close_limits(engine);
     cm_gate_done(engine);
+    cm_aside_done(engine);
     cm_pool_done(engine);
     free(engine);
 }

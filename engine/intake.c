@@ -89,7 +89,7 @@ static void identify(struct cm_engine *engine, struct cm_request *request)
 static void limit_rate(struct cm_engine *engine, struct cm_request *request)
 {
     uint32_t wait_ms = 0;
-    if (!request->requester)
+    if (!request->requester || request->entry->is_rated)
         return;
     if (!cm_limit_take(cm_engine_requester_limit(engine, request->requester),
                        request->entry->arrived_ns, &wait_ms)) {
@@ -122,6 +122,7 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
     } else {
         limit_rate(engine, request);
     }
+    batch->credits_count += !entry->is_credited;
     if (batch->requests_count++ == 0 || entry->arrived_ns < batch->oldest_ns)
         batch->oldest_ns = entry->arrived_ns;
     return true;
@@ -164,6 +165,8 @@ static void backlog_pop(struct cm_engine *engine)
 void cm_intake_continue(struct cm_engine *engine)
 {
     struct cm_entry *entry;
+    while ((entry = cm_aside_peek(engine)) && gather(engine, entry))
+        cm_aside_take(engine);
     while ((entry = backlog_peek(engine)) && gather(engine, entry))
         backlog_pop(engine);
     flush_when_due(engine);
@@ -173,9 +176,12 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
 {
     CM_FAULT_POINT("entries-arrived");
     engine->counters.in_flight += count;
-    for (uint32_t i = 0; i < count; i++)
-        if (!cm_gate_take(engine, entries[i]))
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i]->is_credited) /* the ring has no place for it */
+            cm_aside_put(engine, entries[i], NULL);
+        else if (!cm_gate_take(engine, entries[i]))
             backlog_push(engine, entries[i]);
+    }
     cm_gate_continue(engine);
     cm_intake_continue(engine);
 }

@@ -6,6 +6,7 @@
 #ifndef CM_ENGINE_INTERNAL_H
 #define CM_ENGINE_INTERNAL_H
 
+#include "engine/aside.h"
 #include "engine/batch.h"
 #include "engine/clones.h"
 #include "engine/control/control.h"
@@ -16,6 +17,7 @@
 #include "engine/limits.h"
 #include "engine/promises.h"
 #include "engine/serials.h"
+#include "engine/spread.h"
 
 /* One worker's own tools: nothing here is shared, so nothing is locked. */
 struct cm_worker {
@@ -56,6 +58,7 @@ struct cm_engine {
     struct cm_store *store;
     struct cm_provider **providers; /* by position in the settings */
     struct cm_issuers issuers;
+    struct cm_spread spread;    /* over the issuer keys, once they are open */
     struct cm_control *control; /* NULL: nobody listens */
     struct cm_queue *queue;
     bool queue_exhausted;
@@ -82,6 +85,7 @@ struct cm_engine {
     uint32_t considering_count; /* batches waiting for or on a worker in the first half */
     struct cm_entry **backlog;  /* entries for which no batch is free */
     uint32_t backlog_first, backlog_count, backlog_space; /* ring */
+    struct cm_aside aside;                                /* entries that wait for a key */
 
     struct cm_engine_counters counters;
 };

@@ -135,33 +135,46 @@ struct generation_search {
     const struct cm_settings_provider **providers;
 };
 
+static void *grow(void *array, uint32_t count, size_t item_size)
+{
+    void *larger = realloc(array, count * item_size);
+    if (!larger)
+        abort();
+    return larger;
+}
+
+/* The keys move, but nobody knows one of them before the walk is over. */
+static void add_key(struct generation_search *search, const struct cm_generation *generation,
+                    const struct cm_settings_authority *authority)
+{
+    struct cm_issuers *issuers = search->issuers;
+    uint32_t at = issuers->keys_count++;
+    issuers->keys = grow(issuers->keys, at + 1, sizeof *issuers->keys);
+    search->references = grow(search->references, at + 1, sizeof(char *));
+    search->providers = grow(search->providers, at + 1, sizeof(struct cm_settings_provider *));
+    struct cm_issuer_key *key = &issuers->keys[at];
+    *key = (struct cm_issuer_key){ .issuers = issuers,
+                                   .authority = authority,
+                                   .generation_number = generation->number,
+                                   .certificate = cm_bytes_copy(generation->certificate),
+                                   .chain = cm_bytes_copy(generation->chain) };
+    snprintf(key->name, sizeof key->name, "%s-%lld", authority->name,
+             (long long)generation->generation);
+    char *provider = strndup((const char *)generation->provider.data, generation->provider.size);
+    search->providers[at] = cm_settings_provider(issuers->settings, provider);
+    search->references[at] = strndup((const char *)generation->key.data, generation->key.size);
+    free(provider);
+}
+
 static bool note_generation(const struct cm_generation *generation, void *arg)
 {
     struct generation_search *search = arg;
-    struct cm_issuers *issuers = search->issuers;
+    const struct cm_settings *settings = search->issuers->settings;
     if (generation->state != CM_GENERATION_ACTIVE)
         return true;
-    for (uint32_t i = 0; i < issuers->settings->authorities_count; i++) {
-        const struct cm_settings_authority *authority = &issuers->settings->authorities[i];
-        if (!cm_bytes_is(generation->authority, authority->name))
-            continue;
-        struct cm_issuer_key *key = &issuers->keys[issuers->keys_count];
-        snprintf(key->name, sizeof key->name, "%s-%lld", authority->name,
-                 (long long)generation->generation);
-        key->issuers = issuers;
-        key->authority = authority;
-        key->generation_number = generation->number;
-        key->certificate = cm_bytes_copy(generation->certificate);
-        key->chain = cm_bytes_copy(generation->chain);
-        char *provider =
-            strndup((const char *)generation->provider.data, generation->provider.size);
-        search->providers[issuers->keys_count] = cm_settings_provider(issuers->settings, provider);
-        search->references[issuers->keys_count] =
-            strndup((const char *)generation->key.data, generation->key.size);
-        free(provider);
-        issuers->keys_count++;
-        return issuers->keys_count < issuers->settings->authorities_count;
-    }
+    for (uint32_t i = 0; i < settings->authorities_count; i++)
+        if (cm_bytes_is(generation->authority, settings->authorities[i].name))
+            add_key(search, generation, &settings->authorities[i]);
     return true;
 }
 
@@ -170,7 +183,7 @@ static cm_status check_complete(const struct generation_search *search, struct c
     const struct cm_issuers *issuers = search->issuers;
     const struct cm_settings *settings = issuers->settings;
     for (uint32_t i = 0; i < settings->groups_count; i++)
-        if (!cm_issuers_of(issuers, settings->groups[i].authority))
+        if (!cm_issuers_have(issuers, settings->groups[i].authority))
             return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                            "authority %s (of group %s) has no active generation in the store",
                            settings->groups[i].authority->name, settings->groups[i].name);
@@ -215,14 +228,8 @@ void cm_issuers_open(struct cm_issuers *issuers, const struct cm_issuers_env *en
                      struct cm_store_reader *reader,
                      void (*opened)(struct cm_issuers *issuers, void *arg), void *arg)
 {
-    uint32_t most = env->settings->authorities_count;
     struct generation_search search = { .issuers = issuers };
     *issuers = (struct cm_issuers){ .settings = env->settings, .opened = opened, .arg = arg };
-    issuers->keys = calloc(most + 1, sizeof *issuers->keys);
-    search.references = calloc(most + 1, sizeof(char *));
-    search.providers = calloc(most + 1, sizeof(struct cm_settings_provider *));
-    if (!issuers->keys || !search.references || !search.providers)
-        abort();
     issuers->status = cm_store_reader_begin(reader, &issuers->err);
     if (issuers->status == CM_OK) {
         issuers->status =
@@ -237,7 +244,7 @@ void cm_issuers_open(struct cm_issuers *issuers, const struct cm_issuers_env *en
         issuers->task = (struct cm_task){ .run = post_opened, .arg = issuers };
         cm_loop_post(env->loop, &issuers->task);
     }
-    for (uint32_t i = 0; i < most; i++)
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
         free(search.references[i]);
     free(search.references);
     free(search.providers);
@@ -266,13 +273,13 @@ void cm_issuers_close(struct cm_issuers *issuers)
     issuers->keys_count = 0;
 }
 
-const struct cm_issuer_key *cm_issuers_of(const struct cm_issuers *issuers,
-                                          const struct cm_settings_authority *authority)
+bool cm_issuers_have(const struct cm_issuers *issuers,
+                     const struct cm_settings_authority *authority)
 {
     for (uint32_t i = 0; i < issuers->keys_count; i++)
         if (issuers->keys[i].authority == authority)
-            return &issuers->keys[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 const struct cm_issuer_key *cm_issuers_by_generation(const struct cm_issuers *issuers,

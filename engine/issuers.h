@@ -1,10 +1,11 @@
 /*
- * Issuers: the active generation of every authority, ready to sign.
+ * Issuers: the active generations of every authority, ready to sign.
  *
- * For each authority that a group names, the engine opens the key of its active generation in its
- * provider, holds the public key against the CA certificate, and prepares a template for every
- * profile that may be issued under it. From then on an issuer key is immutable, and any worker may
- * use it.
+ * An authority may have several active generations side by side, each with its own key, provider,
+ * certificate and chain; engine/spread.h decides which takes a batch. For each, the engine opens the
+ * key in its provider, holds the public key against the CA certificate, and prepares a template for
+ * every profile that may be issued under it. From then on an issuer key is immutable, and any worker
+ * may use it.
  *
  * Life: cm_issuers_open (asynchronous: keys may be far away), then lookups, then cm_issuers_close
  * when no batch is left.
@@ -36,7 +37,7 @@ struct cm_issuer_key {
 
 struct cm_issuers {
     const struct cm_settings *settings;
-    struct cm_issuer_key *keys;
+    struct cm_issuer_key *keys; /* all active generations, in the order of the store */
     uint32_t keys_count;
     uint32_t pending_count; /* keys whose opening is still out */
     cm_status status;       /* of the opening: the first that failed */
@@ -62,9 +63,10 @@ void cm_issuers_open(struct cm_issuers *issuers, const struct cm_issuers_env *en
                      void (*opened)(struct cm_issuers *issuers, void *arg), void *arg);
 void cm_issuers_close(struct cm_issuers *issuers);
 
-/* NULL when the authority has none. */
-const struct cm_issuer_key *cm_issuers_of(const struct cm_issuers *issuers,
-                                          const struct cm_settings_authority *authority);
+/* Whether the authority has an active generation. */
+bool cm_issuers_have(const struct cm_issuers *issuers,
+                     const struct cm_settings_authority *authority);
+/* NULL when none that is active has this number. */
 const struct cm_issuer_key *cm_issuers_by_generation(const struct cm_issuers *issuers,
                                                      int64_t generation_number);
 

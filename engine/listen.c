@@ -18,6 +18,17 @@ static uint32_t count_waiting(const struct cm_engine *engine, const struct cm_is
     return count;
 }
 
+static json_t *describe_issuer(const struct cm_engine *engine, const struct cm_issuer_key *issuer,
+                               uint32_t waiting)
+{
+    const struct cm_spread_key *key = cm_spread_key(&engine->spread, issuer);
+    bool in_trouble = key->trouble_since_ns != 0;
+    uint64_t trouble_ns = in_trouble ? cm_clock_monotonic_ns() - key->trouble_since_ns : 0;
+    return json_pack("{s:s, s:I, s:I, s:b, s:I}", "name", issuer->name, "waiting",
+                     (json_int_t)waiting, "outstanding", (json_int_t)key->items_count, "in_trouble",
+                     in_trouble, "seconds", (json_int_t)(trouble_ns / CM_NS_PER_S));
+}
+
 /* False: requests wait for one of them. */
 static bool add_issuers(const struct cm_engine *engine, json_t *object)
 {
@@ -27,8 +38,7 @@ static bool add_issuers(const struct cm_engine *engine, json_t *object)
         const struct cm_issuer_key *issuer = &engine->issuers.keys[i];
         uint32_t waiting = count_waiting(engine, issuer);
         all_sign &= waiting == 0;
-        json_array_append_new(
-            rows, json_pack("{s:s, s:I}", "name", issuer->name, "waiting", (json_int_t)waiting));
+        json_array_append_new(rows, describe_issuer(engine, issuer, waiting));
     }
     json_object_set_new(object, "issuers", rows);
     return all_sign;
@@ -57,7 +67,8 @@ static void fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
     bool are_up = add_providers(engine, object), do_sign = add_issuers(engine, object);
-    bool is_ready = engine->state == CM_ENGINE_IS_RUNNING && are_up && do_sign;
+    bool is_ready =
+        engine->state == CM_ENGINE_IS_RUNNING && are_up && do_sign && engine->aside.count == 0;
     json_object_set_new(object, "ready", json_boolean(is_ready));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {
@@ -67,7 +78,7 @@ static void fill_status(json_t *object, void *arg)
         { "issued", counters->issued },         { "refused", counters->refused },
         { "failed", counters->failed },         { "repeated", counters->repeated },
         { "given_back", counters->given_back }, { "batches", counters->batches },
-        { "in_flight", counters->in_flight },
+        { "in_flight", counters->in_flight },   { "set_aside", engine->aside.count },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));

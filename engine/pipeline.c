@@ -1,7 +1,7 @@
 /*
  * Pipeline: the order of the stations, and on which thread each takes place.
  *
- *   loop     intake
+ *   loop     intake, and the choice of the issuer keys
  *   worker   decode  admit  prove  compose
  *   loop     dispatch:  store (intents durable), then provider (signatures)
  *   worker   seal
@@ -44,10 +44,11 @@ static void on_answered(struct cm_batch *batch)
     struct cm_engine *engine = batch->engine;
     uint32_t count = batch->requests_count;
     cm_release(batch);
+    uint32_t credits_count = batch->credits_count;
     cm_pool_give(batch);
     engine->counters.in_flight -= count;
     if (engine->state == CM_ENGINE_IS_RUNNING)
-        cm_queue_want(engine->queue, count);
+        cm_queue_want(engine->queue, credits_count);
     cm_intake_continue(engine);
     cm_engine_look_around(engine);
 }
@@ -110,10 +111,33 @@ static void on_considered(struct cm_work *work)
     cm_intake_continue(engine);
 }
 
+/* Kept by its own key the promise is kept to the octet, unless that key is in trouble and another is not. */
+static void choose_kept(struct cm_engine *engine, struct cm_request *request)
+{
+    const struct cm_issuer_key *issuer =
+        request->promise
+            ? cm_issuers_by_generation(&engine->issuers, request->promise->generation_number)
+            : NULL;
+    if (issuer && !cm_spread_has_better(&engine->spread, issuer))
+        request->kept_issuer = issuer;
+}
+
+static void choose_issuers(struct cm_batch *batch)
+{
+    struct cm_engine *engine = batch->engine;
+    batch->choices =
+        cm_arena_alloc(&batch->arena, engine->settings->authorities_count * sizeof *batch->choices);
+    cm_spread_choose(&engine->spread, batch->requests_count, cm_clock_monotonic_ns(),
+                     batch->choices);
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        choose_kept(engine, &batch->requests[i]);
+}
+
 void cm_pipeline_begin(struct cm_batch *batch)
 {
     batch->time_ms = cm_clock_wall_ms();
     batch->engine->counters.batches++;
+    choose_issuers(batch);
     batch->work.run = consider;
     batch->work.done = on_considered;
     cm_workers_submit(batch->engine->workers, &batch->work);

@@ -51,6 +51,8 @@ struct cm_batch *cm_pool_take(struct cm_engine *engine)
         return NULL;
     engine->free_batches = batch->next;
     batch->requests_count = 0;
+    batch->credits_count = 0;
+    batch->choices = NULL;
     batch->clock_suspect = false;
     batch->lots_count = 0;
     return batch;

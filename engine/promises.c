@@ -12,8 +12,8 @@ static uint32_t bucket_of(const struct cm_promises *promises, const struct cm_re
     return start & (promises->buckets_count - 1);
 }
 
-void cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
-                     const struct cm_intent_item *item)
+struct cm_promise *cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
+                                   const struct cm_intent_item *item)
 {
     struct cm_promise *promise = calloc(1, sizeof *promise);
     if (!promises->buckets) {
@@ -30,6 +30,7 @@ void cm_promises_add(struct cm_promises *promises, const struct cm_intent *inten
     promise->next = *bucket;
     *bucket = promise;
     promises->open_count++;
+    return promise;
 }
 
 static bool load_item(const struct cm_intent *intent, const struct cm_intent_item *item, void *arg)

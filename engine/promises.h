@@ -1,7 +1,8 @@
 /*
- * Promises: intents from before a crash that have neither a certificate nor been abandoned.
+ * Promises: open intents of requests that are in no batch, with neither a certificate nor an end.
  *
- * When the engine starts, the store may hold intents whose signature nobody can account for. Each is
+ * When the engine starts, the store may hold intents whose signature nobody can account for; and a
+ * request that is set aside until a key signs again leaves one (engine/aside.h). Each is
  * kept here under its request's key. When the request comes again and composing it gives the very
  * same bytes (same serial and time, hash equal), the promise is kept: those bytes are signed. When
  * it gives others, or the request does not come within the hold time, the serial is abandoned: never
@@ -18,7 +19,7 @@ struct cm_promise {
     int64_t intent_number;
     int64_t created_ms;
     int64_t generation_number;
-    bool in_work;           /* its request is in a batch now */
+    bool in_work;           /* its request is in a batch now, or set aside */
     const void *settled_by; /* the batch whose record, not durable yet, settles it; else NULL */
 };
 
@@ -33,9 +34,9 @@ CM_MUST_USE cm_status cm_promises_load(struct cm_promises *promises, struct cm_s
                                        struct cm_error *err);
 void cm_promises_done(struct cm_promises *promises);
 
-/* An intent whose batch had to be given back becomes a promise again. */
-void cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
-                     const struct cm_intent_item *item);
+/* An intent whose batch had to be given back or set aside becomes a promise again. Borrowed. */
+struct cm_promise *cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
+                                   const struct cm_intent_item *item);
 
 /* NULL when nothing was promised to this request. */
 struct cm_promise *cm_promises_find(const struct cm_promises *promises,

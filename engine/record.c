@@ -92,7 +92,8 @@ static void settle_promise(struct cm_batch *batch, struct cm_request *request)
     struct cm_promise *promise = request->promise;
     bool is_used =
         request->keeps_promise
-        && (request->outcome == CM_OUTCOME_ISSUED || request->outcome == CM_OUTCOME_FAILED);
+        && (request->outcome == CM_OUTCOME_ISSUED || request->outcome == CM_OUTCOME_FAILED
+            || request->outcome == CM_OUTCOME_MOVED);
     bool is_broken = request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK;
     if (!promise || (!is_used && !is_broken))
         return;
@@ -112,11 +113,13 @@ static void add_request(struct cm_batch *batch, struct cm_request *request)
         add_refusal(batch, request);
         break;
     case CM_OUTCOME_FAILED:
+    case CM_OUTCOME_MOVED:
         abandon(batch, &request->serial, request->issuer->generation_number);
         break;
     case CM_OUTCOME_OPEN:
     case CM_OUTCOME_REPEATED:
     case CM_OUTCOME_GIVEN_BACK:
+    case CM_OUTCOME_SET_ASIDE:
         break;
     }
 }
@@ -129,13 +132,25 @@ static bool contains(const int64_t *numbers, uint32_t count, int64_t number)
     return false;
 }
 
-/* What a lot of this batch promised is used or abandoned by now, so its intent is over. */
+/* What the lot promised is used or abandoned by now; kept promises are of other intents. */
+static bool is_over(const struct cm_lot *lot)
+{
+    for (uint32_t i = 0; i < lot->requests_count; i++) {
+        const struct cm_request *request = lot->requests[i];
+        if (!request->keeps_promise
+            && (request->outcome == CM_OUTCOME_GIVEN_BACK
+                || request->outcome == CM_OUTCOME_SET_ASIDE))
+            return false;
+    }
+    return true;
+}
+
 static uint32_t close_own_intents(const struct cm_batch *batch, int64_t *closed)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < batch->lots_count; i++)
         if (batch->lots[i].intent.items_count > 0 && batch->lots[i].intent_op.status == CM_OK
-            && !batch->lots[i].is_given_back)
+            && is_over(&batch->lots[i]))
             closed[count++] = batch->lots[i].intent.number;
     return count;
 }
@@ -153,17 +168,28 @@ static uint32_t close_old_intents(const struct cm_batch *batch, int64_t *closed,
     return count;
 }
 
+/* Its intent is open, and when it comes again the same bytes are signed. */
+static void promise_again(struct cm_engine *engine, const struct cm_request *request)
+{
+    struct cm_intent_item item = { .key = request->key, .serial = request->serial };
+    memcpy(item.tbs_hash, request->tbs_hash, CM_HASH_SIZE);
+    cm_promises_add(&engine->promises, &request->lot->intent, &item)->in_work = true;
+}
+
 /* Durable: what was settled is taken out. Else everything stands as before. */
 static void leave_promises(struct cm_batch *batch, bool is_durable)
 {
     const struct cm_store_op *op = &batch->record_op;
     for (uint32_t i = 0; i < batch->requests_count; i++) {
         struct cm_promise *promise = batch->requests[i].promise;
+        bool is_set_aside = batch->requests[i].outcome == CM_OUTCOME_SET_ASIDE;
         batch->requests[i].promise = NULL;
+        if (is_set_aside && batch->requests[i].lot && !batch->requests[i].keeps_promise)
+            promise_again(batch->engine, &batch->requests[i]);
         if (!promise)
             continue;
         bool is_settled = promise->settled_by == batch;
-        promise->in_work = false;
+        promise->in_work = is_set_aside; /* its request is in our hands: it is not overdue */
         promise->settled_by = NULL;
         if (!is_durable || !is_settled)
             continue;

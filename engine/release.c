@@ -1,7 +1,7 @@
 /*
  * Release: the end of the way. What a request held is let go: its claim on the key, quota that came
  * to nothing, its place among those in flight. Entries of the same key that waited come in again, and
- * find in the store what was answered.
+ * find in the store what was answered. What stays in the engine without an answer is set aside.
  */
 #include "engine/internal.h"
 
@@ -31,8 +31,20 @@ static void let_go(struct cm_engine *engine, struct cm_request *request)
     }
 }
 
+static void set_aside(struct cm_batch *batch, struct cm_request *request)
+{
+    bool waits = request->outcome == CM_OUTCOME_SET_ASIDE;
+    if (!request->entry->is_credited)
+        batch->credits_count--;          /* as it is set aside, or later */
+    batch->engine->counters.in_flight++; /* counted down with its batch */
+    cm_aside_put(batch->engine, request->entry, waits ? request->group->authority : NULL);
+}
+
 void cm_release(struct cm_batch *batch)
 {
-    for (uint32_t i = 0; i < batch->requests_count; i++)
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
         let_go(batch->engine, &batch->requests[i]);
+        if (cm_request_stays(&batch->requests[i]))
+            set_aside(batch, &batch->requests[i]);
+    }
 }

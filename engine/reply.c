@@ -40,7 +40,7 @@ static bool fill_repeated(struct cm_answer *answer, const struct cm_request *req
     return true;
 }
 
-/* False: this request gets no answer; its entry is given back. */
+/* False: this request gets no answer; its entry is given back, or stays. */
 static bool fill_answer(struct cm_answer *answer, const struct cm_request *request,
                         const struct cm_engine *engine)
 {
@@ -72,6 +72,8 @@ static bool fill_answer(struct cm_answer *answer, const struct cm_request *reque
         return true;
     case CM_OUTCOME_OPEN:
     case CM_OUTCOME_GIVEN_BACK:
+    case CM_OUTCOME_SET_ASIDE:
+    case CM_OUTCOME_MOVED:
         break;
     }
     return false;
@@ -111,7 +113,7 @@ static void give_back(struct cm_batch *batch)
         cm_arena_alloc(&batch->arena, batch->requests_count * sizeof(struct cm_entry *));
     uint32_t count = 0;
     for (uint32_t i = 0; i < batch->requests_count; i++)
-        if (batch->requests[i].entry)
+        if (batch->requests[i].entry && !cm_request_stays(&batch->requests[i]))
             entries[count++] = batch->requests[i].entry;
     if (count > 0)
         cm_queue_give_back(batch->engine->queue, entries, count);
@@ -138,7 +140,7 @@ void cm_reply(struct cm_batch *batch, cm_batch_done_fn *done)
         uint64_t arrived_ns = request->entry->arrived_ns;
         struct cm_answer *answer = &batch->answers[batch->answers_count];
         if (!fill_answer(answer, request, engine)) {
-            engine->counters.given_back++;
+            engine->counters.given_back += !cm_request_stays(request);
             continue;
         }
         batch->answers_count++;

@@ -26,12 +26,14 @@ struct cm_waiting;
 
 /* How far it has come. Anything before ISSUED that is not refused is still on its way. */
 enum cm_request_outcome {
-    CM_OUTCOME_OPEN,      /* on its way */
-    CM_OUTCOME_REFUSED,   /* refusal says why */
-    CM_OUTCOME_REPEATED,  /* answered before: recall says what */
-    CM_OUTCOME_ISSUED,    /* certificate and serial are there */
-    CM_OUTCOME_FAILED,    /* our side's fault; refusal says what; the serial is abandoned */
-    CM_OUTCOME_GIVEN_BACK /* not answered: the entry comes again */
+    CM_OUTCOME_OPEN,       /* on its way */
+    CM_OUTCOME_REFUSED,    /* refusal says why */
+    CM_OUTCOME_REPEATED,   /* answered before: recall says what */
+    CM_OUTCOME_ISSUED,     /* certificate and serial are there */
+    CM_OUTCOME_FAILED,     /* our side's fault; refusal says what; the serial is abandoned */
+    CM_OUTCOME_GIVEN_BACK, /* not answered: the entry comes again from the queue */
+    CM_OUTCOME_SET_ASIDE,  /* not answered: waits in the engine for a key; promises stand */
+    CM_OUTCOME_MOVED /* not answered: comes again at once for another key; the serial is abandoned */
 };
 
 struct cm_request {
@@ -43,7 +45,8 @@ struct cm_request {
     bool has_key;               /* id and requester are readable: the request can be remembered */
     struct cm_request_key key;  /* (requester, id) */
     struct cm_waiting *waiting; /* entries of the same key that arrived meanwhile: they go after */
-    struct cm_promise *promise; /* an intent from before a crash names this key */
+    struct cm_promise *promise; /* an intent that is open names this key */
+    const struct cm_issuer_key *kept_issuer; /* of the promise, where that key should keep it */
     const struct cm_settings_requester *requester;
 
     /* decode */
@@ -78,6 +81,12 @@ struct cm_request {
     /* seal */
     struct cm_bytes certificate; /* DER */
 };
+
+/* It stays in the engine, without an answer. */
+static inline bool cm_request_stays(const struct cm_request *request)
+{
+    return request->outcome == CM_OUTCOME_SET_ASIDE || request->outcome == CM_OUTCOME_MOVED;
+}
 
 static inline bool cm_request_is_open(const struct cm_request *request)
 {

@@ -18,6 +18,8 @@ void cm_entry_start(struct cm_entry *entry)
     entry->deliveries_count = 1;
     entry->is_covered = true;
     entry->standing = CM_ENTRY_UNJUDGED;
+    entry->is_rated = false;
+    entry->is_credited = false;
     entry->arrived_ns = 0;
     entry->backend = NULL;
 }

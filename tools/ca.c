@@ -144,11 +144,10 @@ static int run_list(const struct cm_call *call)
 /* ---------------------------------------------------------------------------------- ca show -- */
 
 struct search {
-    const char *name; /* "issuing" (its active generation) or "issuing-1" */
+    const struct cm_call *call;
+    const char *name; /* "issuing" (its active generations) or "issuing-1" */
     struct cm_arena *arena;
-    struct shown shown;
-    const char *pem;
-    bool found;
+    unsigned found_count;
     cm_status status;
     struct cm_error *err;
 };
@@ -164,24 +163,11 @@ static bool is_wanted(const struct search *search, const struct cm_generation *g
            && generation->state == CM_GENERATION_ACTIVE;
 }
 
-static bool find_one(const struct cm_generation *generation, void *arg)
+static void print_one(const struct cm_call *call, const struct shown *shown, const char *pem)
 {
-    struct search *search = arg;
-    if (!is_wanted(search, generation))
-        return true;
-    search->found = true;
-    search->pem =
-        (const char *)cm_pem_write("CERTIFICATE", generation->certificate, search->arena).data;
-    search->status = describe(generation, &search->shown, search->err);
-    return false;
-}
-
-static void print_one(const struct cm_call *call, const struct search *search)
-{
-    const struct shown *shown = &search->shown;
     if (cm_call_flag(call, "json")) {
         json_t *object = to_json(shown);
-        json_object_set_new(object, "certificate", json_string(search->pem));
+        json_object_set_new(object, "certificate", json_string(pem));
         print_json(object);
         return;
     }
@@ -191,25 +177,42 @@ static void print_one(const struct cm_call *call, const struct search *search)
                shown->name, shown->state, shown->subject, shown->serial, shown->not_before,
                shown->not_after, shown->sigalg, shown->provider, shown->key, shown->fingerprint);
     else
-        fputs(search->pem, stdout);
+        fputs(pem, stdout);
+}
+
+static bool show_wanted(const struct cm_generation *generation, void *arg)
+{
+    struct search *search = arg;
+    struct shown shown;
+    if (!is_wanted(search, generation))
+        return true;
+    search->status = describe(generation, &shown, search->err);
+    if (search->status != CM_OK)
+        return false;
+    bool is_plain = !cm_call_flag(search->call, "json") && !cm_call_flag(search->call, "pem");
+    if (search->found_count++ > 0 && is_plain)
+        putchar('\n');
+    print_one(
+        search->call, &shown,
+        (const char *)cm_pem_write("CERTIFICATE", generation->certificate, search->arena).data);
+    return true;
 }
 
 static cm_status show(const struct cm_call *call, struct cm_deployment *deployment,
                       struct cm_error *err)
 {
-    struct search search = { .name = call->operands_count > 0
+    struct search search = { .call = call,
+                             .name = call->operands_count > 0
                                          ? call->operands[0]
                                          : deployment->settings->authorities[0].name,
                              .arena = &deployment->arena,
                              .err = err };
-    cm_status status = cm_store_walk_generations(deployment->reader, find_one, &search, err);
+    cm_status status = cm_store_walk_generations(deployment->reader, show_wanted, &search, err);
     if (status == CM_OK)
         status = search.status;
-    if (status == CM_OK && !search.found)
+    if (status == CM_OK && search.found_count == 0)
         status = CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                          "there is no authority \"%s\"; certmill ca list shows them", search.name);
-    if (status == CM_OK)
-        print_one(call, &search);
     return status;
 }
 
@@ -230,7 +233,7 @@ static const char *const list_paragraphs[] = {
     "Lists every authority of the deployment with each generation of its key: name, state, "
     "algorithm, end of validity and subject.",
     "A generation is called `NAME-NUMBER`. Its state is pending, active, retiring, retired or "
-    "compromised; the active one signs.",
+    "compromised; those that are active sign.",
     NULL
 };
 static const struct cm_option list_options[] = { CM_OPTION_CONFIG, CM_OPTION_JSON };
@@ -251,8 +254,9 @@ const struct cm_command cm_command_ca_list = {
 };
 
 static const char *const show_paragraphs[] = {
-    "Shows one authority: `NAME` for its active generation, `NAME-NUMBER` for a certain one. Without "
-    "a name it is the first authority of the settings.",
+    "Shows one authority: `NAME` for its active generations, one after the other (with `--json` an "
+    "object each, a line for one), `NAME-NUMBER` for a certain one. Without a name it is the first "
+    "authority of the settings.",
     NULL
 };
 static const struct cm_option show_options[] = {

@@ -38,9 +38,11 @@ struct creation {
     struct cm_new_authority ca;
     struct cm_profile profile;
     struct parent parent;
-    bool name_is_taken;
-    char key_taken_by[80]; /* name of the generation that has the key; "": none */
-    const char *path;      /* of the certificate */
+    bool is_beside;               /* one more key of an authority that is there */
+    int64_t generation;           /* its number within the authority: one more than the last */
+    struct cm_bytes signers_name; /* who signed the authority's active key; empty: there is none */
+    char key_taken_by[80];        /* name of the generation that has the key; "": none */
+    const char *path;             /* of the certificate */
 };
 
 static const char *copy_text(struct creation *creation, struct cm_bytes text)
@@ -50,13 +52,26 @@ static const char *copy_text(struct creation *creation, struct cm_bytes text)
 
 /* ------------------------------------------------------------------------------- the record -- */
 
-/* The generations that matter: one of the new name, and the signer's active one. */
+/* One of the same authority: the new one is numbered after it, and has the same signer. */
+static void look_at_sibling(struct creation *creation, const struct cm_generation *generation)
+{
+    struct cm_certificate certificate;
+    struct cm_error ignored;
+    if (generation->generation >= creation->generation)
+        creation->generation = generation->generation + 1;
+    if (generation->state == CM_GENERATION_ACTIVE
+        && cm_certificate_read(generation->certificate, &certificate, &ignored) == CM_OK)
+        creation->signers_name = cm_arena_copy(&creation->deployment.arena, certificate.issuer);
+}
+
+/* The generations that matter: those of the same name, and the signer's active one. */
 static bool look_at(const struct cm_generation *generation, void *arg)
 {
     struct creation *creation = arg;
     struct parent *parent = &creation->parent;
     struct cm_arena *arena = &creation->deployment.arena;
-    creation->name_is_taken |= cm_bytes_is(generation->authority, creation->ca.name);
+    if (cm_bytes_is(generation->authority, creation->ca.name))
+        look_at_sibling(creation, generation);
     if (!parent->name || generation->state != CM_GENERATION_ACTIVE
         || !cm_bytes_is(generation->authority, parent->name))
         return true;
@@ -103,13 +118,43 @@ static cm_status refuse_taken_key(struct creation *creation, struct cm_error *er
     return status;
 }
 
+static cm_status check_name(const struct creation *creation, struct cm_error *err)
+{
+    if (!creation->is_beside && creation->generation > 1)
+        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
+                       "there is an authority %s already; certmill ca list shows it, and --beside "
+                       "gives it one more key",
+                       creation->ca.name);
+    if (creation->is_beside && creation->signers_name.size == 0)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "there is no authority %s with an active key to stand beside",
+                       creation->ca.name);
+    return CM_OK;
+}
+
+/* The number is known only now, and the file and the subject are named after it. */
+static void name_after_generation(struct creation *creation)
+{
+    struct cm_arena *arena = &creation->deployment.arena;
+    const char *folder = creation->deployment.settings->folder;
+    struct cm_new_authority *ca = &creation->ca;
+    creation->path = cm_arena_printf(arena, "%s/ca/%s.pem", folder, ca->name);
+    if (creation->is_beside) {
+        const char *name = cm_arena_printf(arena, "%s-%" PRId64, ca->name, creation->generation);
+        creation->path = cm_arena_printf(arena, "%s/ca/%s.pem", folder, name);
+        ca->cn = ca->cn ? ca->cn : name;
+    }
+    ca->cn = ca->cn ? ca->cn : ca->name;
+}
+
 static cm_status read_generations(struct creation *creation, struct cm_error *err)
 {
+    creation->generation = 1;
     cm_status status = walk(creation, look_at, err);
-    if (status == CM_OK && creation->name_is_taken)
-        return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
-                       "there is an authority %s already; certmill ca list shows it",
-                       creation->ca.name);
+    if (status == CM_OK)
+        status = check_name(creation, err);
+    if (status == CM_OK)
+        name_after_generation(creation);
     if (status == CM_OK && creation->parent.name && !creation->parent.key)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                        "there is no authority %s with an active key to sign with",
@@ -125,7 +170,8 @@ static struct cm_audit_event audit_event(struct creation *creation, const char *
         .kind = kind,
         .actor = cm_bytes_str(cm_operator_name(arena)),
         .detail = cm_bytes_str(cm_arena_printf(
-            arena, "{\"authority\":\"%s\",\"generation\":1,\"signer\":\"%s\"}", creation->ca.name,
+            arena, "{\"authority\":\"%s\",\"generation\":%" PRId64 ",\"signer\":\"%s\"}",
+            creation->ca.name, creation->generation,
             creation->parent.name ? creation->parent.name : creation->ca.name)),
     };
     SHA256(octets.data, octets.size, event.digest);
@@ -150,7 +196,7 @@ static cm_status record_generation(struct creation *creation, struct cm_error *e
     const struct cm_audit_event event = audit_event(creation, "ca-create", ca->der);
     struct cm_generation generation = {
         .authority = cm_bytes_str(ca->name),
-        .generation = 1,
+        .generation = creation->generation,
         .state = CM_GENERATION_ACTIVE,
         .provider = cm_bytes_str(creation->provider->name),
         .key = cm_bytes_str(ca->key),
@@ -205,6 +251,12 @@ static cm_status open_parent(struct creation *creation, struct cm_error *err)
         status = CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
                          "the key %s is not the one in the certificate of %s", parent->key,
                          parent->name);
+    if (status == CM_OK && creation->is_beside
+        && !cm_bytes_equal(creation->signers_name, certificate.subject))
+        status = CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                         "the active key of %s was not signed by %s; all keys of an authority have "
+                         "the same signer",
+                         creation->ca.name, parent->name);
     return status;
 }
 
@@ -283,16 +335,18 @@ static void tell(const struct creation *creation)
 {
     const struct cm_new_authority *ca = &creation->ca;
     if (cm_call_flag(creation->call, "json")) {
-        json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "authority", ca->name, "certificate",
-                                   creation->path, "key", ca->key, "sha256", ca->fingerprint);
+        json_t *object = json_pack("{s:s, s:I, s:s, s:s, s:s}", "authority", ca->name, "generation",
+                                   (json_int_t)creation->generation, "certificate", creation->path,
+                                   "key", ca->key, "sha256", ca->fingerprint);
         json_dumpf(object, stdout, JSON_COMPACT);
         putchar('\n');
         json_decref(object);
         return;
     }
-    printf("%s-1, signed by %s\n  %s\n      SHA-256 %s\n  %s\n      its key, in provider %s\n",
-           ca->name, creation->parent.name ? creation->parent.name : "itself", creation->path,
-           ca->fingerprint, ca->key, creation->provider->name);
+    printf("%s-%" PRId64
+           ", signed by %s\n  %s\n      SHA-256 %s\n  %s\n      its key, in provider %s\n",
+           ca->name, creation->generation, creation->parent.name ? creation->parent.name : "itself",
+           creation->path, ca->fingerprint, ca->key, creation->provider->name);
     if (!is_in_settings(creation))
         printf("\nTo issue with it, name it in the settings: a line \"- name: %s\" below "
                "\"authorities\",\nand \"authority: %s\" in a group.\n",
@@ -319,18 +373,21 @@ static void plan_profile(struct creation *creation)
 static int plan(struct creation *creation)
 {
     const struct cm_call *call = creation->call;
-    const char *key_type = cm_call_value(call, "key-type"), *cn = cm_call_value(call, "cn");
+    const char *key_type = cm_call_value(call, "key-type");
     struct cm_new_authority *ca = &creation->ca;
     uint32_t bits =
         strncmp(key_type, "rsa-", 4) == 0 ? (uint32_t)strtoul(key_type + 4, NULL, 10) : 0;
     ca->name = call->operands[0];
     if (!is_name(ca->name))
         return cm_usage_fail("\"%s\" is no name: letters, digits, - _ and . make one", ca->name);
+    creation->is_beside = cm_call_flag(call, "beside");
+    if (creation->is_beside && cm_call_flag(call, "self-signed"))
+        return cm_usage_fail("--beside and --self-signed: a root has one key");
     ca->key = cm_call_value(call, "key");
     ca->has_key = cm_call_flag(call, "existing-key");
     ca->spec = (struct cm_key_spec){ .type = bits ? CM_KEY_RSA : cm_key_type_find(key_type),
                                      .bits = bits };
-    ca->cn = cn ? cn : ca->name;
+    ca->cn = cm_call_value(call, "cn");
     ca->organization = cm_call_value(call, "organization");
     plan_profile(creation);
     return CM_EXIT_DONE;
@@ -344,11 +401,8 @@ static int run(const struct cm_call *call)
     if (exit_code != CM_EXIT_DONE)
         return exit_code;
     cm_status status = cm_deployment_open(&creation.deployment, call, CM_DEPLOYMENT_WRITE, &err);
-    if (status == CM_OK) {
-        creation.path = cm_arena_printf(&creation.deployment.arena, "%s/ca/%s.pem",
-                                        creation.deployment.settings->folder, creation.ca.name);
+    if (status == CM_OK)
         status = create(&creation, &err);
-    }
     if (status == CM_OK)
         tell(&creation);
     cm_deployment_close(&creation.deployment);
@@ -359,8 +413,12 @@ static const char *const paragraphs[] = {
     "Makes the authority `NAME`: a new key where `--key` says, inside the token with `pkcs11:` (it "
     "never leaves it, and can do nothing but sign), and a certificate signed by `--signed-by`. With "
     "`--existing-key` the key is there already. Either is proved by a signature first.",
+    "With `--beside` the authority is there, and gets one more key, with a certificate of its own by the "
+    "same signer: generation `NAME-2`, then `NAME-3`. All active keys of an authority issue at once, "
+    "in shares that follow their speed, and the others go on while one is away. A key in another "
+    "provider is named with `--provider`.",
     "The intent is in the audit log before the signer sees the certificate; it stands in "
-    "`ca/NAME.pem` and in the store. The engine must not be running. When something fails, the new "
+    "`ca/NAME.pem` (with `--beside`: `ca/NAME-2.pem`) and in the store. The engine must not be running. When something fails, the new "
     "key is destroyed again.",
     NULL
 };
@@ -373,6 +431,9 @@ static const struct cm_option options[] = {
       .help =
           "`file:PATH`, relative to the provider's folder, or a `pkcs11:` URI with an `object`." },
     { .name = "existing-key", .type = CM_OPTION_FLAG, .help = "The key is there: bring your own." },
+    { .name = "beside",
+      .type = CM_OPTION_FLAG,
+      .help = "One more issuing key for the authority `NAME`, beside those it has." },
     { .name = "provider",
       .type = CM_OPTION_TEXT,
       .argument = "NAME",
@@ -395,7 +456,7 @@ static const struct cm_option options[] = {
     { .name = "cn",
       .type = CM_OPTION_TEXT,
       .argument = "TEXT",
-      .help = "Common name in its certificate. Without it: `NAME`." },
+      .help = "Common name in its certificate. Without it: `NAME`, with `--beside` `NAME-2`." },
     { .name = "organization",
       .letter = 'o',
       .type = CM_OPTION_TEXT,
@@ -408,6 +469,8 @@ static const struct cm_example examples[] = {
       "A second issuing authority, with a new key in the token." },
     { "certmill ca create line-3 --existing-key --key pkcs11:object=ours",
       "With a key that the token holds already." },
+    { "certmill ca create issuing --beside --provider west --key file:west.pem",
+      "A second issuing key for an authority, in another provider." },
 };
 
 const struct cm_command cm_command_ca_create = {

@@ -23,14 +23,23 @@ static void look_at_provider(struct cm_doctor *doctor, const json_t *row)
                       "provider %s is down for %" PRId64 " s", name, number(row, "seconds"));
 }
 
+/* In trouble with nothing waiting: the authority's other keys have its work. */
 static void look_at_issuer(struct cm_doctor *doctor, const json_t *row)
 {
     int64_t waiting = number(row, "waiting");
+    const char *name = json_string_value(json_object_get(row, "name"));
+    if (json_is_true(json_object_get(row, "in_trouble")))
+        cm_doctor_say(doctor, CM_VERDICT_WARN, "engine",
+                      "is its provider there? other keys of the authority take its work meanwhile",
+                      "%s has signed nothing for %" PRId64 " s, of %" PRId64 " outstanding", name,
+                      number(row, "seconds"), number(row, "outstanding"));
+    else
+        cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL, "%s signs, %" PRId64 " outstanding",
+                      name, number(row, "outstanding"));
     if (waiting > 0)
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
                       "is its token there? what serve prints says why; nothing is lost meanwhile",
-                      "%" PRId64 " requests wait for a signature of %s", waiting,
-                      json_string_value(json_object_get(row, "name")));
+                      "%" PRId64 " requests wait for a signature of %s", waiting, name);
 }
 
 static void look_at(struct cm_doctor *doctor, const json_t *status)
@@ -42,6 +51,11 @@ static void look_at(struct cm_doctor *doctor, const json_t *status)
                   number(status, "pid"), number(status, "issued"), number(status, "in_flight"));
     json_array_foreach(json_object_get(status, "providers"), i, row) look_at_provider(doctor, row);
     json_array_foreach(json_object_get(status, "issuers"), i, row) look_at_issuer(doctor, row);
+    if (number(status, "set_aside") > 0)
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
+                      "nothing is lost meanwhile; their keys are named above",
+                      "%" PRId64 " requests wait until a key of their authority signs",
+                      number(status, "set_aside"));
 }
 
 void cm_doctor_check_engine(struct cm_doctor *doctor)

@@ -19,9 +19,13 @@
  *     {"v":1,"op":"status"}
  *     {"status":"running","pid":4711,"ready":true,"issued":12,...,
  *      "providers":[{"name":"hsm","up":true,"seconds":61,"restarts":0,"pid":4712}],
- *      "issuers":[{"name":"issuing-1","waiting":0}]}
+ *      "set_aside":0,
+ *      "issuers":[{"name":"issuing-1","waiting":0,"outstanding":256,"in_trouble":false,"seconds":0}]}
  *                                         ready: every provider is up, and no request waits for a
- *                                         signature that its key was asked for in vain
+ *                                         signature that its key was asked for in vain, or is set
+ *                                         aside until a key of its authority signs; outstanding:
+ *                                         requests that the key has to sign; in_trouble: for so many
+ *                                         seconds it was only asked in vain
  *
  *     {"error":"..."}                     nothing was changed
  *

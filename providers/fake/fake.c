@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -131,10 +133,19 @@ static void spoil(struct cm_sign_item *item, const struct cm_fake_step *step)
     }
 }
 
+static bool is_there(const char *path)
+{
+    return path && access(path, F_OK) == 0;
+}
+
 static void on_inner_done(struct cm_sign_batch *inner, void *arg)
 {
     struct slot *slot = arg;
     slot->inner_in_flight = false;
+    if (is_there(slot->self->script.loses_path))
+        for (uint32_t i = 0; i < inner->items_count; i++)
+            slot->steps[i] =
+                (struct cm_fake_step){ .fault = CM_FAULT_STATUS, .status = CM_UNCERTAIN };
     for (uint32_t i = 0; i < inner->items_count; i++) {
         struct cm_sign_item *item = slot->outer[i];
         item->status = inner->items[i].status;
@@ -179,6 +190,8 @@ static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
     uint64_t submit = self->submits++;
     if (self->items_taken >= self->script.dies_at)
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "the fake provider is dead");
+    if (is_there(self->script.away_path))
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "the fake provider is away");
     if (!slot || (provider->batches_in_flight > 0 && cm_fake_script_is_busy(&self->script, submit)))
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "the fake provider is busy");
     divide(slot, batch, self->items_taken);
@@ -363,6 +376,23 @@ static cm_status open_witness(struct fake *self, struct cm_error *err)
     return CM_OK;
 }
 
+/* Its file is for deployments, whose settings hold no options. */
+static cm_status read_script(struct fake *self, const struct cm_provider_settings *settings,
+                             struct cm_error *err)
+{
+    char path[PATH_MAX], text[1000] = "";
+    if (settings->options || !settings->folder)
+        return cm_fake_script_read(settings->options, &self->script, err);
+    snprintf(path, sizeof path, "%s/fake-script", settings->folder);
+    FILE *file = fopen(path, "re");
+    if (file) {
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        fclose(file);
+    }
+    return cm_fake_script_read(text, &self->script, err);
+}
+
 static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,
                                struct cm_provider **ret_provider, struct cm_error *err)
 {
@@ -373,7 +403,7 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
     self->loop = loop;
     self->witness_fd = -1;
     inner.options = NULL;
-    cm_status status = cm_fake_script_read(settings->options, &self->script, err);
+    cm_status status = read_script(self, settings, err);
     if (status == CM_OK)
         status = open_witness(self, err);
     if (status == CM_OK)

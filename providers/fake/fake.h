@@ -5,7 +5,8 @@
  * SHA-256 of every message that it ever signed, so that a test can ask afterwards whether something
  * was signed twice, or signed and then forgotten.
  *
- * The script stands in settings.options; its steps are separated by spaces. Items and submits are
+ * The script stands in settings.options, or else in the file fake-script of settings.folder, where
+ * there is one; its steps are separated by spaces. Items and submits are
  * counted from 0 over the life of the instance, batches as they are submitted.
  *
  *     item=N:STATUS   item N gets this status, e.g. item=3:UNAVAILABLE. It is not signed, except
@@ -18,6 +19,8 @@
  *                     BUSY promises that a done will come)
  *     dies=N          from item N on nothing is signed: items are TOKEN_REMOVED, submits and
  *                     openings of keys UNAVAILABLE
+ *     away=PATH       while there is such a file, nothing is signed: submits are UNAVAILABLE
+ *     loses=PATH      while there is such a file, items are signed, witnessed and UNCERTAIN
  *     items-max=N     caps.batch_items_max
  *     in-flight=N     caps.batches_in_flight
  *     witness=PATH    appends a line, 64 hex digits, for every signature before its batch is done

@@ -102,11 +102,26 @@ static bool read_in_flight(struct cm_fake_script *script, const char *value)
     return read_cap(value, &script->in_flight);
 }
 
+static bool read_path(const char *value, char **ret_path)
+{
+    free(*ret_path);
+    *ret_path = strdup(value);
+    return *ret_path && value[0] != '\0';
+}
+
 static bool read_witness(struct cm_fake_script *script, const char *value)
 {
-    free(script->witness_path);
-    script->witness_path = strdup(value);
-    return script->witness_path && value[0] != '\0';
+    return read_path(value, &script->witness_path);
+}
+
+static bool read_away(struct cm_fake_script *script, const char *value)
+{
+    return read_path(value, &script->away_path);
+}
+
+static bool read_loses(struct cm_fake_script *script, const char *value)
+{
+    return read_path(value, &script->loses_path);
 }
 
 static bool read_step(struct cm_fake_script *script, char *text)
@@ -117,7 +132,8 @@ static bool read_step(struct cm_fake_script *script, char *text)
     } kinds[] = { { "item", read_item },           { "delay", read_delay },
                   { "busy", read_busy },           { "dies", read_dies },
                   { "items-max", read_items_max }, { "in-flight", read_in_flight },
-                  { "witness", read_witness } };
+                  { "witness", read_witness },     { "away", read_away },
+                  { "loses", read_loses } };
     const char *equals = strchr(text, '=');
     size_t name_size = equals ? (size_t)(equals - text) : 0;
     for (size_t i = 0; equals && i < sizeof kinds / sizeof kinds[0]; i++)
@@ -152,6 +168,8 @@ void cm_fake_script_done(struct cm_fake_script *script)
 {
     free(script->steps);
     free(script->witness_path);
+    free(script->away_path);
+    free(script->loses_path);
     *script = (struct cm_fake_script){ 0 };
 }
 

@@ -32,7 +32,8 @@ struct cm_fake_script {
     uint64_t dies_at;   /* item; UINT64_MAX: never */
     uint32_t items_max; /* 0: as the wrapped provider */
     uint32_t in_flight; /* 0: as the wrapped provider */
-    char *witness_path; /* owned; may be NULL */
+    char *witness_path; /* owned, these three; may be NULL */
+    char *away_path, *loses_path;
 };
 
 /* text may be NULL. Fails with: UNSUPPORTED, naming the step; NO_MEMORY. */

@@ -202,6 +202,8 @@ class Control(case.Case):
         self.backend.wait_answered()
         answer = self.call("status")
         self.assertEqual((answer["pid"], answer["issued"], answer["refused"]), (engine.pid, 5, 0))
+        self.assertEqual((answer["ready"], answer["set_aside"]), (True, 0))
+        self.assertEqual(answer["issuers"], [{"name": "issuing-1", "waiting": 0, "outstanding": 0, "in_trouble": False, "seconds": 0}])
         self.finish(engine)
 
     # --- what is refused

@@ -82,6 +82,30 @@ class Files(unittest.TestCase):
         names = [row["name"] for row in json.loads(made.run("ca", "list", "--json").stdout)["authorities"]]
         self.assertEqual(names, ["root-1", "issuing-1", "line-2-1", "root-2-1"])
 
+    def test_ca_create_gives_an_authority_more_keys_beside_the_first(self):
+        made = deployment.Deployment()
+        ca = os.path.join(made.folder, "ca")
+        for number in (2, 3):
+            told = json.loads(made.run("ca", "create", "issuing", "--beside", "--key", f"file:issuing-{number}.pem", "--json").stdout)
+            self.assertEqual((told["authority"], told["generation"]), ("issuing", number))
+            self.assertEqual(told["certificate"], os.path.join(ca, f"issuing-{number}.pem"))
+            subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", os.path.join(ca, "root.pem"), told["certificate"]],
+                           check=True, capture_output=True)
+        rows = [json.loads(line) for line in made.run("ca", "show", "issuing", "--json").stdout.splitlines()]
+        self.assertEqual([row["name"] for row in rows], ["issuing-1", "issuing-2", "issuing-3"])
+        self.assertEqual({row["state"] for row in rows}, {"active"})
+        self.assertEqual(len({row["subject"] for row in rows}), 3, "no two issuers of one name")
+        made.run("ca", "create", "root-2", "--self-signed", "--key", "file:root-2.pem")
+        for words, code, expected in [
+                (["issuing", "--key", "file:new.pem"], 1, b"--beside gives it one more key"),
+                (["line", "--beside", "--key", "file:new.pem"], 1, b"no authority line with an active key"),
+                (["issuing", "--beside", "--signed-by", "root-2", "--key", "file:new.pem"], 1, b"was not signed by root-2"),
+                (["issuing", "--beside", "--self-signed", "--key", "file:new.pem"], 2, b"a root has one key")]:
+            done = made.run("ca", "create", *words, check=False)
+            self.assertEqual(done.returncode, code, words)
+            self.assertIn(expected, done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(made.folder, "keys", "new.pem")))
+
     def test_ca_create_refuses_and_leaves_nothing(self):
         made = deployment.Deployment()
         keys = os.path.join(made.folder, "keys")

@@ -180,11 +180,11 @@ def rule_right_owner(evidence):
             yield f"the certificate of {id} is for another key"
 
 
-def verify_files(paths, root, issuing):
+def verify_files(paths, root, issuers):
     """Names of the files that `openssl verify` does not accept."""
-    bad = []
+    bad, untrusted = [], [word for path in issuers for word in ("-untrusted", path)]
     for at in range(0, len(paths), 500):
-        done = subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", root, "-untrusted", issuing,
+        done = subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", root, *untrusted,
                                *paths[at:at + 500]], capture_output=True, check=False, text=True)
         good = {line[:-4] for line in done.stdout.splitlines() if line.endswith(": OK")}
         bad += [path for path in paths[at:at + 500] if path not in good]
@@ -201,8 +201,8 @@ def rule_signatures(evidence):
             paths.append(os.path.join(folder, f"{number}.der"))
             with open(paths[-1], "wb") as file:
                 file.write(encoding)
-        for path in verify_files(paths, os.path.join(evidence.authorities, "root.pem"),
-                                 os.path.join(evidence.authorities, "issuing.pem")):
+        issuers = [os.path.join(evidence.authorities, name) for name in sorted(os.listdir(evidence.authorities))]
+        for path in verify_files(paths, os.path.join(evidence.authorities, "root.pem"), issuers):
             yield f"certificate {os.path.basename(path)[:-4]} does not verify"
 
 

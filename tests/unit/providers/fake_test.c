@@ -40,6 +40,7 @@ static void test_fake_refuses_a_script_that_it_does_not_understand(void)
         "itm=3:BUSY",  "item=3",      "item=3:NOTHING", "item=:OK",  "item=x:OK",
         "item=-1:OK",  "delay=",      "delay=1:",       "delay=1:x", "busy",
         "busy=1 dies", "in-flight=0", "items-max=x",    "witness=",  "item=99999999999999999999:OK",
+        "away=",       "loses=",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         struct cm_fake_script script;
@@ -167,6 +168,49 @@ static void test_fake_that_died_signs_nothing_more(void)
     stage_close(&stage);
 }
 
+static void make_file(const char *path)
+{
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fclose(file);
+}
+
+static void test_fake_is_away_and_loses_answers_for_as_long_as_there_is_a_file(void)
+{
+    struct stage stage;
+    char away[300], loses[300], script[700];
+    snprintf(away, sizeof away, "%s/away", cm_test_scratch());
+    snprintf(loses, sizeof loses, "%s/loses", cm_test_scratch());
+    snprintf(script, sizeof script, "away=%s loses=%s", away, loses);
+    stage_open(&stage, script);
+    make_file(away);
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_UNAVAILABLE);
+    remove(away);
+    make_file(loses);
+    rig_sign(stage.batch);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_UNCERTAIN), 8);
+    CU_ASSERT_EQUAL(signed_times(&stage, 3), 1);
+    remove(loses);
+    rig_sign(stage.batch);
+    CU_ASSERT_EQUAL(rig_count_status(stage.batch, CM_OK), 8);
+    stage_close(&stage);
+}
+
+static void test_fake_reads_the_script_of_its_folder(void)
+{
+    char path[300];
+    struct rig rig;
+    const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
+                                                   .workers_count = 1 };
+    snprintf(path, sizeof path, "%s/fake-script", cm_test_scratch());
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs("nonsense\n", file);
+    fclose(file);
+    CU_ASSERT_EQUAL(rig_try_open(&rig, &cm_provider_fake, &settings, NULL), CM_UNSUPPORTED);
+    remove(path);
+}
+
 static void test_fake_writes_a_line_for_every_signature(void)
 {
     struct stage stage;
@@ -193,4 +237,6 @@ CM_TEST_SUITE(fake, CM_TEST(test_fake_refuses_a_script_that_it_does_not_understa
               CM_TEST(test_fake_delays_one_batch_behind_another),
               CM_TEST(test_fake_is_busy_by_script_only_while_a_done_will_come),
               CM_TEST(test_fake_that_died_signs_nothing_more),
+              CM_TEST(test_fake_is_away_and_loses_answers_for_as_long_as_there_is_a_file),
+              CM_TEST(test_fake_reads_the_script_of_its_folder),
               CM_TEST(test_fake_writes_a_line_for_every_signature));

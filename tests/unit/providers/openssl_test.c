@@ -154,7 +154,7 @@ static void test_openssl_takes_the_passphrase_from_a_variable_and_from_a_credent
 static int open_by_prompt(void *arg)
 {
     struct rig rig;
-    const struct cm_key_spec spec = { CM_KEY_P256, 0 };
+    const struct cm_key_spec spec = { .type = CM_KEY_P256 };
     const char *const references[] = { arg, arg, "file:typed.pem", "cmtest:pin" };
     const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
                                                    .passphrase_ref = "prompt:Passphrase of keys",

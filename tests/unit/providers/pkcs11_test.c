@@ -127,7 +127,7 @@ static void test_pkcs11_names_the_keys_where_several_fit(void)
 {
     struct rig rig;
     struct cm_key *key = NULL;
-    const struct cm_key_spec spec = { CM_KEY_P256, 0 };
+    const struct cm_key_spec spec = { .type = CM_KEY_P256 };
     open_fake(&rig, "", 1);
     CU_ASSERT_EQUAL(
         rig_create_key(&rig, "pkcs11:object=twin-a;id=%51", &spec, CM_SIGALG_UNKNOWN, &key, NULL),
