@@ -219,9 +219,6 @@ cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err)
     cm_channel_wait(&host->channel, &host->is_answered,
                     cm_clock_monotonic_ns() + patience_ms * CM_NS_PER_MS);
     status = explain(host, err);
-    if (status == CM_OK && (host->ready.caps.batches_in_flight > 1024))
-        status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "signer %s has odd limits",
-                         host->hello.settings.name);
     host->is_open = status == CM_OK;
     return status;
 }

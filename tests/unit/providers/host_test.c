@@ -230,6 +230,23 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
     rig_use(NULL);
 }
 
+static void test_host_opens_with_as_many_workers_as_settings_allow(void)
+{
+    enum { WORKERS = 1024 };
+    struct rig rig;
+    struct cm_error err;
+    const struct cm_host_settings host = { .kind = "openssl", .program = TEST_SIGNER };
+    const struct cm_provider_settings settings = {
+        .name = "many", .folder = cm_test_scratch(), .workers_count = WORKERS, .host = &host
+    };
+    cm_status status = rig_try_open(&rig, &cm_provider_hosted, &settings, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    CU_ASSERT_TRUE(cm_provider_caps(rig.provider).batches_in_flight > WORKERS);
+    rig_close(&rig);
+}
+
 static const struct cm_host_settings stuck = { .kind = "stuck",
                                                .call_deadline_ms = 300,
                                                .signs_anything = true };
@@ -465,6 +482,7 @@ CM_TEST_SUITE(host, CM_TEST(test_host_calls_what_a_killed_signer_had_uncertain_a
               CM_TEST(test_host_does_not_open_what_is_no_signer),
               CM_TEST(test_host_drains_while_its_signer_is_away),
               CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
+              CM_TEST(test_host_opens_with_as_many_workers_as_settings_allow),
               CM_TEST(test_host_gives_a_signer_no_more_batches_than_it_takes_now),
               CM_TEST(test_host_waits_for_a_signer_that_takes_the_batches_there_are),
               CM_TEST(test_host_replaces_a_signer_whose_call_does_not_come_back),
