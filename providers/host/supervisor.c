@@ -36,6 +36,8 @@ static uint32_t look_ms(const struct cm_host *host)
 
 static void set_up(struct cm_host *host, bool is_up)
 {
+    if (host->head.state.is_up == is_up)
+        return; /* another start that came to nothing: since when it is down stays */
     host->head.state.is_up = is_up;
     host->head.state.since_ns = cm_clock_monotonic_ns();
     host->head.state.pid = is_up ? (int32_t)host->process.pid : 0;

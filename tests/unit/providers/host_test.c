@@ -150,8 +150,11 @@ static void test_host_starts_a_signer_until_it_stays(void)
     struct rig_batch *batch = rig_batch_new(&rig, key, 2);
     rig_write_file("deadly", "", 0, 0600);
     end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.downs, 1);
+    uint64_t since_ns = cm_provider_state(rig.provider).since_ns;
     rig_wait(&rig, &told.downs, 3);
     CU_ASSERT_EQUAL(told.ups, 0);
+    CU_ASSERT_EQUAL(cm_provider_state(rig.provider).since_ns, since_ns); /* down all the time */
     unlink(path);
     rig_wait(&rig, &told.ups, 1);
     sign_when_back(batch);
