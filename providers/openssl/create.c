@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <unistd.h>
 
-#include "engine/base/secret.h"
 #include "providers/keyfile.h"
 
 /* Asked before a key is made that could not sign as it is wanted to. */
@@ -21,7 +20,8 @@ static cm_status check(const char *reference, const struct cm_key_spec *spec, en
 }
 
 cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *reference,
-                         const struct cm_key_spec *spec, enum cm_sigalg alg, struct cm_error *err)
+                         const struct cm_key_spec *spec, enum cm_sigalg alg,
+                         struct cm_secret *ret_passphrase, struct cm_error *err)
 {
     char path[PATH_MAX];
     struct cm_secret passphrase = { 0 };
@@ -36,7 +36,10 @@ cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *refere
         status = cm_keyfile_generate(spec->type, spec->bits, path, passphrase.text, &ignored, err);
     else if (err)
         err->status = status;
-    cm_secret_done(&passphrase);
+    if (status == CM_OK && passphrase.text)
+        *ret_passphrase = passphrase;
+    else
+        cm_secret_done(&passphrase);
     return status;
 }
 

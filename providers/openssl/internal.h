@@ -8,14 +8,16 @@
 #ifndef CM_PROVIDERS_OPENSSL_INTERNAL_H
 #define CM_PROVIDERS_OPENSSL_INTERNAL_H
 
+#include "engine/base/secret.h"
 #include "providers/provider.h"
 
 #include <openssl/evp.h>
 
 /* Where keys and their passphrases come from; borrowed. */
 struct cm_ossl_source {
-    const char *folder;         /* relative paths start here; may be NULL */
-    const char *passphrase_ref; /* may be NULL */
+    const char *folder;                 /* relative paths start here; may be NULL */
+    const char *passphrase_ref;         /* may be NULL */
+    const struct cm_secret *passphrase; /* the same, where it has been read already; else NULL */
 };
 
 /* load.c: finds the private key. Fails with: NO_KEY, DENIED, UNSUPPORTED, UNAVAILABLE, NO_MEMORY. */
@@ -23,13 +25,14 @@ CM_MUST_USE cm_status cm_ossl_load(const struct cm_ossl_source *source, const ch
                                    EVP_PKEY **ret_pkey, struct cm_error *err);
 
 /*
- * create.c: makes a key file, encrypted where the source names a passphrase.
+ * create.c: makes a key file, encrypted where the source names a passphrase; *ret_passphrase is
+ * the caller's then (cm_secret_done), and left as it was where there is none.
  * Fails with: EXISTS, UNSUPPORTED (no "file:" reference, no such kind of key), MISMATCH, DENIED, IO,
  * NO_MEMORY; then there is no file.
  */
 CM_MUST_USE cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *reference,
                                      const struct cm_key_spec *spec, enum cm_sigalg alg,
-                                     struct cm_error *err);
+                                     struct cm_secret *ret_passphrase, struct cm_error *err);
 
 /* Removes a key file. Fails with: UNSUPPORTED (no "file:" reference), DENIED, IO. */
 CM_MUST_USE cm_status cm_ossl_destroy(const struct cm_ossl_source *source, const char *reference,
