@@ -197,7 +197,7 @@ static cm_status open_parent(struct creation *creation, struct cm_error *err)
     if (status == CM_OK)
         status = cm_issuer_from_certificate(&certificate, &parent->issuer, err);
     if (status == CM_OK)
-        status = cm_provider_session_open(&parent->session, provider, err);
+        status = cm_provider_session_open_single(&parent->session, provider, err);
     if (status == CM_OK)
         status = cm_provider_session_open_key(&parent->session, parent->key, CM_SIGALG_UNKNOWN,
                                               &parent->handle, err);
@@ -215,7 +215,7 @@ static cm_status open_keys(struct creation *creation, struct cm_error *err)
     if (status == CM_OK)
         status = open_parent(creation, err);
     if (status == CM_OK)
-        status = cm_provider_session_open(&creation->session, creation->provider, err);
+        status = cm_provider_session_open_single(&creation->session, creation->provider, err);
     if (status == CM_OK)
         status = cm_new_authority_open_key(&creation->ca, &creation->session, err);
     return status;

@@ -19,6 +19,7 @@ import deployment
 from deployment import CERTMILL
 from softhsm import LABEL, MODULE, PIN, WHY_NOT, Token
 
+FAKE_MODULE = os.environ["FAKE_PKCS11_MODULE"]
 KINDS = ["p256", "p384", "p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
@@ -99,6 +100,30 @@ class Files(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(keys)), before)
         self.assertEqual(made.run("ca", "create", "../x", "--key", "file:new.pem", check=False).returncode, 2)
         self.assertEqual(sorted(os.listdir(os.path.join(made.folder, "ca"))), ["issuing.pem", "root.pem"])
+
+
+class InFakeToken(unittest.TestCase):
+    """tests/support/fake_pkcs11.h: its keys live as long as the command, and what the command calls is counted."""
+
+    OPTIONS = ["--kind", "pkcs11", "--module", FAKE_MODULE, "--pin", "env:FAKE_PIN"]
+
+    def setUp(self):
+        self.trace = os.path.join(deployment.scratch(), "trace")
+        self.script = os.path.join(deployment.scratch(), "script")
+        for name, value in (("FAKE_PKCS11", self.script), ("FAKE_PKCS11_TRACE", self.trace), ("FAKE_PIN", "1234")):
+            os.environ[name] = value
+            self.addCleanup(os.environ.pop, name)
+
+    def calls(self, function):
+        with open(self.trace, encoding="utf-8") as file:
+            return file.read().split().count(function)
+
+    def test_a_ceremony_signs_nothing_but_what_it_is_for(self):
+        made = deployment.Deployment()
+        made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
+                  r"    passphrase: env:FAKE_PIN\n\n\g<0>")
+        made.run("ca", "create", "root-2", "--self-signed", "--provider", "hsm", "--key", "pkcs11:object=root-2")
+        self.assertEqual(self.calls("C_Sign"), 2, "more than the key's proof and its certificate")
 
 
 @unittest.skipUnless(MODULE, WHY_NOT)
