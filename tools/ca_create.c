@@ -40,7 +40,8 @@ struct creation {
     struct parent parent;
     bool name_is_taken;
     char key_taken_by[80]; /* name of the generation that has the key; "": none */
-    const char *path;      /* of the certificate */
+    const char *folder;    /* of certificates */
+    const char *path;      /* of its certificate */
 };
 
 static const char *copy_text(struct creation *creation, struct cm_bytes text)
@@ -250,6 +251,8 @@ static cm_status sign_and_record(struct creation *creation, struct cm_error *err
         status = cm_new_files_write(&creation->files, creation->path, 0644,
                                     cm_pem_write("CERTIFICATE", creation->ca.der, arena), err);
     if (status == CM_OK)
+        status = cm_folder_sync(creation->folder, err);
+    if (status == CM_OK)
         status = record_generation(creation, err);
     return status;
 }
@@ -344,8 +347,10 @@ static int run(const struct cm_call *call)
         return exit_code;
     cm_status status = cm_deployment_open(&creation.deployment, call, CM_DEPLOYMENT_WRITE, &err);
     if (status == CM_OK) {
-        creation.path = cm_arena_printf(&creation.deployment.arena, "%s/ca/%s.pem",
-                                        creation.deployment.settings->folder, creation.ca.name);
+        creation.folder = cm_arena_printf(&creation.deployment.arena, "%s/ca",
+                                          creation.deployment.settings->folder);
+        creation.path = cm_arena_printf(&creation.deployment.arena, "%s/%s.pem", creation.folder,
+                                        creation.ca.name);
         status = create(&creation, &err);
     }
     if (status == CM_OK)

@@ -101,6 +101,22 @@ class Files(unittest.TestCase):
         self.assertEqual(made.run("ca", "create", "../x", "--key", "file:new.pem", check=False).returncode, 2)
         self.assertEqual(sorted(os.listdir(os.path.join(made.folder, "ca"))), ["issuing.pem", "root.pem"])
 
+    def test_ca_create_records_no_authority_whose_certificate_may_be_lost(self):
+        # A folder that cannot be opened cannot be synced; root opens it all the same, unless it gives that right up.
+        obeying = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        if subprocess.run([*obeying, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("cannot give up the right to read every folder")
+        made = deployment.Deployment()
+        folder = os.path.join(made.folder, "ca")
+        os.chmod(folder, 0o300)
+        self.addCleanup(os.chmod, folder, 0o755)
+        done = made.run("ca", "create", "line-2", "--key", "file:line-2.pem", check=False, prefix=obeying)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"sync the folder", done.stderr)
+        self.assertNotIn("line-2-1", made.run("ca", "list").stdout.decode())
+        self.assertFalse(os.path.exists(os.path.join(folder, "line-2.pem")))
+        self.assertFalse(os.path.exists(os.path.join(made.folder, "keys", "line-2.pem")))
+
 
 class InFakeToken(unittest.TestCase):
     """tests/support/fake_pkcs11.h: its keys live as long as the command, and what the command calls is counted."""
