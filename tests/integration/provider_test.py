@@ -142,6 +142,27 @@ class InFakeToken(unittest.TestCase):
         self.assertEqual(self.calls("C_Sign"), 2, "more than the key's proof and its certificate")
 
 
+    def test_a_wrong_pin_is_tried_only_after_the_right_one_worked(self):
+        os.environ["FAKE_PIN"] = "4321"
+        done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refused the PIN", done.stderr)
+        self.assertEqual(self.calls("C_Login"), 1, "tries were used up")
+        os.environ["FAKE_PIN"] = "1234"
+        done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin", "--json")
+        first = json.loads(done.stdout)["rows"][0]
+        self.assertEqual((first["capability"], first["verdict"]), ("wrong PIN", "yes"))
+        self.assertIn("CKR_PIN_INCORRECT", first["detail"])
+
+    def test_a_wrong_pin_is_not_tried_where_the_uri_has_one_of_its_own(self):
+        for words in (["--token", "pkcs11:token=fake?pin-source=file:/run/pin"],
+                      ["--key", "pkcs11:object=a?pin-source=file:/run/pin"]):
+            done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin", *words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("pin-source", done.stderr)
+            self.assertFalse(os.path.exists(self.trace))
+
+
 @unittest.skipUnless(MODULE, WHY_NOT)
 class InToken(unittest.TestCase):
     def setUp(self):
