@@ -174,6 +174,31 @@ class Init(Deployment):
         self.assertIn("ENCRYPTED", read(self.path("keys", "root.pem")))
         self.assertNotIn(b"correct horse", seen)
 
+    def own_key(self, name):
+        """A reference to a key that somebody else has made."""
+        path = os.path.join(self.scratch, name)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path],
+                       check=True, capture_output=True)
+        return "file:" + path
+
+    def test_keys_that_are_there_are_taken_from_their_files(self):
+        root, issuing = self.own_key("root.pem"), self.own_key("issuing.pem")
+        said = self.init("--root-key", root, "--issuing-key", issuing).stdout
+        self.assertIn(root, said)
+        self.assertIn(issuing, said)
+        self.assertNotIn("token", said)
+        self.assertEqual(os.listdir(self.path("keys")), [])
+        self.verify()
+
+    def test_one_key_for_both_authorities_is_refused(self):
+        key = self.own_key("both.pem")
+        for other in (key, key.replace("/both.pem", "/./both.pem")):
+            done = run("init", self.folder, "--root-key", key, "--issuing-key", other)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("one key", done.stderr)
+            self.assertFalse(os.path.exists(self.folder))
+        self.assertTrue(os.path.exists(key[5:]))
+
     def test_base_url_stands_in_the_settings(self):
         self.init("--base-url", "http://pki.example")
         self.assertIn('crl-url: "http://pki.example/crl/${issuer}/${shard}.crl"', read(self.config))
