@@ -6,6 +6,7 @@ Method: the certmill command, run as an operator runs it, on key files and on a 
 """
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -161,6 +162,26 @@ class InFakeToken(unittest.TestCase):
             self.assertEqual(done.returncode, 2)
             self.assertIn("pin-source", done.stderr)
             self.assertFalse(os.path.exists(self.trace))
+
+    def bench(self, milliseconds):
+        return [CERTMILL, "provider", "bench", *self.OPTIONS, "--algorithms", "p256", "--sessions", "1", "--milliseconds",
+                milliseconds]
+
+    def test_bench_names_the_key_that_it_cannot_destroy(self):
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write("fail C_DestroyObject 5 0\n")
+        done = run(*self.bench("10")[1:])
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, "the key pkcs11:object=certmill-test-.* is left there: ")
+
+    def test_bench_that_is_interrupted_destroys_its_key_and_names_it(self):
+        with subprocess.Popen(self.bench("600000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deployment.wait_until(lambda: os.path.exists(self.trace) and self.calls("C_Sign") > 100, 60, "signatures")
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, told)
+        self.assertIn("object=certmill-test-", told)
+        self.assertGreater(self.calls("C_DestroyObject"), 0)
 
 
 @unittest.skipUnless(MODULE, WHY_NOT)
