@@ -1,7 +1,7 @@
 /*
  * The engine's life: what is opened in which order, and let go in the reverse.
  *
- *   open    store, providers, workers          (may fail with one clear line)
+ *   open    store, providers, workers          (may fail with one clear line), then the batches
  *   start   keys and templates, memory of the past (clones, promises, quotas), then the queue
  *   stop    no more credit for the queue; what is in flight is finished
  *   close   everything, in the reverse order
@@ -104,6 +104,26 @@ static cm_status open_parts(struct cm_engine *engine, struct cm_error *err)
     return status;
 }
 
+/* Which key a batch goes to is found out later: it must fit each of them. */
+static void limit_batches(struct cm_engine *engine)
+{
+    uint32_t wanted = engine->settings->engine.batch_items_max;
+    const struct cm_provider *least = NULL;
+    engine->batch_items_max = wanted;
+    for (uint32_t i = 0; i < engine->settings->providers_count; i++) {
+        uint32_t taken = cm_provider_caps(engine->providers[i]).batch_items_max;
+        if (taken >= engine->batch_items_max)
+            continue;
+        engine->batch_items_max = taken;
+        least = engine->providers[i];
+    }
+    if (least)
+        cm_engine_notice(engine,
+                         "batches go on with %u requests, not %u (engine.batch-items): "
+                         "provider %s takes no more at a time",
+                         engine->batch_items_max, wanted, cm_provider_name(least));
+}
+
 cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engine **ret_engine,
                          struct cm_error *err)
 {
@@ -118,12 +138,13 @@ cm_status cm_engine_open(const struct cm_engine_options *options, struct cm_engi
     cm_aside_init(engine);
     cm_clones_init(&engine->clones);
     init_limits(engine);
-    cm_pool_init(engine);
     cm_status status = open_parts(engine, err);
     if (status != CM_OK) {
         cm_engine_close(engine);
         return status;
     }
+    limit_batches(engine);
+    cm_pool_init(engine);
     cm_gate_init(engine);
     *ret_engine = engine;
     return CM_OK;

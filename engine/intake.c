@@ -138,7 +138,7 @@ static bool gather(struct cm_engine *engine, struct cm_entry *entry)
     }
     struct cm_batch *batch = engine->gathering;
     add_request(engine, batch, entry);
-    if (batch->requests_count == engine->settings->engine.batch_items_max)
+    if (batch->requests_count == engine->batch_items_max)
         flush(engine);
     return true;
 }

@@ -76,6 +76,8 @@ struct cm_engine {
     uint64_t promises_since_ns;   /* when they were loaded: the hold time counts from here */
     _Atomic int64_t last_time_ms; /* highest wall time that the store or a batch has seen */
 
+    uint32_t
+        batch_items_max; /* as in the settings, or what each provider takes where that is less */
     struct cm_batch *batches; /* the pool's memory */
     uint32_t batches_count;
     struct cm_batch *free_batches;

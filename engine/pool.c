@@ -14,7 +14,7 @@ void cm_pool_init(struct cm_engine *engine)
 {
     const struct cm_settings_engine *settings = &engine->settings->engine;
     engine->batches_count = settings->batches_in_flight + 1;
-    engine->backlog_space = engine->batches_count * settings->batch_items_max;
+    engine->backlog_space = engine->batches_count * engine->batch_items_max;
     engine->batches = calloc(engine->batches_count, sizeof *engine->batches);
     engine->backlog = calloc(engine->backlog_space, sizeof(struct cm_entry *));
     if (!engine->batches || !engine->backlog)
@@ -23,7 +23,7 @@ void cm_pool_init(struct cm_engine *engine)
         struct cm_batch *batch = &engine->batches[i];
         batch->engine = engine;
         cm_arena_init(&batch->arena, ARENA_BLOCK_SIZE);
-        batch->requests = calloc(settings->batch_items_max, sizeof *batch->requests);
+        batch->requests = calloc(engine->batch_items_max, sizeof *batch->requests);
         if (!batch->requests)
             abort();
         batch->next = engine->free_batches;

@@ -16,9 +16,10 @@
  * it had been given ends UNCERTAIN and what it had not UNAVAILABLE, so that the caller may ask
  * again; a new one is started, at once or after up to two seconds, again and again, as long as the
  * instance is open. Keys are opened and proved anew, and must have the public key that they had
- * before: handles stay valid. Until then sign answers UNAVAILABLE. A signer none of whose keys opens
- * is replaced now and then, unless the PIN was refused. A signer that does not answer
- * for call_deadline_ms is killed; one whose call takes longer ends by itself.
+ * before: handles stay valid. Until then sign answers UNAVAILABLE. Where it takes fewer batches at a
+ * time than the one before, so does the instance; where it takes smaller ones, another is started.
+ * A signer none of whose keys opens is replaced now and then, unless the PIN was refused. A signer
+ * that does not answer for call_deadline_ms is killed; one whose call takes longer ends by itself.
  * cm_provider_watch tells of all that.
  *
  * The floor. A key that is bound to a floor signs nothing below it, whatever the engine asks:

@@ -132,6 +132,7 @@ CM_MUST_USE cm_status cm_provider_open(const struct cm_provider_ops *ops, struct
                                        const struct cm_provider_settings *settings,
                                        struct cm_provider **ret_provider, struct cm_error *err);
 
+/* batches_in_flight may change while it is open (host.h), batch_items_max does not. */
 struct cm_provider_caps cm_provider_caps(const struct cm_provider *provider);
 const char *cm_provider_name(const struct cm_provider *provider);
 

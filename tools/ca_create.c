@@ -42,6 +42,7 @@ struct creation {
     int64_t generation;           /* its number within the authority: one more than the last */
     struct cm_bytes signers_name; /* who signed the authority's active key; empty: there is none */
     char key_taken_by[80];        /* name of the generation that has the key; "": none */
+    const char *folder;           /* of certificates */
     const char *path;             /* of the certificate */
 };
 
@@ -136,12 +137,12 @@ static cm_status check_name(const struct creation *creation, struct cm_error *er
 static void name_after_generation(struct creation *creation)
 {
     struct cm_arena *arena = &creation->deployment.arena;
-    const char *folder = creation->deployment.settings->folder;
     struct cm_new_authority *ca = &creation->ca;
-    creation->path = cm_arena_printf(arena, "%s/ca/%s.pem", folder, ca->name);
+    creation->folder = cm_arena_printf(arena, "%s/ca", creation->deployment.settings->folder);
+    creation->path = cm_arena_printf(arena, "%s/%s.pem", creation->folder, ca->name);
     if (creation->is_beside) {
         const char *name = cm_arena_printf(arena, "%s-%" PRId64, ca->name, creation->generation);
-        creation->path = cm_arena_printf(arena, "%s/ca/%s.pem", folder, name);
+        creation->path = cm_arena_printf(arena, "%s/%s.pem", creation->folder, name);
         ca->cn = ca->cn ? ca->cn : name;
     }
     ca->cn = ca->cn ? ca->cn : ca->name;
@@ -243,7 +244,7 @@ static cm_status open_parent(struct creation *creation, struct cm_error *err)
     if (status == CM_OK)
         status = cm_issuer_from_certificate(&certificate, &parent->issuer, err);
     if (status == CM_OK)
-        status = cm_provider_session_open(&parent->session, provider, err);
+        status = cm_provider_session_open_single(&parent->session, provider, err);
     if (status == CM_OK)
         status = cm_provider_session_open_key(&parent->session, parent->key, CM_SIGALG_UNKNOWN,
                                               &parent->handle, err);
@@ -267,7 +268,7 @@ static cm_status open_keys(struct creation *creation, struct cm_error *err)
     if (status == CM_OK)
         status = open_parent(creation, err);
     if (status == CM_OK)
-        status = cm_provider_session_open(&creation->session, creation->provider, err);
+        status = cm_provider_session_open_single(&creation->session, creation->provider, err);
     if (status == CM_OK)
         status = cm_new_authority_open_key(&creation->ca, &creation->session, err);
     return status;
@@ -301,6 +302,8 @@ static cm_status sign_and_record(struct creation *creation, struct cm_error *err
     if (status == CM_OK)
         status = cm_new_files_write(&creation->files, creation->path, 0644,
                                     cm_pem_write("CERTIFICATE", creation->ca.der, arena), err);
+    if (status == CM_OK)
+        status = cm_folder_sync(creation->folder, err);
     if (status == CM_OK)
         status = record_generation(creation, err);
     return status;

@@ -227,7 +227,7 @@ static void print_json(const struct cm_init_plan *plan, const struct cm_init_aut
 static void print_text(const struct cm_init_plan *plan, const struct cm_init_authority *root,
                        const struct cm_init_authority *issuing)
 {
-    const char *dir = plan->folder;
+    const char *dir = plan->folder, *place = cm_init_is_in_token(plan) ? ", in its token" : "";
     printf("A deployment stands in %s:\n\n", dir);
     printf(
         "  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
@@ -239,14 +239,13 @@ static void print_text(const struct cm_init_plan *plan, const struct cm_init_aut
     if (issuing->key_path)
         printf("  %s\n      the issuing key: signs every certificate\n", issuing->key_path);
     else
-        printf("  %s\n      the issuing key, in its token: signs every certificate\n",
-               issuing->ca.key);
+        printf("  %s\n      the issuing key%s: signs every certificate\n", issuing->ca.key, place);
     if (root->key_path)
         printf("  %s\n      the root key: MOVE IT OFF-LINE NOW. The engine never needs it; whoever "
                "has\n      it can make authorities that every relying party trusts.\n",
                root->key_path);
     else
-        printf("  %s\n      the root key, in its token: the engine never needs it\n", root->ca.key);
+        printf("  %s\n      the root key%s: the engine never needs it\n", root->ca.key, place);
     printf("  %s/store/certmill.db\n      the record of everything\n\nNext:\n\n", dir);
     printf("  certmill doctor -c %s/certmill.yaml\n", dir);
     printf("  certmill device import -c %s/certmill.yaml devices.csv\n", dir);

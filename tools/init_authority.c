@@ -7,14 +7,14 @@
 #include "engine/x509/certificate.h"
 #include "engine/x509/pem_writer.h"
 
-static bool is_in_token(const struct cm_init_plan *plan)
+bool cm_init_is_in_token(const struct cm_init_plan *plan)
 {
     return strcmp(plan->provider, "pkcs11") == 0;
 }
 
 const char *cm_init_provider_name(const struct cm_init_plan *plan)
 {
-    return is_in_token(plan) ? "hsm" : "soft";
+    return cm_init_is_in_token(plan) ? "hsm" : "soft";
 }
 
 /* "pkcs11:token=T;object=LABEL-NAME?module-path=...", from the token's URI. */
@@ -35,7 +35,7 @@ static void describe_key(const struct cm_init_plan *plan, const char *existing, 
                                                    .bits = plan->key_bits };
     if (existing) {
         authority->ca.key = existing;
-    } else if (is_in_token(plan)) {
+    } else if (cm_init_is_in_token(plan)) {
         authority->ca.key = name_in_token(plan, name);
     } else {
         authority->ca.key = cm_arena_printf(plan->arena, "file:%s.pem", name);
@@ -89,6 +89,17 @@ static cm_status sign_both(const struct cm_init_plan *plan, struct cm_init_autho
     return status;
 }
 
+/* However they are spelled: certificates of one key could not be told apart by those who check them. */
+static cm_status refuse_one_key(const struct cm_init_authority *root,
+                                const struct cm_init_authority *issuing, struct cm_error *err)
+{
+    if (!cm_bytes_equal(root->ca.handle->spki, issuing->ca.handle->spki))
+        return CM_OK;
+    return CM_FAIL(err, CM_EXISTS, CM_ORIGIN_SELF, 0,
+                   "the root and the issuing authority cannot have one key: %s and %s are the same",
+                   root->ca.key, issuing->ca.key);
+}
+
 cm_status cm_init_make_authorities(const struct cm_init_plan *plan,
                                    struct cm_provider_session *session,
                                    struct cm_init_authority *ret_root,
@@ -106,6 +117,8 @@ cm_status cm_init_make_authorities(const struct cm_init_plan *plan,
     cm_status status = cm_new_authority_open_key(&ret_root->ca, session, err);
     if (status == CM_OK)
         status = cm_new_authority_open_key(&ret_issuing->ca, session, err);
+    if (status == CM_OK)
+        status = refuse_one_key(ret_root, ret_issuing, err);
     if (status == CM_OK)
         status = sign_both(plan, ret_root, ret_issuing, err);
     ret_issuing->ca.profile = NULL; /* it ends with this call */

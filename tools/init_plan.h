@@ -33,13 +33,16 @@ struct cm_init_plan {
     struct cm_new_files *files;
 };
 
+/* Keys live in a token, not in files. */
+bool cm_init_is_in_token(const struct cm_init_plan *plan);
+
 /* The provider instance of the plan: "soft" or "hsm". */
 const char *cm_init_provider_name(const struct cm_init_plan *plan);
 
 /* An authority that init has made. Spans live in the plan's arena. */
 struct cm_init_authority {
     struct cm_new_authority ca;
-    const char *key_path; /* the file; NULL: it is in a token */
+    const char *key_path; /* the new file; NULL: in a token, or it was there already */
     const char *path;     /* of the certificate */
 };
 

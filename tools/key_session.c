@@ -4,10 +4,8 @@ cm_status cm_key_session_open(struct cm_key_session *session,
                               const struct cm_settings_provider *settings, const char *reference,
                               struct cm_error *err)
 {
-    struct cm_settings_provider alone = *settings;
-    alone.workers = 1;
     *session = (struct cm_key_session){ 0 };
-    cm_status status = cm_provider_session_open(&session->provider, &alone, err);
+    cm_status status = cm_provider_session_open_single(&session->provider, settings, err);
     if (status == CM_OK)
         status = cm_provider_session_open_key(&session->provider, reference, CM_SIGALG_UNKNOWN,
                                               &session->key, err);

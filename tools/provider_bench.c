@@ -1,7 +1,9 @@
 /* certmill provider bench: signatures a second and latencies, by algorithm and number of sessions. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -65,6 +67,31 @@ static void tell_absent(struct bench *bench, const char *algorithm, const char *
         printf("%-10s %8s   not offered: %s\n", algorithm, "-", why);
 }
 
+/* ----------------------------------------------------------------------------- interruptions -- */
+
+/* While there is a key to be destroyed; the handler's. */
+static volatile sig_atomic_t is_interrupted;
+static char interruption[600];
+
+/* The second time it is the end. */
+static void on_interrupt(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+    if (write(STDERR_FILENO, interruption, strlen(interruption)) < 0)
+        return; /* nobody is there to read it */
+}
+
+static void hold_interrupts(const char *reference, struct sigaction *ret_before)
+{
+    const struct sigaction held = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+    snprintf(interruption, sizeof interruption,
+             "certmill: destroying the key %s; interrupt again to leave it there\n", reference);
+    sigaction(SIGINT, NULL, ret_before);
+    if (ret_before->sa_handler != SIG_IGN)
+        sigaction(SIGINT, &held, NULL);
+}
+
 /* -------------------------------------------------------------------------------- measuring -- */
 
 static cm_status measure(struct bench *bench, struct cm_provider_session *session,
@@ -75,14 +102,18 @@ static cm_status measure(struct bench *bench, struct cm_provider_session *sessio
         .batches_in_flight = most < 2 + cell->sessions ? most : 2 + cell->sessions,
         .batch_items = bench->batch_items,
         .seconds = bench->seconds,
+        .stop = &is_interrupted,
     };
     const struct cm_provider_load one_by_one = { .batches_in_flight =
                                                      most < cell->sessions ? most : cell->sessions,
                                                  .batch_items = 1,
-                                                 .seconds = bench->seconds };
+                                                 .seconds = bench->seconds,
+                                                 .stop = &is_interrupted };
     cm_status status = cm_provider_load_run(session, key, &in_batches, &cell->rate, err);
     if (status == CM_OK)
         status = cm_provider_load_run(session, key, &one_by_one, &cell->single, err);
+    if (status == CM_OK && is_interrupted)
+        status = CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "interrupted");
     if (status == CM_OK)
         tell_cell(bench, cell);
     return status;
@@ -117,6 +148,7 @@ static cm_status measure_key(struct bench *bench, const char *algorithm, const c
     return status;
 }
 
+/* A key that stays is the operator's to know, whatever else went wrong. */
 static cm_status destroy(struct bench *bench, const char *reference, struct cm_error *err)
 {
     struct cm_provider_session session;
@@ -126,43 +158,57 @@ static cm_status destroy(struct bench *bench, const char *reference, struct cm_e
         status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
     if (status == CM_OK)
         status = cm_provider_session_destroy_key(&session, key, err);
+    if (status != CM_OK && key)
+        cm_provider_close_key(key);
+    cm_provider_session_close(&session);
+    if (status != CM_OK)
+        fprintf(stderr, "certmill: the key %s is left there: %s\n", reference, err->text);
+    return status;
+}
+
+static cm_status create(struct bench *bench, const struct cm_provider_kind *kind,
+                        const char *reference, struct cm_error *err)
+{
+    struct cm_provider_session session;
+    struct cm_key *key = NULL;
+    cm_status status = cm_provider_session_open(&session, &bench->target.provider, err);
+    if (status == CM_OK)
+        status = cm_provider_session_create_key(&session, reference, &kind->spec, &key, err);
+    if (key)
+        cm_provider_close_key(key);
     cm_provider_session_close(&session);
     return status;
 }
 
-/* False with *ret_status OK: the provider does not make such keys. */
-static bool create(struct bench *bench, const struct cm_provider_kind *kind, char *reference,
-                   size_t space, cm_status *ret_status, struct cm_error *err)
+static cm_status measure_new_key(struct bench *bench, const struct cm_provider_kind *kind,
+                                 const char *reference, struct cm_error *err)
 {
-    struct cm_provider_session session = { 0 };
-    struct cm_key *key = NULL;
-    *ret_status = cm_provider_target_name_key(&bench->target, reference, space, err);
-    if (*ret_status == CM_OK)
-        *ret_status = cm_provider_session_open(&session, &bench->target.provider, err);
-    if (*ret_status == CM_OK)
-        *ret_status = cm_provider_session_create_key(&session, reference, &kind->spec, &key, err);
-    if (key)
-        cm_provider_close_key(key);
-    cm_provider_session_close(&session);
-    if (*ret_status == CM_UNSUPPORTED) {
+    struct cm_error ignored;
+    cm_status status = create(bench, kind, reference, err);
+    if (status == CM_UNSUPPORTED) {
         tell_absent(bench, kind->name, err->text);
-        *ret_status = CM_OK;
-        return false;
+        return CM_OK;
     }
-    return *ret_status == CM_OK;
+    if (status != CM_OK)
+        return status;
+    status = measure_key(bench, kind->name, reference, err);
+    cm_status destroyed = destroy(bench, reference, status == CM_OK ? err : &ignored);
+    return status == CM_OK ? destroyed : status;
 }
 
 static cm_status measure_kind(struct bench *bench, const struct cm_provider_kind *kind,
                               struct cm_error *err)
 {
     char reference[512];
-    struct cm_error ignored;
-    cm_status status;
-    if (!create(bench, kind, reference, sizeof reference, &status, err))
+    struct sigaction before;
+    cm_status status =
+        cm_provider_target_name_key(&bench->target, reference, sizeof reference, err);
+    if (status != CM_OK)
         return status;
-    status = measure_key(bench, kind->name, reference, err);
-    cm_status destroyed = destroy(bench, reference, status == CM_OK ? err : &ignored);
-    return status == CM_OK ? destroyed : status;
+    hold_interrupts(reference, &before);
+    status = measure_new_key(bench, kind, reference, err);
+    sigaction(SIGINT, &before, NULL);
+    return status;
 }
 
 static bool is_wanted(const char *words, const char *name)

@@ -69,7 +69,8 @@ static void on_signed(struct cm_sign_batch *batch, void *arg)
     run->out_count--;
     if (now_ns >= run->counted_ns && now_ns < run->end_ns)
         count(slot, now_ns);
-    if (now_ns < run->end_ns && run->status == CM_OK)
+    bool is_stopped = run->load->stop && *run->load->stop;
+    if (now_ns < run->end_ns && run->status == CM_OK && !is_stopped)
         send(slot);
     if (run->out_count == 0)
         cm_loop_stop(run->session->loop);

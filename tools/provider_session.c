@@ -57,6 +57,15 @@ cm_status cm_provider_session_open(struct cm_provider_session *session,
     return status;
 }
 
+cm_status cm_provider_session_open_single(struct cm_provider_session *session,
+                                          const struct cm_settings_provider *settings,
+                                          struct cm_error *err)
+{
+    struct cm_settings_provider single = *settings;
+    single.workers = 1;
+    return cm_provider_session_open(session, &single, err);
+}
+
 cm_status cm_provider_session_open_key(struct cm_provider_session *session, const char *reference,
                                        enum cm_sigalg alg, struct cm_key **ret_key,
                                        struct cm_error *err)

@@ -31,6 +31,14 @@ CM_MUST_USE cm_status cm_provider_session_open(struct cm_provider_session *sessi
                                                const struct cm_settings_provider *settings,
                                                struct cm_error *err);
 
+/*
+ * The same with one worker: for commands that sign one thing. Where settings leave the number of
+ * sessions to a measurement, that would be signatures with a key that is to make no others.
+ */
+CM_MUST_USE cm_status cm_provider_session_open_single(struct cm_provider_session *session,
+                                                      const struct cm_settings_provider *settings,
+                                                      struct cm_error *err);
+
 /* As the contract's functions of these names. Keys are the caller's to close. */
 CM_MUST_USE cm_status cm_provider_session_open_key(struct cm_provider_session *session,
                                                    const char *reference, enum cm_sigalg alg,

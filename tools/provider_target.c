@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 #include "engine/base/secret.h"
@@ -75,9 +76,18 @@ cm_status cm_provider_target_find(struct cm_provider_target *target, const struc
     return ask_once(target, err);
 }
 
+/* The environment keeps the text of a variable that is no longer set. */
+static void forget_pin(void)
+{
+    char *pin = getenv(PIN_VARIABLE);
+    if (pin)
+        OPENSSL_cleanse(pin, strlen(pin));
+    unsetenv(PIN_VARIABLE);
+}
+
 void cm_provider_target_done(struct cm_provider_target *target)
 {
-    unsetenv(PIN_VARIABLE);
+    forget_pin();
     if (target->scratch[0] != '\0')
         cm_scratch_remove(target->scratch);
     cm_settings_free(target->settings);

@@ -214,28 +214,43 @@ static void try_kind(struct test *test, struct cm_provider_session *session,
 
 /* ---------------------------------------------------------------------------------- the PIN -- */
 
-/* Uses up one try, so it is only done when asked for; the right PIN afterwards gives it back. */
-static void try_wrong_pin(struct test *test)
+/* OK: the provider takes the PIN, whether there is a key or not. */
+static cm_status try_pin(struct test *test, const char *passphrase, struct cm_error *err)
 {
     struct cm_settings_provider provider = test->target.provider;
     struct cm_provider_session session;
+    const char *existing = cm_call_value(test->call, "key");
     struct cm_key *key = NULL;
-    struct cm_error err = { 0 };
-    char reference[512];
-    setenv(WRONG_PIN_NAME, WRONG_PIN, 1);
-    provider.passphrase = "env:" WRONG_PIN_NAME;
-    provider.workers = 1;
-    cm_status status = cm_provider_session_open(&session, &provider, &err);
+    char named[512];
+    provider.passphrase = passphrase;
+    cm_status status = cm_provider_session_open_single(&session, &provider, err);
+    if (status == CM_OK && !existing)
+        status = cm_provider_target_name_key(&test->target, named, sizeof named, err);
     if (status == CM_OK)
-        status = cm_provider_target_name_key(&test->target, reference, sizeof reference, &err);
-    if (status == CM_OK)
-        status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, &err);
+        status = cm_provider_session_open_key(&session, existing ? existing : named,
+                                              CM_SIGALG_UNKNOWN, &key, err);
     if (key)
         cm_provider_close_key(key);
     cm_provider_session_close(&session);
+    return status == CM_NO_KEY ? CM_OK : status;
+}
+
+/*
+ * Uses up one try, so it is only done when asked for, and after the right PIN has given back those
+ * that others may have used up; the right PIN afterwards gives it back, too.
+ */
+static cm_status try_wrong_pin(struct test *test, struct cm_error *err)
+{
+    struct cm_error why = { 0 };
+    cm_status status = try_pin(test, test->target.provider.passphrase, err);
+    if (status != CM_OK)
+        return status;
+    setenv(WRONG_PIN_NAME, WRONG_PIN, 1);
+    status = try_pin(test, "env:" WRONG_PIN_NAME, &why);
     unsetenv(WRONG_PIN_NAME);
     tell(test, status == CM_DENIED ? WORKS : FAILS, "wrong PIN", "is refused once",
-         status == CM_OK ? "the provider took it" : err.text);
+         status == CM_OK ? "the provider took it" : why.text);
+    return CM_OK;
 }
 
 /* ------------------------------------------------------------------------------ the command -- */
@@ -246,9 +261,12 @@ static cm_status examine(struct test *test, struct cm_error *err)
     struct cm_provider_session session;
     if (!test->rows)
         printf("%-12s %-18s %-6s %s\n", "CAPABILITY", "OF", "WORKS", "DETAIL");
+    cm_status status = CM_OK;
     if (cm_call_flag(test->call, "try-wrong-pin"))
-        try_wrong_pin(test);
-    cm_status status = cm_provider_session_open(&session, &test->target.provider, err);
+        status = try_wrong_pin(test, err);
+    if (status != CM_OK)
+        return status;
+    status = cm_provider_session_open(&session, &test->target.provider, err);
     if (status == CM_OK && key)
         try_found(test, &session, key);
     for (size_t i = 0; status == CM_OK && !key && i < cm_provider_kinds_count; i++)
@@ -273,10 +291,21 @@ static int conclude(struct test *test, cm_status status, const struct cm_error *
     return test->failures_count > 0 ? CM_EXIT_FAILED : CM_EXIT_DONE;
 }
 
+/* Such a PIN comes before the provider's: the right one would be tried for the wrong one. */
+static bool has_pin_source(const struct cm_call *call, const char *option)
+{
+    const char *uri = cm_call_value(call, option);
+    return uri && strstr(uri, "pin-source=");
+}
+
 static int run(const struct cm_call *call)
 {
     struct test test = { .call = call };
     struct cm_error err = { 0 };
+    if (cm_call_flag(call, "try-wrong-pin")
+        && (has_pin_source(call, "token") || has_pin_source(call, "key")))
+        return cm_usage_fail("--try-wrong-pin takes no URI with a pin-source: name the PIN with "
+                             "--pin, or in the settings");
     cm_status status = cm_provider_target_find(&test.target, call, &err);
     if (cm_call_flag(call, "json"))
         test.rows = json_array();
@@ -292,8 +321,8 @@ static const char *const paragraphs[] = {
     "algorithms it signs with (each signature is verified), how fast it is with several sessions.",
     "Keys are made for the trial and destroyed again; with `--key` an existing key is found and "
     "tried, and none is made. `no` in a row means that the provider does not offer it.",
-    "A wrong PIN is tried only with `--try-wrong-pin`: it uses up one of the token's tries until the "
-    "right one follows, which it does at once.",
+    "A wrong PIN is tried only with `--try-wrong-pin`, and only after the right one was taken: it uses "
+    "up one of the token's tries until the right one follows, which it does at once.",
     NULL
 };
 static const struct cm_option options[] = {

@@ -202,7 +202,8 @@ enum settings_kind {
 
 #define SETTINGS_engine(X, S)                                                                                          \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "CPU threads; 0: as many as processors.")               \
-    X(S, COUNT, batch_items, "batch-items", OPTIONAL, 0, 1, 4096, "256", "A batch goes on when it has so many requests.") \
+    X(S, COUNT, batch_items, "batch-items", OPTIONAL, 0, 1, 4096, "256",                                               \
+      "A batch goes on when it has so many requests, or as many as every provider takes at a time (1024).")            \
     X(S, DURATION, batch_age, "batch-age", OPTIONAL, 0, 0, 10 * SETTINGS_MS_PER_S, "4ms",                              \
       "A batch goes on when its oldest request is so old.")                                                            \
     X(S, COUNT, batches_in_flight, "batches-in-flight", OPTIONAL, 0, 1, 1024, "8", "Batches under way at once.")       \

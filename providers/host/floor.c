@@ -11,6 +11,9 @@
 
 enum { SERIAL_OCTETS_MAX = 20, EXTENSIONS_MAX = 32, FUTURE_S_MAX = 86400 };
 
+/* 2.16.840.1.113730.1.1; not among the OIDs that a CSR may know. */
+#define NETSCAPE_TYPE "\x60\x86\x48\x01\x86\xf8\x42\x01\x01"
+
 #define CA_USAGES (CM_USAGE_KEY_CERT_SIGN | CM_USAGE_CRL_SIGN)
 
 /* What is being looked at, and where the complaint goes. */
@@ -20,7 +23,7 @@ struct look {
     struct cm_refusal *refusal; /* of the DER reader */
     char *text;
     /* of a TBSCertificate */
-    bool is_ca;
+    bool is_ca, has_netscape_type;
     unsigned usages;
     bool has_ocsp_purpose, has_other_purpose;
     struct cm_bytes seen_oids[EXTENSIONS_MAX];
@@ -159,6 +162,7 @@ static bool read_extension(struct look *look, struct cm_der *list)
         return false;
     struct cm_der value = cm_der_inside(list, extension.value);
     bool is_read = true;
+    look->has_netscape_type |= cm_bytes_is(extension.oid, NETSCAPE_TYPE);
     if (extension.id == CM_OID_BASIC_CONSTRAINTS)
         is_read = read_constraints(look, &value);
     else if (extension.id == CM_OID_KEY_USAGE)
@@ -204,6 +208,9 @@ static bool check_end_entity(struct look *look)
         return false;
     if (look->is_ca)
         return deny(look, "it would be a CA certificate");
+    /* Where there are no basicConstraints, old software takes a CA's type in it at its word. */
+    if (look->has_netscape_type)
+        return deny(look, "it has a Netscape certificate type");
     return (look->usages & CA_USAGES) == 0 || deny(look, "its key could sign certificates or CRLs");
 }
 

@@ -8,8 +8,8 @@
  *
  * Every lane: the key is for it; an intent's hash, where one came along, is that of the message.
  *
- *   leaf      an intent's hash; a TBSCertificate (below) without cA, keyCertSign, cRLSign, and
- *             without OCSPSigning among its purposes
+ *   leaf      an intent's hash; a TBSCertificate (below) without cA, keyCertSign, cRLSign or a
+ *             Netscape certificate type, and without OCSPSigning among its purposes
  *   ceremony  an intent's hash; a TBSCertificate
  *   ocsp      a TBSCertificate as in leaf, whose purposes are OCSPSigning alone; or a ResponseData
  *             whose responder is the key's own name, or named by a key hash

@@ -9,9 +9,30 @@
 
 /* ------------------------------------------------------------------ what the signer says -- */
 
+/*
+ * A signer may take less than the one before: its processors were reduced, its program replaced.
+ * Fewer batches only take longer. False: it does not take batches of the size that callers make.
+ */
+static bool take_caps(struct cm_host *host, const struct cm_provider_caps *ready)
+{
+    struct cm_provider_caps *caps = &host->head.caps;
+    if (ready->batch_items_max < caps->batch_items_max) {
+        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE,
+                         "signer %s takes batches of %u items, the one before took %u",
+                         host->hello.settings.name, ready->batch_items_max, caps->batch_items_max);
+        return false;
+    }
+    caps->batches_in_flight = ready->batches_in_flight < host->batches_count
+                                  ? ready->batches_in_flight
+                                  : host->batches_count;
+    return true;
+}
+
 static bool on_ready(struct cm_host *host, const struct cm_wire_frame *frame)
 {
     if (host->is_answered || !cm_wire_read_ready(frame->body, &host->ready))
+        return false;
+    if (host->is_open && host->ready.status == CM_OK && !take_caps(host, &host->ready.caps))
         return false;
     host->is_answered = true;
     host->ready_text[0] = '\0';
@@ -125,7 +146,8 @@ static cm_status open_host(struct cm_loop *loop, const struct cm_provider_settin
         return status;
     }
     host->head.caps = host->ready.caps;
-    host->batches = calloc(host->head.caps.batches_in_flight, sizeof *host->batches);
+    host->batches_count = host->head.caps.batches_in_flight;
+    host->batches = calloc(host->batches_count, sizeof *host->batches);
     if (!host->batches)
         abort();
     *ret_provider = &host->head;

@@ -75,7 +75,7 @@ bool cm_hosted_on_signed(struct cm_host *host, const struct cm_wire_frame *frame
 {
     struct cm_wire_signed signed_;
     uint32_t position = frame->id & ((1u << POSITION_BITS) - 1);
-    if (position >= host->head.caps.batches_in_flight)
+    if (position >= host->batches_count)
         return false;
     struct cm_hosted_batch *slot = &host->batches[position];
     if (!slot->batch || slot->id != frame->id || !cm_wire_read_signed(frame->body, &signed_)
@@ -92,7 +92,7 @@ bool cm_hosted_on_signed(struct cm_host *host, const struct cm_wire_frame *frame
 /* What has begun to leave may have been signed; what has not may be given to the next one. */
 void cm_hosted_batches_lose(struct cm_host *host)
 {
-    for (uint32_t i = 0; i < host->head.caps.batches_in_flight; i++) {
+    for (uint32_t i = 0; i < host->batches_count; i++) {
         struct cm_hosted_batch *slot = &host->batches[i];
         if (!slot->batch)
             continue;

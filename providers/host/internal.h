@@ -91,7 +91,8 @@ struct cm_host {
     struct cm_hosted_key *keys;
     struct cm_hosted_opening *openings;
     struct cm_hosted_floor *floors;
-    struct cm_hosted_batch *batches; /* as many as caps.batches_in_flight */
+    struct cm_hosted_batch *batches;
+    uint32_t batches_count; /* room for what the first signer took */
 };
 
 /* What is told of failures in a row: the first, and then less and less often. */

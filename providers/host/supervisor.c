@@ -43,6 +43,8 @@ static uint32_t look_ms(const struct cm_host *host)
 
 static void set_up(struct cm_host *host, bool is_up)
 {
+    if (host->head.state.is_up == is_up)
+        return; /* another start that came to nothing: since when it is down stays */
     host->head.state.is_up = is_up;
     host->head.state.since_ns = cm_clock_monotonic_ns();
     host->head.state.pid = is_up ? (int32_t)host->process.pid : 0;
@@ -227,9 +229,6 @@ cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err)
     cm_channel_wait(&host->channel, &host->is_answered,
                     cm_clock_monotonic_ns() + starting_ms(host) * CM_NS_PER_MS);
     status = explain(host, err);
-    if (status == CM_OK && (host->ready.caps.batches_in_flight > 1024))
-        status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "signer %s has odd limits",
-                         host->hello.settings.name);
     host->is_open = status == CM_OK;
     return status;
 }

@@ -19,13 +19,25 @@ enum { KEYFILE_SIZE_MAX = 64 * 1024 };
 
 /* ------------------------------------------------------------------ passphrase -- */
 
-/* Answers OpenSSL's questions from the reference; read when asked, wiped when answered. */
+/* Answers OpenSSL's questions: the passphrase is read when it is asked for, and wiped. */
 struct passphrase {
     const struct cm_ossl_source *source;
     bool asked;
     cm_status status;
     struct cm_error err;
 };
+
+static int give(struct passphrase *passphrase, const struct cm_secret *secret, char *buffer,
+                int space)
+{
+    int size = secret->size <= (size_t)space ? (int)secret->size : -1;
+    if (size > 0)
+        memcpy(buffer, secret->text, secret->size);
+    else
+        passphrase->status = CM_FAIL(&passphrase->err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                                     "the passphrase is longer than %d bytes", space);
+    return size;
+}
 
 static int answer_passphrase(char *buffer, int space, int for_writing, void *arg)
 {
@@ -44,12 +56,7 @@ static int answer_passphrase(char *buffer, int space, int for_writing, void *arg
         passphrase->status = passphrase->err.status = CM_DENIED;
         return -1;
     }
-    int size = secret.size <= (size_t)space ? (int)secret.size : -1;
-    if (size > 0)
-        memcpy(buffer, secret.text, secret.size);
-    else
-        passphrase->status = CM_FAIL(&passphrase->err, CM_DENIED, CM_ORIGIN_SELF, 0,
-                                     "the passphrase is longer than %d bytes", space);
+    int size = give(passphrase, &secret, buffer, space);
     cm_secret_done(&secret);
     return size;
 }

@@ -30,14 +30,32 @@ static cm_status open_key_here(void *state, uint32_t worker_index, const char *r
     return status;
 }
 
+/*
+ * A file that was made and cannot be opened would be in the way of the next attempt. Where it cannot
+ * be removed either the error says so.
+ */
+static void take_back(const struct cm_ossl_source *source, const char *reference,
+                      struct cm_error *err)
+{
+    const struct cm_error first = *err;
+    struct cm_error left;
+    if (cm_ossl_destroy(source, reference, &left) != CM_OK)
+        (void)CM_FAIL(err, first.status, first.origin, first.native,
+                      "%.130s; it is left there: %.80s", first.text, left.text);
+}
+
 static cm_status create_key_here(void *state, uint32_t worker_index, const char *reference,
                                  const struct cm_key_spec *spec, enum cm_sigalg alg,
                                  struct cm_key **ret_key, struct cm_error *err)
 {
     const struct ossl_provider *self = state;
     cm_status status = cm_ossl_create(&self->source, reference, spec, alg, err);
-    return status == CM_OK ? open_key_here(state, worker_index, reference, alg, ret_key, err)
-                           : status;
+    if (status != CM_OK)
+        return status;
+    status = open_key_here(state, worker_index, reference, alg, ret_key, err);
+    if (status != CM_OK)
+        take_back(&self->source, reference, err);
+    return status;
 }
 
 static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_key *key,

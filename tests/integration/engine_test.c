@@ -189,6 +189,20 @@ static void test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours(vo
     CU_ASSERT_EQUAL(rig_count().open_intents, 0);
 }
 
+static void test_engine_makes_batches_no_larger_than_its_signers_take(void)
+{
+    rig_deploy(DEVICES);
+    rig_open("items-max=8");
+    CU_ASSERT_PTR_NOT_NULL(strstr(rig_last_notice, "8 requests"));
+    push_all("small", DEVICES);
+    rig_run(DEVICES);
+    for (int i = 0; i < DEVICES; i++)
+        CU_ASSERT_EQUAL(status_of(id_of("small", i)), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+}
+
 static void test_engine_waits_for_a_signer_that_is_away(void)
 {
     rig_deploy(2);
@@ -284,6 +298,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_engine_refuses_unknown_devices_and_clones),
     CM_TEST(test_engine_asks_again_for_signatures_that_did_not_come),
     CM_TEST(test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours),
+    CM_TEST(test_engine_makes_batches_no_larger_than_its_signers_take),
     CM_TEST(test_engine_waits_for_a_signer_that_is_away),
     CM_TEST(test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so),
     CM_TEST(test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next),

@@ -7,6 +7,7 @@ operator runs it, with openssl as the judge of certificates.
 import fcntl
 import json
 import os
+import pty
 import shutil
 import stat
 import struct
@@ -31,6 +32,25 @@ def read(path, how="r"):
 
 def mode(path):
     return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def run_at_terminal(typed, *arguments):
+    """(exit code, how often it asked, what was seen): certmill run by somebody who types this at each question."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(CERTMILL, [CERTMILL, *arguments])
+    seen = b""
+    asked = 0
+    while True:
+        try:
+            seen += os.read(terminal, 4096)
+        except OSError:  # it has ended
+            break
+        if seen.count(b"Words: ") > asked:
+            asked += 1
+            os.write(terminal, typed + b"\n")
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), asked, seen
 
 
 class Deployment(unittest.TestCase):
@@ -147,6 +167,37 @@ class Init(Deployment):
         self.assertIn("ENCRYPTED", read(self.path("keys", "issuing-1.pem")))
         self.verify()
         self.assertIn("issuing-1: the key file:issuing-1.pem signs", self.good("doctor"))
+
+    def test_a_passphrase_is_asked_for_once_for_each_key(self):
+        code, asked, seen = run_at_terminal(b"correct horse", "init", self.folder, "--passphrase", "prompt:Words")
+        self.assertEqual((code, asked), (0, 2), seen)
+        self.assertIn("ENCRYPTED", read(self.path("keys", "root.pem")))
+        self.assertNotIn(b"correct horse", seen)
+
+    def own_key(self, name):
+        """A reference to a key that somebody else has made."""
+        path = os.path.join(self.scratch, name)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path],
+                       check=True, capture_output=True)
+        return "file:" + path
+
+    def test_keys_that_are_there_are_taken_from_their_files(self):
+        root, issuing = self.own_key("root.pem"), self.own_key("issuing.pem")
+        said = self.init("--root-key", root, "--issuing-key", issuing).stdout
+        self.assertIn(root, said)
+        self.assertIn(issuing, said)
+        self.assertNotIn("token", said)
+        self.assertEqual(os.listdir(self.path("keys")), [])
+        self.verify()
+
+    def test_one_key_for_both_authorities_is_refused(self):
+        key = self.own_key("both.pem")
+        for other in (key, key.replace("/both.pem", "/./both.pem")):
+            done = run("init", self.folder, "--root-key", key, "--issuing-key", other)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("one key", done.stderr)
+            self.assertFalse(os.path.exists(self.folder))
+        self.assertTrue(os.path.exists(key[5:]))
 
     def test_base_url_stands_in_the_settings(self):
         self.init("--base-url", "http://pki.example")

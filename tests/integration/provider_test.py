@@ -6,6 +6,7 @@ Method: the certmill command, run as an operator runs it, on key files and on a 
 """
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import deployment
 from deployment import CERTMILL
 from softhsm import LABEL, MODULE, PIN, WHY_NOT, Token
 
+FAKE_MODULE = os.environ["FAKE_PKCS11_MODULE"]
 KINDS = ["p256", "p384", "p521", "ed25519", "rsa-2048", "rsa-3072", "rsa-4096"]
 
 
@@ -123,6 +125,87 @@ class Files(unittest.TestCase):
         self.assertEqual(sorted(os.listdir(keys)), before)
         self.assertEqual(made.run("ca", "create", "../x", "--key", "file:new.pem", check=False).returncode, 2)
         self.assertEqual(sorted(os.listdir(os.path.join(made.folder, "ca"))), ["issuing.pem", "root.pem"])
+
+    def test_ca_create_records_no_authority_whose_certificate_may_be_lost(self):
+        # A folder that cannot be opened cannot be synced; root opens it all the same, unless it gives that right up.
+        obeying = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        if subprocess.run([*obeying, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("cannot give up the right to read every folder")
+        made = deployment.Deployment()
+        folder = os.path.join(made.folder, "ca")
+        os.chmod(folder, 0o300)
+        self.addCleanup(os.chmod, folder, 0o755)
+        done = made.run("ca", "create", "line-2", "--key", "file:line-2.pem", check=False, prefix=obeying)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"sync the folder", done.stderr)
+        self.assertNotIn("line-2-1", made.run("ca", "list").stdout.decode())
+        self.assertFalse(os.path.exists(os.path.join(folder, "line-2.pem")))
+        self.assertFalse(os.path.exists(os.path.join(made.folder, "keys", "line-2.pem")))
+
+
+class InFakeToken(unittest.TestCase):
+    """tests/support/fake_pkcs11.h: its keys live as long as the command, and what the command calls is counted."""
+
+    OPTIONS = ["--kind", "pkcs11", "--module", FAKE_MODULE, "--pin", "env:FAKE_PIN"]
+
+    def setUp(self):
+        self.trace = os.path.join(deployment.scratch(), "trace")
+        self.script = os.path.join(deployment.scratch(), "script")
+        for name, value in (("FAKE_PKCS11", self.script), ("FAKE_PKCS11_TRACE", self.trace), ("FAKE_PIN", "1234")):
+            os.environ[name] = value
+            self.addCleanup(os.environ.pop, name)
+
+    def calls(self, function):
+        with open(self.trace, encoding="utf-8") as file:
+            return file.read().split().count(function)
+
+    def test_a_ceremony_signs_nothing_but_what_it_is_for(self):
+        made = deployment.Deployment()
+        made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
+                  r"    passphrase: env:FAKE_PIN\n\n\g<0>")
+        made.run("ca", "create", "root-2", "--self-signed", "--provider", "hsm", "--key", "pkcs11:object=root-2")
+        self.assertEqual(self.calls("C_Sign"), 2, "more than the key's proof and its certificate")
+
+
+    def test_a_wrong_pin_is_tried_only_after_the_right_one_worked(self):
+        os.environ["FAKE_PIN"] = "4321"
+        done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("refused the PIN", done.stderr)
+        self.assertEqual(self.calls("C_Login"), 1, "tries were used up")
+        os.environ["FAKE_PIN"] = "1234"
+        done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin", "--json")
+        first = json.loads(done.stdout)["rows"][0]
+        self.assertEqual((first["capability"], first["verdict"]), ("wrong PIN", "yes"))
+        self.assertIn("CKR_PIN_INCORRECT", first["detail"])
+
+    def test_a_wrong_pin_is_not_tried_where_the_uri_has_one_of_its_own(self):
+        for words in (["--token", "pkcs11:token=fake?pin-source=file:/run/pin"],
+                      ["--key", "pkcs11:object=a?pin-source=file:/run/pin"]):
+            done = run("provider", "test", *self.OPTIONS, "--try-wrong-pin", *words)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("pin-source", done.stderr)
+            self.assertFalse(os.path.exists(self.trace))
+
+    def bench(self, milliseconds):
+        return [CERTMILL, "provider", "bench", *self.OPTIONS, "--algorithms", "p256", "--sessions", "1", "--milliseconds",
+                milliseconds]
+
+    def test_bench_names_the_key_that_it_cannot_destroy(self):
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write("fail C_DestroyObject 5 0\n")
+        done = run(*self.bench("10")[1:])
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, "the key pkcs11:object=certmill-test-.* is left there: ")
+
+    def test_bench_that_is_interrupted_destroys_its_key_and_names_it(self):
+        with subprocess.Popen(self.bench("600000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deployment.wait_until(lambda: os.path.exists(self.trace) and self.calls("C_Sign") > 100, 60, "signatures")
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, told)
+        self.assertIn("object=certmill-test-", told)
+        self.assertGreater(self.calls("C_DestroyObject"), 0)
 
 
 @unittest.skipUnless(MODULE, WHY_NOT)

@@ -28,6 +28,8 @@
  *                           same names), forget (C_Initialize is needed again), lose (absent until
  *                           the module is started anew)
  *
+ * Where the variable FAKE_PKCS11_TRACE names a file, each call of them adds a line with its name.
+ *
  * Keys come to be through C_GenerateKeyPair only; they outlive C_Finalize, as a token's do.
  */
 #ifndef CM_TESTS_SUPPORT_FAKE_PKCS11_H

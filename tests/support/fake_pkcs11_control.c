@@ -142,10 +142,21 @@ static void sleep_ms(unsigned duration_ms)
     nanosleep(&duration, NULL);
 }
 
+static void trace(enum fake_function function)
+{
+    const char *path = getenv("FAKE_PKCS11_TRACE");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (!file)
+        return;
+    fprintf(file, "%s\n", function_names[function]);
+    fclose(file);
+}
+
 CK_RV fake_begin(enum fake_function function)
 {
     pthread_mutex_lock(&fake.mutex); /* { */
     calls[function]++;
+    trace(function);
     read_script();
     while (fake.script.hang[function]) {
         pthread_mutex_unlock(&fake.mutex);

@@ -7,8 +7,10 @@
  *     protected         is protected after all
  *
  * Its kind "stuck" has one key that signs anything with the same eight bytes, except messages that
- * begin with 'h': there its calls hang.
+ * begin with 'h': there its calls hang. While there is a file "narrow" in its folder it takes one batch
+ * at a time, and while there is a file "small", batches of half the size.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,14 +61,22 @@ static const struct cm_blocking_ops stuck_ops = { .name = "stuck",
                                                   .key_open = open_stuck_key,
                                                   .sign_one = sign_or_hang };
 
+static bool has_file(const struct cm_provider_settings *settings, const char *name)
+{
+    char path[600];
+    snprintf(path, sizeof path, "%s/%s", settings->folder ? settings->folder : ".", name);
+    return access(path, F_OK) == 0;
+}
+
 static cm_status open_stuck(struct cm_loop *loop, const struct cm_provider_settings *settings,
                             struct cm_provider **ret_provider, struct cm_error *err)
 {
     struct stuck *self = calloc(1, sizeof *self);
-    (void)settings;
     if (!self)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory");
-    self->head.caps = (struct cm_provider_caps){ .batch_items_max = 16, .batches_in_flight = 4 };
+    self->head.caps =
+        (struct cm_provider_caps){ .batch_items_max = has_file(settings, "small") ? 8 : 16,
+                                   .batches_in_flight = has_file(settings, "narrow") ? 1 : 4 };
     *ret_provider = &self->head;
     return cm_blocking_new(&self->head, loop, 1, &stuck_ops, self, &self->blocking, err);
 }

@@ -20,6 +20,8 @@ enum { DAY_S = 86400 };
 #define PURPOSE_CLIENT  "30130603551d25040c300a06082b06010505070302"
 #define PURPOSE_OCSP    "30130603551d25040c300a06082b06010505070309"
 #define PURPOSES_BOTH   "301d0603551d250416301406082b0601050507030206082b06010505070309"
+#define NETSCAPE_CLIENT "301106096086480186f8420101040403020780"
+#define NETSCAPE_SSL_CA "301106096086480186f8420101040403020204"
 #define UNKNOWN         "300a0603550405040304aabb"
 
 static uint8_t memory[TBS_SIZE_MAX];
@@ -77,6 +79,8 @@ static void test_floor_lets_no_authority_out_of_the_leaf_lane(void)
                       "CA certificate");
     expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = USAGE_CERT_SIGN }, "sign");
     expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = USAGE_CRL_SIGN }, "sign");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = NETSCAPE_SSL_CA }, "Netscape");
+    expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = NETSCAPE_CLIENT }, "Netscape");
     expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = PURPOSE_OCSP }, "OCSP");
     expect_denied(CM_LANE_LEAF, (struct tbs_parts){ .extensions = PURPOSES_BOTH }, "OCSP");
 }
@@ -215,6 +219,8 @@ static void test_floor_gives_responders_certificates_in_the_ocsp_lane_only(void)
     expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = PURPOSE_CLIENT }, "alone");
     expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = CA_TRUE PURPOSE_OCSP },
                   "CA certificate");
+    expect_denied(CM_LANE_OCSP, (struct tbs_parts){ .extensions = NETSCAPE_SSL_CA PURPOSE_OCSP },
+                  "Netscape");
 }
 
 static void test_floor_makes_authorities_in_the_ceremony_lane_of_a_key_for_it(void)

@@ -61,7 +61,9 @@ static const struct cm_host_settings usual = { .kind = "openssl", .signs_anythin
 
 static void end_signer(struct rig *rig, int signal_number)
 {
-    kill(cm_provider_state(rig->provider).pid, signal_number);
+    pid_t pid = cm_provider_state(rig->provider).pid;
+    CU_ASSERT_TRUE_FATAL(pid > 0); /* 0 would be ourselves and our neighbours */
+    kill(pid, signal_number);
 }
 
 /* Until the key signs again. */
@@ -150,8 +152,11 @@ static void test_host_starts_a_signer_until_it_stays(void)
     struct rig_batch *batch = rig_batch_new(&rig, key, 2);
     rig_write_file("deadly", "", 0, 0600);
     end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.downs, 1);
+    uint64_t since_ns = cm_provider_state(rig.provider).since_ns;
     rig_wait(&rig, &told.downs, 3);
     CU_ASSERT_EQUAL(told.ups, 0);
+    CU_ASSERT_EQUAL(cm_provider_state(rig.provider).since_ns, since_ns); /* down all the time */
     unlink(path);
     rig_wait(&rig, &told.ups, 1);
     sign_when_back(batch);
@@ -230,16 +235,97 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
     rig_use(NULL);
 }
 
+static void test_host_opens_with_as_many_workers_as_settings_allow(void)
+{
+    enum { WORKERS = 1024 };
+    struct rig rig;
+    struct cm_error err;
+    const struct cm_host_settings host = { .kind = "openssl", .program = TEST_SIGNER };
+    const struct cm_provider_settings settings = {
+        .name = "many", .folder = cm_test_scratch(), .workers_count = WORKERS, .host = &host
+    };
+    cm_status status = rig_try_open(&rig, &cm_provider_hosted, &settings, &err);
+    if (status != CM_OK)
+        printf("%s\n", err.text);
+    CU_ASSERT_EQUAL_FATAL(status, CM_OK);
+    CU_ASSERT_TRUE(cm_provider_caps(rig.provider).batches_in_flight > WORKERS);
+    rig_close(&rig);
+}
+
+static const struct cm_host_settings stuck = { .kind = "stuck",
+                                               .call_deadline_ms = 300,
+                                               .signs_anything = true };
+
+/* How many of them are taken at once; all that are get signed. */
+static unsigned submit_together(struct rig *rig, struct rig_batch **batches, unsigned count)
+{
+    unsigned taken = 0, dones = rig->dones;
+    while (taken < count && rig_submit(batches[taken]) == CM_OK)
+        taken++;
+    rig_wait(rig, &rig->dones, dones + taken);
+    for (unsigned i = 0; i < taken; i++)
+        CU_ASSERT_EQUAL(rig_count_status(batches[i], CM_OK), batches[i]->batch.items_count);
+    return taken;
+}
+
+static void test_host_gives_a_signer_no_more_batches_than_it_takes_now(void)
+{
+    enum { BATCHES = 5 };
+    struct rig rig;
+    struct rig_batch *batches[BATCHES];
+    struct cm_key *key = NULL;
+    char path[512];
+    open_host(&rig, &stuck, "stuck");
+    CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, "any", CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
+    for (unsigned i = 0; i < BATCHES; i++)
+        batches[i] = rig_batch_new(&rig, key, 2);
+    CU_ASSERT_EQUAL(submit_together(&rig, batches, BATCHES), 4);
+    snprintf(path, sizeof path, "%s", rig_write_file("narrow", "", 0, 0600));
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.ups, 1);
+    sign_when_back(batches[0]);
+    CU_ASSERT_EQUAL(submit_together(&rig, batches, BATCHES), 1);
+    unlink(path);
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.ups, 2);
+    sign_when_back(batches[0]);
+    CU_ASSERT_EQUAL(submit_together(&rig, batches, BATCHES), 4);
+    CU_ASSERT_EQUAL(told.downs, 2);
+    for (unsigned i = 0; i < BATCHES; i++)
+        rig_batch_free(batches[i]);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
+static void test_host_waits_for_a_signer_that_takes_the_batches_there_are(void)
+{
+    struct rig rig;
+    struct cm_key *key = NULL;
+    char path[512];
+    open_host(&rig, &stuck, "stuck");
+    CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, "any", CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 16);
+    snprintf(path, sizeof path, "%s", rig_write_file("small", "", 0, 0600));
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.downs, 2);
+    CU_ASSERT_EQUAL(told.ups, 0);
+    CU_ASSERT_EQUAL(rig_submit(batch), CM_UNAVAILABLE);
+    unlink(path);
+    rig_wait(&rig, &told.ups, 1);
+    sign_when_back(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_OK), 16);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
 /* ------------------------------------------------------------------ hanging -- */
 
 static void test_host_replaces_a_signer_whose_call_does_not_come_back(void)
 {
     struct rig rig;
-    const struct cm_host_settings host = { .kind = "stuck",
-                                           .call_deadline_ms = 300,
-                                           .signs_anything = true };
     struct cm_key *key = NULL;
-    open_host(&rig, &host, "stuck");
+    open_host(&rig, &stuck, "stuck");
     CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, "any", CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
     struct rig_batch *batch = rig_batch_new(&rig, key, 2);
     batch->items[1].message = cm_bytes_str("hang here");
@@ -453,6 +539,9 @@ CM_TEST_SUITE(
     CM_TEST(test_host_does_not_open_what_is_no_signer),
     CM_TEST(test_host_drains_while_its_signer_is_away),
     CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
+    CM_TEST(test_host_opens_with_as_many_workers_as_settings_allow),
+    CM_TEST(test_host_gives_a_signer_no_more_batches_than_it_takes_now),
+    CM_TEST(test_host_waits_for_a_signer_that_takes_the_batches_there_are),
     CM_TEST(test_host_replaces_a_signer_whose_call_does_not_come_back),
     CM_TEST(test_host_kills_a_signer_that_does_not_answer),
     CM_TEST(test_host_lets_an_operator_type_for_longer_than_calls_may_take),

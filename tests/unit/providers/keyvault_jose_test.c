@@ -251,7 +251,7 @@ static void test_jose_names_algorithms_as_the_service_does(void)
 
 static void expect_request(enum cm_key_type type, uint32_t bits, bool in_hsm, const char *expected)
 {
-    struct cm_key_spec spec = { type, bits };
+    struct cm_key_spec spec = { .type = type, .bits = bits };
     json_t *request = cm_jose_create_request(&spec, in_hsm);
     char *text = request ? json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS) : strdup("none");
     CU_ASSERT_STRING_EQUAL(text, expected);

@@ -185,6 +185,28 @@ static void test_openssl_asks_once_for_a_passphrase_that_is_typed(void)
     CU_ASSERT_EQUAL(open_here("file:typed.pem", "env:CM_TEST_PASSPHRASE", NULL), CM_OK);
 }
 
+/* OpenSSL encrypts with a passphrase of any size, and asks for up to 1024 bytes of it. */
+static void test_openssl_leaves_no_key_file_that_it_cannot_open_again(void)
+{
+    struct rig rig;
+    struct cm_key *key = NULL;
+    struct cm_error err;
+    char words[1500], path[512];
+    const struct cm_key_spec spec = { .type = CM_KEY_P256 };
+    const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
+                                                   .passphrase_ref = "file:long",
+                                                   .workers_count = 1 };
+    memset(words, 'x', sizeof words);
+    rig_write_file("long", words, sizeof words, 0600);
+    CU_ASSERT_EQUAL_FATAL(rig_try_open(&rig, &cm_provider_openssl, &settings, NULL), CM_OK);
+    CU_ASSERT_EQUAL(rig_create_key(&rig, "file:made.pem", &spec, CM_SIGALG_UNKNOWN, &key, &err),
+                    CM_DENIED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "longer than"));
+    snprintf(path, sizeof path, "%s/made.pem", cm_test_scratch());
+    CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+    rig_close(&rig);
+}
+
 static void test_openssl_takes_no_options(void)
 {
     struct rig rig;
@@ -298,6 +320,7 @@ CM_TEST_SUITE_WITH(openssl, register_store, unregister_store,
                    CM_TEST(test_openssl_finds_relative_files_in_the_folder_of_the_settings),
                    CM_TEST(test_openssl_takes_the_passphrase_from_a_variable_and_from_a_credential),
                    CM_TEST(test_openssl_asks_once_for_a_passphrase_that_is_typed),
+                   CM_TEST(test_openssl_leaves_no_key_file_that_it_cannot_open_again),
                    CM_TEST(test_openssl_takes_no_options),
                    CM_TEST(test_openssl_refuses_references_of_no_kind_and_of_an_unknown_kind),
                    CM_TEST(test_openssl_opens_keys_of_stores_by_uri),

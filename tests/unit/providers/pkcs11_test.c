@@ -358,7 +358,7 @@ static cm_status create(struct rig *rig, const char *reference, enum cm_key_type
                         uint32_t bits, struct cm_error *err)
 {
     struct cm_key *key = NULL;
-    const struct cm_key_spec spec = { type, bits };
+    const struct cm_key_spec spec = { .type = type, .bits = bits };
     cm_status status = rig_create_key(rig, reference, &spec, CM_SIGALG_UNKNOWN, &key, err);
     if (status == CM_OK)
         CU_ASSERT_TRUE(rig_signs(rig, key, 20));
