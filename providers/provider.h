@@ -173,7 +173,7 @@ struct cm_provider_pace {
     uint64_t failed_count;      /* no connection, 5xx, no answer in time */
     uint32_t latency_us_median; /* of the last few hundred */
     uint32_t latency_us_p99;
-    uint32_t circuits_open;     /* services that are not asked any more, except whether they are back */
+    uint32_t circuits_open; /* services that are not asked any more, except whether they are back */
 };
 
 /* As of now; of a hosted instance, as of a second ago. Loop's thread. */

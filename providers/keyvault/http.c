@@ -25,6 +25,7 @@ struct cm_http {
     CURL **idle; /* handles that have been used, with what they have learned */
     size_t idle_count;
     uint32_t calls_out;
+    bool has_started; /* a call since the last turn of libcurl's */
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
@@ -80,13 +81,29 @@ static void set_headers(struct cm_http_call *call)
         add_header(call, "Content-Type: ", call->content_type);
 }
 
-static void set_security(const struct cm_http *http, const struct cm_http_call *call, CURL *easy)
+/* What is the same for all requests is set once: libcurl copies and parses each time. */
+static CURL *handle_new(const struct cm_http *http)
 {
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, call->is_plain ? "http" : "https");
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, call->is_plain ? "*" : NULL);
+    CURL *easy = curl_easy_init();
+    if (!easy)
+        abort();
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (http->trust)
         curl_easy_setopt(easy, CURLOPT_CAINFO, http->trust);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "certmill");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* a stream of HTTP/2 before a connection */
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
+    return easy;
+}
+
+/* The metadata service of this machine. Such a handle serves one request. */
+static void set_plain(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 }
 
 static void set_body(const struct cm_http_call *call, CURL *easy)
@@ -100,33 +117,31 @@ static void set_body(const struct cm_http_call *call, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
 }
 
-static void set_up(const struct cm_http *http, struct cm_http_call *call, CURL *easy)
+static void set_up(struct cm_http_call *call, CURL *easy)
 {
     long connect_ms = call->timeout_ms < CONNECT_MS_MAX ? call->timeout_ms : CONNECT_MS_MAX;
+    if (call->is_plain)
+        set_plain(easy);
     set_body(call, easy);
-    set_security(http, call, easy);
     set_headers(call);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "certmill");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* a stream of HTTP/2 before a connection */
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
 }
 
-/* Nothing of this call stays in the handle; its connections are the multi handle's. */
+/* Its connections are the multi handle's. Nothing in it points to the call any more. */
 static void give_handle(struct cm_http *http, struct cm_http_call *call)
 {
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
     curl_slist_free_all(call->headers);
     call->headers = NULL;
-    curl_easy_reset(call->easy);
-    if (http->idle_count < IDLE_HANDLES_MAX)
+    if (http->idle_count < IDLE_HANDLES_MAX && !call->is_plain)
         http->idle[http->idle_count++] = call->easy;
     else
         curl_easy_cleanup(call->easy);
@@ -138,15 +153,15 @@ void cm_http_start(struct cm_http *http, struct cm_http_call *call)
 {
     cm_loop_assert_here(http->loop);
     call->http = http;
-    call->easy = http->idle_count > 0 ? http->idle[--http->idle_count] : curl_easy_init();
-    if (!call->easy)
-        abort();
+    bool has_idle = http->idle_count > 0 && !call->is_plain;
+    call->easy = has_idle ? http->idle[--http->idle_count] : handle_new(http);
     call->answer = cm_bytes(NULL, 0);
     call->answer_space = 0;
     call->status = 0;
     call->challenge[0] = call->retry_after[0] = call->request_id[0] = call->why[0] = '\0';
-    set_up(http, call, call->easy);
+    set_up(call, call->easy);
     http->calls_out++;
+    http->has_started = true;
     if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
         abort(); /* a handle that was just set up: out of memory */
 }
@@ -178,8 +193,8 @@ static void take_header(CURL *easy, const char *name, char *text, size_t space)
 static void take_challenge(CURL *easy, char *text, size_t space)
 {
     struct curl_header *header;
-    for (size_t i = 0; curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header)
-                       == CURLHE_OK;
+    for (size_t i = 0;
+         curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK;
          i++) {
         if (strncasecmp(header->value, "Bearer", 6) != 0)
             continue;
@@ -242,11 +257,18 @@ static void collect(struct cm_http *http)
 
 /* ------------------------------------------------------------------ the loop -- */
 
+/* What an answer has let go leaves at once, not when all answers of this turn have been read: else
+ * requests would move in flocks, and the vault would have nothing to do in between. */
 static void act(struct cm_http *http, curl_socket_t fd, int what)
 {
     int running;
     curl_multi_socket_action(http->multi, fd, what, &running);
     collect(http);
+    while (http->has_started) {
+        http->has_started = false;
+        curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        collect(http);
+    }
 }
 
 static void on_readable(void *arg)

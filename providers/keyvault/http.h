@@ -44,12 +44,12 @@ struct cm_http_call {
     void *arg;
     /* the answer; valid inside done */
     enum cm_http_outcome outcome;
-    long status;             /* ANSWERED */
-    struct cm_bytes answer;  /* ANSWERED: the body */
-    char challenge[2048];    /* WWW-Authenticate: the Bearer one; "": none */
-    char retry_after[64];    /* "": none */
-    char request_id[64];     /* x-ms-request-id, for the operator's support case; "": none */
-    char why[256];           /* NOT_SENT, LOST */
+    long status;            /* ANSWERED */
+    struct cm_bytes answer; /* ANSWERED: the body */
+    char challenge[2048];   /* WWW-Authenticate: the Bearer one; "": none */
+    char retry_after[64];   /* "": none */
+    char request_id[64];    /* x-ms-request-id, for the operator's support case; "": none */
+    char why[256];          /* NOT_SENT, LOST */
     /* http's own */
     struct cm_http *http;
     void *easy;

@@ -82,8 +82,8 @@ static void fail(struct opening *opening, const struct cm_error *err)
 {
     struct cm_error why = *err;
     if (opening->is_new)
-        (void)CM_FAIL(&why, err->status, CM_ORIGIN_SELF, 0, "%.150s; the key %.60s was made and stays",
-                      err->text, opening->uri.name);
+        (void)CM_FAIL(&why, err->status, CM_ORIGIN_SELF, 0,
+                      "%.150s; the key %.60s was made and stays", err->text, opening->uri.name);
     finish(opening, why.status, &why);
 }
 
@@ -165,7 +165,8 @@ static void take_bundle(struct opening *opening, const struct cm_vault_uri *aske
                         const json_t *bundle)
 {
     struct cm_error err;
-    if (cm_vault_key_new(opening->self, asked, bundle, opening->alg, &opening->key, &err) != CM_OK) {
+    if (cm_vault_key_new(opening->self, asked, bundle, opening->alg, &opening->key, &err)
+        != CM_OK) {
         fail(opening, &err);
         return;
     }
@@ -229,8 +230,7 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
         fail(opening, err);
         return;
     }
-    json_array_foreach(json_object_get(answer, "value"), i, item)
-        note_version(opening, item);
+    json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
     if (keep_next_page(opening, answer)) {
         ask_versions(opening);
     } else if (opening->newest.version[0] != '\0') {

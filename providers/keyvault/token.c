@@ -31,8 +31,8 @@ static bool is_asking(const struct cm_tokens *tokens)
 
 static void fail(struct cm_tokens *tokens)
 {
-    uint32_t shift = tokens->failures_count < RETRY_SHIFT_MAX ? tokens->failures_count
-                                                              : RETRY_SHIFT_MAX;
+    uint32_t shift =
+        tokens->failures_count < RETRY_SHIFT_MAX ? tokens->failures_count : RETRY_SHIFT_MAX;
     uint32_t wait_ms = (uint32_t)RETRY_MS_MIN << shift;
     tokens->failures_count++;
     cm_timer_start(&tokens->retry, tokens->loop, wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX,

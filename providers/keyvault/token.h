@@ -26,8 +26,8 @@ struct cm_tokens {
     struct cm_token_request request;
     struct cm_http_call call;
     struct cm_timer retry;
-    unsigned failures_count; /* in a row */
-    struct cm_error err;     /* of the last failure */
+    unsigned failures_count;    /* in a row */
+    struct cm_error err;        /* of the last failure */
     void (*changed)(void *arg); /* a token has come, or has failed to come; on the loop */
     void *arg;
 };

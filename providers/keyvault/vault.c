@@ -11,6 +11,8 @@ enum {
     FAILURES_MAX = 3,   /* of one call */
     REFUSALS_MAX = 1,   /* 401 with a token, of one call */
     LOOK_MS = 100,      /* for deadlines, while something waits */
+    FLOCK_MS = 20,      /* what the pace lets go within it goes together: a waking up costs as much
+                           as a request */
     CHALLENGE_MS = 1000 /* before the vault is asked for its challenge again */
 };
 
@@ -32,11 +34,12 @@ struct cm_vault {
     struct cm_vault_uri uri;
     struct cm_pace pace;
     struct cm_tokens tokens;
-    uint64_t token_number; /* of the present token: counts what was dropped */
+    uint64_t token_number;               /* of the present token: counts what was dropped */
     struct cm_vault_call *first, **last; /* waiting */
     uint32_t waiting_count;
     struct cm_vault_slot *free_slots, *out_slots;
     struct cm_timer pump_timer, look_timer;
+    bool is_pacing; /* pump_timer runs because the pace said so: nothing goes before */
     struct cm_vault_call challenge, probe; /* the vault's own calls */
     bool asks_challenge, probes;
     char own_url[CM_VAULT_URI_SIZE + 64];
@@ -54,7 +57,8 @@ static void notice(struct cm_vault *vault, const char *text)
 {
     uint64_t now_ns = cm_clock_monotonic_ns();
     size_t size = strcspn(text, "(");
-    if (strncmp(vault->told, text, size ? size : 1) == 0 && now_ns - vault->told_ns < SAME_NOTICE_NS)
+    if (strncmp(vault->told, text, size ? size : 1) == 0
+        && now_ns - vault->told_ns < SAME_NOTICE_NS)
         return;
     snprintf(vault->told, sizeof vault->told, "%s", text);
     vault->told_ns = now_ns;
@@ -71,7 +75,7 @@ void cm_vault_tell(const struct cm_vault *vault, struct cm_provider_pace *figure
 
 static void pump_soon(struct cm_vault *vault, uint64_t wait_ns)
 {
-    if (wait_ns != CM_PACE_WHEN_ONE_COMES_BACK)
+    if (wait_ns != CM_PACE_WHEN_ONE_COMES_BACK && !vault->is_pacing)
         cm_timer_start(&vault->pump_timer, vault->env.loop,
                        (uint32_t)((wait_ns + CM_NS_PER_MS - 1) / CM_NS_PER_MS), pump, vault);
 }
@@ -296,9 +300,11 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
 }
 
 /* A signature that is refused waits with its request until an operator has mended it. */
-static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call, struct cm_error *err)
+static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call,
+                        struct cm_error *err)
 {
-    if (call->nature != CM_VAULT_SIGNATURE || (err->status != CM_DENIED && err->status != CM_NO_KEY))
+    if (call->nature != CM_VAULT_SIGNATURE
+        || (err->status != CM_DENIED && err->status != CM_NO_KEY))
         return err->status;
     notice(vault, err->text);
     return err->status = CM_UNAVAILABLE;
@@ -312,8 +318,8 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     struct cm_error err = { .status = CM_OK };
     json_t *answer = NULL;
     call->has_been_out = true;
-    cm_status status = cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ,
-                                            &answer, &err);
+    cm_status status =
+        cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
     tell_pace(slot, &err);
     if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
@@ -326,7 +332,7 @@ static void on_http_done(struct cm_http_call *http, void *arg)
         call->done(call, status, answer, &err);
     }
     json_decref(answer);
-    pump_soon(vault, 0);
+    pump(vault);
 }
 
 /* ------------------------------------------------------------------ going out -- */
@@ -406,10 +412,9 @@ static void ask_challenge(struct cm_vault *vault)
         return;
     }
     vault->asks_challenge = true;
-    vault->challenge = (struct cm_vault_call){ .method = "GET",
-                                               .url = vault->own_url,
-                                               .done = on_challenge,
-                                               .arg = vault };
+    vault->challenge = (struct cm_vault_call){
+        .method = "GET", .url = vault->own_url, .done = on_challenge, .arg = vault
+    };
     send_out(vault, &vault->challenge, NULL);
 }
 
@@ -435,18 +440,35 @@ static void probe(struct cm_vault *vault, const char *token)
         return;
     }
     vault->probes = true;
-    vault->probe = (struct cm_vault_call){ .method = "GET",
-                                           .url = vault->own_url,
-                                           .done = on_probed,
-                                           .arg = vault };
+    vault->probe = (struct cm_vault_call){
+        .method = "GET", .url = vault->own_url, .done = on_probed, .arg = vault
+    };
     send_out(vault, &vault->probe, token);
+}
+
+static void on_paced(void *arg)
+{
+    struct cm_vault *vault = arg;
+    vault->is_pacing = false;
+    pump(vault);
+}
+
+static void pump_when_paced(struct cm_vault *vault, uint64_t wait_ns)
+{
+    uint64_t least_ns = FLOCK_MS * CM_NS_PER_MS;
+    if (wait_ns == CM_PACE_WHEN_ONE_COMES_BACK)
+        return;
+    vault->is_pacing = true;
+    wait_ns = wait_ns > least_ns ? wait_ns : least_ns;
+    cm_timer_start(&vault->pump_timer, vault->env.loop,
+                   (uint32_t)((wait_ns + CM_NS_PER_MS - 1) / CM_NS_PER_MS), on_paced, vault);
 }
 
 /* The one way out: whenever something may have changed. */
 static void pump(void *arg)
 {
     struct cm_vault *vault = arg;
-    if (!vault->first && !vault->pace.is_open)
+    if (vault->is_pacing || (!vault->first && !vault->pace.is_open))
         return;
     if (!vault->tokens.has_challenge) {
         ask_challenge(vault);
@@ -463,7 +485,7 @@ static void pump(void *arg)
         uint64_t wait_ns =
             cm_pace_take(&vault->pace, vault->first->cost_us, cm_clock_monotonic_ns());
         if (wait_ns != 0) {
-            pump_soon(vault, wait_ns);
+            pump_when_paced(vault, wait_ns);
             return;
         }
         send_out(vault, take_first(vault), token);
