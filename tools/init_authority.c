@@ -31,8 +31,7 @@ static void describe_key(const struct cm_init_plan *plan, const char *existing, 
                          struct cm_init_authority *authority)
 {
     authority->ca.has_key = existing != NULL;
-    authority->ca.spec = (struct cm_key_spec){ .type = plan->key_type,
-                                                   .bits = plan->key_bits };
+    authority->ca.spec = (struct cm_key_spec){ .type = plan->key_type, .bits = plan->key_bits };
     if (existing) {
         authority->ca.key = existing;
     } else if (cm_init_is_in_token(plan)) {

@@ -20,8 +20,7 @@ static cm_status check(const char *reference, const struct cm_key_spec *spec, en
 }
 
 cm_status cm_ossl_create(const struct cm_ossl_source *source, const char *reference,
-                         const struct cm_key_spec *spec, enum cm_sigalg alg,
-                         struct cm_error *err)
+                         const struct cm_key_spec *spec, enum cm_sigalg alg, struct cm_error *err)
 {
     char path[PATH_MAX];
     struct cm_secret passphrase = { 0 };

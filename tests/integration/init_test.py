@@ -168,9 +168,9 @@ class Init(Deployment):
         self.verify()
         self.assertIn("issuing-1: the key file:issuing-1.pem signs", self.good("doctor"))
 
-    def test_a_passphrase_is_asked_for_once_for_each_key(self):
+    def test_a_passphrase_is_asked_for_once_for_both_keys(self):
         code, asked, seen = run_at_terminal(b"correct horse", "init", self.folder, "--passphrase", "prompt:Words")
-        self.assertEqual((code, asked), (0, 2), seen)
+        self.assertEqual((code, asked), (0, 1), seen)
         self.assertIn("ENCRYPTED", read(self.path("keys", "root.pem")))
         self.assertNotIn(b"correct horse", seen)
 
