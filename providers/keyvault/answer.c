@@ -67,8 +67,8 @@ static cm_status refuse(const struct cm_http_call *http, const char *host, const
                    id[0] ? ")" : "");
 }
 
-cm_status cm_vault_answer_read(const struct cm_http_call *http, const char *host,
-                               bool is_uncertain, json_t **ret_answer, struct cm_error *err)
+cm_status cm_vault_answer_read(const struct cm_http_call *http, const char *host, bool is_uncertain,
+                               json_t **ret_answer, struct cm_error *err)
 {
     *ret_answer = NULL;
     if (http->outcome == CM_HTTP_NOT_SENT)

@@ -111,6 +111,7 @@ static void set_up(const struct cm_http *http, struct cm_http_call *call, CURL *
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "certmill");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L); /* a stream of HTTP/2 before a connection */
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->is_once ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
@@ -123,6 +124,8 @@ static void set_up(const struct cm_http *http, struct cm_http_call *call, CURL *
 /* Nothing of this call stays in the handle; its connections are the multi handle's. */
 static void give_handle(struct cm_http *http, struct cm_http_call *call)
 {
+    for (struct curl_slist *line = call->headers; line; line = line->next)
+        explicit_bzero(line->data, strlen(line->data)); /* it may be a token */
     curl_slist_free_all(call->headers);
     call->headers = NULL;
     curl_easy_reset(call->easy);
@@ -178,8 +181,8 @@ static void take_header(CURL *easy, const char *name, char *text, size_t space)
 static void take_challenge(CURL *easy, char *text, size_t space)
 {
     struct curl_header *header;
-    for (size_t i = 0; curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header)
-                       == CURLHE_OK;
+    for (size_t i = 0;
+         curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK;
          i++) {
         if (strncasecmp(header->value, "Bearer", 6) != 0)
             continue;

@@ -40,16 +40,19 @@ struct cm_http_call {
     struct cm_bytes body;
     uint32_t timeout_ms;
     bool is_plain; /* without TLS and past any proxy: the metadata service of this machine */
+    bool
+        is_once; /* on a connection of its own: libcurl sends a request again when one that was kept
+                      had died */
     cm_http_done_fn *done;
     void *arg;
     /* the answer; valid inside done */
     enum cm_http_outcome outcome;
-    long status;             /* ANSWERED */
-    struct cm_bytes answer;  /* ANSWERED: the body */
-    char challenge[2048];    /* WWW-Authenticate: the Bearer one; "": none */
-    char retry_after[64];    /* "": none */
-    char request_id[64];     /* x-ms-request-id, for the operator's support case; "": none */
-    char why[256];           /* NOT_SENT, LOST */
+    long status;            /* ANSWERED */
+    struct cm_bytes answer; /* ANSWERED: the body */
+    char challenge[2048];   /* WWW-Authenticate: the Bearer one; "": none */
+    char retry_after[64];   /* "": none */
+    char request_id[64];    /* x-ms-request-id, for the operator's support case; "": none */
+    char why[256];          /* NOT_SENT, LOST */
     /* http's own */
     struct cm_http *http;
     void *easy;

@@ -20,9 +20,9 @@ static bool may_sign(const json_t *jwk)
     json_t *operation;
     if (!operations)
         return true;
-    json_array_foreach(operations, i, operation)
-        if (json_is_string(operation) && strcmp(json_string_value(operation), "sign") == 0)
-            return true;
+    json_array_foreach(operations, i, operation) if (json_is_string(operation)
+                                                     && strcmp(json_string_value(operation), "sign")
+                                                            == 0) return true;
     return false;
 }
 
@@ -30,7 +30,8 @@ static cm_status check_attributes(const struct cm_vault_uri *uri, const json_t *
                                   struct cm_error *err)
 {
     const json_t *attributes = json_object_get(bundle, "attributes");
-    const json_t *from = json_object_get(attributes, "nbf"), *to = json_object_get(attributes, "exp");
+    const json_t *from = json_object_get(attributes, "nbf"),
+                 *to = json_object_get(attributes, "exp");
     int64_t now_s = cm_clock_wall_s();
     if (json_is_false(json_object_get(attributes, "enabled")))
         return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "key %.80s: this version is disabled",
@@ -84,8 +85,8 @@ static cm_status choose_algorithm(struct cm_vault_key *key, enum cm_sigalg alg,
         return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0, "key %.80s (%s) cannot sign with %s",
                        key->uri.name, cm_key_type_name(head->type), cm_sigalg_name(head->alg));
     /* SEQUENCE of two INTEGERs, each as long as the field and perhaps an octet more */
-    head->signature_size_max = head->type == CM_KEY_RSA ? (head->bits + 7) / 8
-                                                        : 2 * ((head->bits + 7) / 8 + 3) + 3;
+    head->signature_size_max =
+        head->type == CM_KEY_RSA ? (head->bits + 7) / 8 : 2 * ((head->bits + 7) / 8 + 3) + 3;
     return CM_OK;
 }
 
@@ -135,16 +136,14 @@ uint32_t cm_vault_key_take(const struct cm_vault_key *key, const json_t *answer,
 {
     const char *kid = json_string_value(json_object_get(answer, "kid"));
     struct cm_vault_uri uri;
-    if (!kid || cm_vault_uri_read(kid, &uri, NULL) != CM_OK || !cm_vault_uri_same_key(&uri, &key->uri)
-        || !cm_vault_uri_same_vault(&uri, &key->uri)) {
+    if (!kid || cm_vault_uri_read(kid, &uri, NULL) != CM_OK
+        || !cm_vault_uri_same_key(&uri, &key->uri) || !cm_vault_uri_same_vault(&uri, &key->uri)) {
         (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "key %.60s: the vault signed with %.120s",
                       key->uri.name, kid ? kid : "no key that it names");
         return 0;
     }
-    uint32_t size =
-        cm_jose_signature(answer, key->key.type, key->key.bits, ret_signature, space);
-    if (size > 0
-        && EVP_PKEY_verify(key->verifier, ret_signature, size, hash.data, hash.size) == 1)
+    uint32_t size = cm_jose_signature(answer, key->key.type, key->key.bits, ret_signature, space);
+    if (size > 0 && EVP_PKEY_verify(key->verifier, ret_signature, size, hash.data, hash.size) == 1)
         return size;
     (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_OPENSSL, 0,
                   "key %.80s: the vault's signature does not verify", key->uri.name);
@@ -180,9 +179,8 @@ static void on_latest(struct cm_vault_call *call, cm_status status, const json_t
         return;
     }
     const char *kid =
-        status == CM_OK
-            ? json_string_value(json_object_get(json_object_get(answer, "key"), "kid"))
-            : NULL;
+        status == CM_OK ? json_string_value(json_object_get(json_object_get(answer, "key"), "kid"))
+                        : NULL;
     if (kid && cm_vault_uri_read(kid, &latest, NULL) == CM_OK
         && !cm_vault_uri_same_key(&latest, &key->uri)
         && strcasecmp(latest.version, key->told_version) != 0)
