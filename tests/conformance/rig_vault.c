@@ -1,6 +1,7 @@
 #include "tests/conformance/rig_vault.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "tests/support/test_main.h"
@@ -18,8 +19,9 @@ const char *rig_vault_options(const struct cm_keyvault *vault, const char *more)
     static char options[2048];
     snprintf(options, sizeof options,
              "{\"credential\": \"client-secret\", \"client\": \"%s\", \"trust\": \"%s\", "
-             "\"resource\": \"https://vault.azure.net\", \"rate\": 1000000%s}",
-             CM_KEYVAULT_CLIENT_ID, vault->certificate, more);
+             "\"resource\": \"https://vault.azure.net\"%s%s}",
+             CM_KEYVAULT_CLIENT_ID, vault->certificate,
+             strstr(more, "\"rate\"") ? "" : ", \"rate\": 1000000", more);
     return options;
 }
 

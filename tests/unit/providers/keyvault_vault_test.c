@@ -115,8 +115,7 @@ static void check_opening(struct vault_stage *stage, const char *operation,
                           const struct fault_case *fault)
 {
     play(stage, operation, fault->fault);
-    cm_status status =
-        vault_stage_try(stage, rig_vault_reference(&stage->vault, "ca"), "");
+    cm_status status = vault_stage_try(stage, rig_vault_reference(&stage->vault, "ca"), "");
     CU_ASSERT_EQUAL(status, fault->expected);
     if (status != fault->expected)
         printf("%s %s: %s\n", operation, fault->fault, cm_status_name(status));
