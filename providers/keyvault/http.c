@@ -126,6 +126,7 @@ static void set_up(struct cm_http_call *call, CURL *easy)
     set_headers(call);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->is_once ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
@@ -139,6 +140,8 @@ static void give_handle(struct cm_http *http, struct cm_http_call *call)
     curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, NULL);
     curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, NULL);
+    for (struct curl_slist *line = call->headers; line; line = line->next)
+        explicit_bzero(line->data, strlen(line->data)); /* it may be a token */
     curl_slist_free_all(call->headers);
     call->headers = NULL;
     if (http->idle_count < IDLE_HANDLES_MAX && !call->is_plain)

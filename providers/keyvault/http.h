@@ -40,6 +40,9 @@ struct cm_http_call {
     struct cm_bytes body;
     uint32_t timeout_ms;
     bool is_plain; /* without TLS and past any proxy: the metadata service of this machine */
+    bool
+        is_once; /* on a connection of its own: libcurl sends a request again when one that was kept
+                      had died */
     cm_http_done_fn *done;
     void *arg;
     /* the answer; valid inside done */

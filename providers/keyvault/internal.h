@@ -84,9 +84,9 @@ uint32_t cm_vault_key_take(const struct cm_vault_key *key, const json_t *answer,
 /* opening.c: the provider's functions */
 void cm_keyvault_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg);
-void cm_keyvault_create_key(struct cm_provider *provider, const char *reference,
-                            const struct cm_key_spec *spec, enum cm_sigalg alg,
-                            cm_key_opened_fn *opened, void *arg);
+void cm_keyvault_make_key(struct cm_provider *provider, const char *reference,
+                          const struct cm_key_spec *spec, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg);
 void cm_keyvault_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg);
 
 /* sign.c: the provider's functions */

@@ -35,6 +35,14 @@ static void keyvault_close(struct cm_provider *provider)
     free(self);
 }
 
+/* Providers have one word for a secret that is not there. */
+static cm_status deny(struct cm_error *err)
+{
+    if (err)
+        err->status = CM_DENIED;
+    return CM_DENIED;
+}
+
 static cm_status keyvault_open(struct cm_loop *loop, const struct cm_provider_settings *settings,
                                struct cm_provider **ret_provider, struct cm_error *err)
 {
@@ -44,7 +52,7 @@ static cm_status keyvault_open(struct cm_loop *loop, const struct cm_provider_se
     cm_status status = cm_vault_options_read(settings, &self->options, err);
     if (status != CM_OK) {
         free(self);
-        return status;
+        return status == CM_NOT_FOUND ? deny(err) : status;
     }
     status = cm_http_new(loop, self->options.trust, self->options.in_flight_max, &self->http, err);
     if (status != CM_OK) {
@@ -80,7 +88,7 @@ const struct cm_provider_ops cm_provider_keyvault = {
     .close = keyvault_close,
     .open_key = cm_keyvault_open_key,
     .close_key = keyvault_close_key,
-    .create_key = cm_keyvault_create_key,
+    .create_key = cm_keyvault_make_key,
     .destroy_key = cm_keyvault_destroy_key,
     .sign = cm_keyvault_sign,
     .cancel = cm_keyvault_cancel,

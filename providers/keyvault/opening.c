@@ -21,7 +21,8 @@ enum {
     DEADLINE_S = 30,
     PROOFS_MAX = 4,       /* a key that was just made may be refused for a moment */
     PROOF_WAIT_MS = 1000, /* before it is tried again */
-    PAGES_MAX = 64        /* of versions: 25 on each */
+    PAGES_MAX = 64,       /* of versions: 25 on each */
+    NEXT_PAGE_SIZE_MAX = 2048
 };
 
 struct opening {
@@ -32,9 +33,9 @@ struct opening {
     cm_key_opened_fn *opened;
     void *arg;
     struct cm_vault_call call;
-    char url[CM_KEYVAULT_URL_SIZE];
-    char *body;  /* owned */
-    bool is_new; /* made here */
+    char url[CM_KEYVAULT_URL_SIZE + NEXT_PAGE_SIZE_MAX];
+    char *body;                  /* owned */
+    bool is_new, is_perhaps_new; /* made here */
     struct cm_key_spec spec;
     uint8_t *blob; /* of the spec, owned */
     /* the newest enabled version so far */
@@ -82,8 +83,9 @@ static void fail(struct opening *opening, const struct cm_error *err)
 {
     struct cm_error why = *err;
     if (opening->is_new)
-        (void)CM_FAIL(&why, err->status, CM_ORIGIN_SELF, 0,
-                      "%.150s; the key %.60s was made and stays", err->text, opening->uri.name);
+        (void)CM_FAIL(&why, err->status, CM_ORIGIN_SELF, 0, "%.140s; the key %.60s %s", err->text,
+                      opening->uri.name,
+                      opening->is_perhaps_new ? "may be there all the same" : "was made and stays");
     finish(opening, why.status, &why);
 }
 
@@ -117,11 +119,11 @@ static void ask_key(struct opening *opening, const struct cm_vault_uri *uri, cm_
 
 static void prove(void *arg);
 
-/* The name may not be known everywhere yet, nor the right to use it. */
+/* Of a new key the name may not be known everywhere yet, nor the right to use it. */
 static bool may_come_right(const struct opening *opening, cm_status status)
 {
-    return opening->proofs_count < PROOFS_MAX
-           && (status == CM_UNAVAILABLE || status == CM_THROTTLED || status == CM_UNCERTAIN);
+    bool is_early = opening->is_new && (status == CM_DENIED || status == CM_NO_KEY);
+    return opening->proofs_count < PROOFS_MAX && (is_early || status == CM_UNAVAILABLE);
 }
 
 static void on_proof(struct cm_vault_call *call, cm_status status, const json_t *answer,
@@ -152,7 +154,7 @@ static void prove(void *arg)
         .method = "POST",
         .url = key->sign_url,
         .body = opening->sign_body,
-        .nature = CM_VAULT_SIGNATURE,
+        .nature = CM_VAULT_READ, /* nobody keeps the signature */
         .cost_us = key->cost_us,
         .deadline_ns = cm_clock_monotonic_ns() + DEADLINE_S * CM_NS_PER_S,
         .done = on_proof,
@@ -198,6 +200,8 @@ static void note_version(struct opening *opening, const json_t *item)
     int64_t created_s = json_integer_value(json_object_get(attributes, "created"));
     struct cm_vault_uri uri;
     if (!kid || cm_vault_uri_read(kid, &uri, NULL) != CM_OK || uri.version[0] == '\0'
+        || !cm_vault_uri_same_vault(&uri, &opening->uri)
+        || strcasecmp(uri.name, opening->uri.name) != 0
         || !json_is_true(json_object_get(attributes, "enabled")))
         return;
     if (opening->newest.version[0] == '\0' || created_s > opening->newest_s) {
@@ -207,16 +211,22 @@ static void note_version(struct opening *opening, const json_t *item)
 }
 
 /* The link is the vault's own words: only its query is taken, on our own host and path. */
-static bool keep_next_page(struct opening *opening, const json_t *answer)
+static cm_status keep_next_page(struct opening *opening, const json_t *answer, struct cm_error *err)
 {
     const char *link = json_string_value(json_object_get(answer, "nextLink"));
     const char *query = link ? strchr(link, '?') : NULL;
     free(opening->next_page);
     opening->next_page = NULL;
-    if (!query || strlen(query) > CM_VAULT_URI_SIZE || ++opening->pages_count > PAGES_MAX)
-        return false;
+    if (!link || link[0] == '\0')
+        return CM_OK;
+    if (!query || strlen(query) >= NEXT_PAGE_SIZE_MAX || ++opening->pages_count > PAGES_MAX)
+        return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                       "the vault's list of the versions of key %.80s does not end; name a version",
+                       opening->uri.name);
     opening->next_page = strdup(query);
-    return opening->next_page != NULL;
+    if (!opening->next_page)
+        abort();
+    return CM_OK;
 }
 
 static void on_versions(struct cm_vault_call *call, cm_status status, const json_t *answer,
@@ -231,7 +241,9 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
         return;
     }
     json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
-    if (keep_next_page(opening, answer)) {
+    if (keep_next_page(opening, answer, &why) != CM_OK) {
+        fail(opening, &why);
+    } else if (opening->next_page) {
         ask_versions(opening);
     } else if (opening->newest.version[0] != '\0') {
         ask_key(opening, &opening->newest, on_version);
@@ -334,7 +346,8 @@ static void on_made(struct cm_vault_call *call, cm_status status, const json_t *
     struct opening *opening = call->arg;
     free(opening->body);
     opening->body = NULL;
-    opening->is_new = status == CM_OK || status == CM_UNCERTAIN;
+    opening->is_perhaps_new = status == CM_UNCERTAIN;
+    opening->is_new = status == CM_OK || opening->is_perhaps_new;
     if (status != CM_OK)
         fail(opening, err);
     else
@@ -382,6 +395,12 @@ static cm_status check_spec(struct opening *opening, const struct cm_key_spec *s
     if (!request)
         return CM_FAIL(&opening->err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
                        "Key Vault makes no %s keys of that size", cm_key_type_name(spec->type));
+    enum cm_sigalg alg =
+        opening->alg == CM_SIGALG_UNKNOWN ? cm_sigalg_default(spec->type) : opening->alg;
+    if (!cm_jose_alg(alg, spec->type))
+        return CM_FAIL(&opening->err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                       "key %.80s (%s) could not sign with %s", opening->uri.name,
+                       cm_key_type_name(spec->type), cm_sigalg_name(alg));
     if (opening->uri.version[0] != '\0')
         return CM_FAIL(&opening->err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
                        "a new key has no version yet: leave /%.64s out", opening->uri.version);
@@ -400,9 +419,9 @@ static void keep_spec(struct opening *opening, const struct cm_key_spec *spec)
     opening->spec.transfer_blob.data = opening->blob;
 }
 
-void cm_keyvault_create_key(struct cm_provider *provider, const char *reference,
-                            const struct cm_key_spec *spec, enum cm_sigalg alg,
-                            cm_key_opened_fn *opened, void *arg)
+void cm_keyvault_make_key(struct cm_provider *provider, const char *reference,
+                          const struct cm_key_spec *spec, enum cm_sigalg alg,
+                          cm_key_opened_fn *opened, void *arg)
 {
     struct opening *opening = begin(provider, reference, alg, opened, arg);
     if (opening->err.status != CM_OK || check_spec(opening, spec) != CM_OK) {
@@ -426,8 +445,10 @@ static void on_deleted(struct cm_vault_call *call, cm_status status, const json_
                        const struct cm_error *err)
 {
     struct destruction *destruction = call->arg;
-    (void)answer;
-    destruction->destroyed(status, err, destruction->arg);
+    const struct cm_error none = { .status = CM_OK };
+    bool is_gone = status == CM_OK || (status == CM_NO_KEY && call->failures_count > 0);
+    (void)answer; /* that it is gone may be due to an answer that was lost */
+    destruction->destroyed(is_gone ? CM_OK : status, is_gone ? &none : err, destruction->arg);
     free(destruction);
 }
 

@@ -57,6 +57,7 @@ static void on_answer(struct cm_http_call *call, void *arg)
     }
     cm_token_done(&tokens->token);
     tokens->token = token;
+    tokens->number++;
     tokens->failures_count = 0;
     tokens->changed(tokens->arg);
 }
@@ -99,13 +100,17 @@ void cm_tokens_challenged(struct cm_tokens *tokens, const struct cm_challenge *c
     tokens->has_challenge = true;
 }
 
+static bool has_token(const struct cm_tokens *tokens)
+{
+    return tokens->token.text && cm_clock_wall_s() < tokens->token.expires_s;
+}
+
 const char *cm_tokens_get(struct cm_tokens *tokens)
 {
-    int64_t now_s = cm_clock_wall_s();
     const struct cm_token *token = &tokens->token;
-    if (!token->text || now_s >= token->refresh_s)
+    if (!token->text || cm_clock_wall_s() >= token->refresh_s)
         ask_soon(tokens);
-    return token->text && now_s < token->expires_s ? token->text : NULL;
+    return has_token(tokens) ? token->text : NULL;
 }
 
 void cm_tokens_drop(struct cm_tokens *tokens)
@@ -116,5 +121,5 @@ void cm_tokens_drop(struct cm_tokens *tokens)
 
 bool cm_tokens_have_failed(const struct cm_tokens *tokens)
 {
-    return tokens->failures_count > 0 && !is_asking(tokens);
+    return tokens->failures_count > 0 && !is_asking(tokens) && !has_token(tokens);
 }

@@ -23,6 +23,7 @@ struct cm_tokens {
     struct cm_challenge challenge; /* where and for what; from the vault */
     bool has_challenge;
     struct cm_token token;
+    uint64_t number; /* of tokens that have come: tells them apart */
     struct cm_token_request request;
     struct cm_http_call call;
     struct cm_timer retry;
@@ -49,7 +50,7 @@ const char *cm_tokens_get(struct cm_tokens *tokens);
 /* The vault has refused this token: it is used no more. */
 void cm_tokens_drop(struct cm_tokens *tokens);
 
-/* True when the last request failed and none is out: err says why. */
+/* True when the last request failed, none is out, and no earlier token is good: err says why. */
 bool cm_tokens_have_failed(const struct cm_tokens *tokens);
 
 #endif

@@ -34,7 +34,6 @@ struct cm_vault {
     struct cm_vault_uri uri;
     struct cm_pace pace;
     struct cm_tokens tokens;
-    uint64_t token_number;               /* of the present token: counts what was dropped */
     struct cm_vault_call *first, **last; /* waiting */
     uint32_t waiting_count;
     struct cm_vault_slot *free_slots, *out_slots;
@@ -42,6 +41,7 @@ struct cm_vault {
     bool is_pacing; /* pump_timer runs because the pace said so: nothing goes before */
     struct cm_vault_call challenge, probe; /* the vault's own calls */
     bool asks_challenge, probes;
+    uint64_t challenge_ns; /* it is not asked for before */
     char own_url[CM_VAULT_URI_SIZE + 64];
     struct cm_error refusal; /* why there is no token, for good; status OK: none */
     char told[CM_ERROR_TEXT_SIZE];
@@ -267,10 +267,8 @@ static bool renew_token(struct cm_vault_slot *slot, struct cm_error *err)
             return false;
         cm_tokens_challenged(&vault->tokens, &challenge);
     }
-    if (slot->token_number == vault->token_number) { /* else another call has done it already */
+    if (slot->token_number == vault->tokens.number) /* else there is another one already */
         cm_tokens_drop(&vault->tokens);
-        vault->token_number++;
-    }
     return slot->call->refusals_count++ < REFUSALS_MAX;
 }
 
@@ -299,12 +297,12 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
     return ++call->failures_count < FAILURES_MAX;
 }
 
-/* A signature that is refused waits with its request until an operator has mended it. */
+/* A signature that is refused waits with its request until an operator has mended it: the key has
+ * signed before, so whatever the vault does not like now is not in the request. */
 static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call,
                         struct cm_error *err)
 {
-    if (call->nature != CM_VAULT_SIGNATURE
-        || (err->status != CM_DENIED && err->status != CM_NO_KEY))
+    if (call->nature != CM_VAULT_SIGNATURE || cm_status_class(err->status) != CM_CLASS_REFUSE)
         return err->status;
     notice(vault, err->text);
     return err->status = CM_UNAVAILABLE;
@@ -324,6 +322,8 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
         prepend(vault, call);
+        if (call->is_cancelled) /* while it was out */
+            cm_vault_sweep(vault);
         if (!cm_timer_is_running(&vault->look_timer))
             cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
     } else {
@@ -361,12 +361,13 @@ static void send_out(struct cm_vault *vault, struct cm_vault_call *call, const c
     vault->out_slots = slot;
     slot->call = call;
     slot->sent_ns = cm_clock_monotonic_ns();
-    slot->token_number = vault->token_number;
+    slot->token_number = vault->tokens.number;
     slot->http.method = call->method;
     slot->http.url = call->url;
     slot->http.bearer = token;
     slot->http.content_type = call->body ? "application/json" : NULL;
     slot->http.body = call->body ? cm_bytes_str(call->body) : cm_bytes(NULL, 0);
+    slot->http.is_once = call->nature == CM_VAULT_ONCE;
     slot->http.timeout_ms = vault->env.options->timeout_ms;
     slot->http.done = on_http_done;
     slot->http.arg = slot;
@@ -393,17 +394,21 @@ static void on_challenge(struct cm_vault_call *call, cm_status status, const jso
         vault->refusal.status = CM_DENIED;
         end_those(vault, judge_tokenless);
         vault->refusal.status = CM_OK;
-    } else if (err) {
+    } else {
         notice(vault, err->text);
     }
-    pump_soon(vault, CHALLENGE_MS * CM_NS_PER_MS);
+    vault->challenge_ns = cm_clock_monotonic_ns() + CHALLENGE_MS * CM_NS_PER_MS;
 }
 
 static void ask_challenge(struct cm_vault *vault)
 {
+    uint64_t now_ns = cm_clock_monotonic_ns();
     if (vault->asks_challenge)
         return;
-    uint64_t now_ns = cm_clock_monotonic_ns();
+    if (now_ns < vault->challenge_ns) {
+        pump_soon(vault, vault->challenge_ns - now_ns);
+        return;
+    }
     uint64_t wait_ns = vault->pace.is_open
                            ? cm_pace_take_probe(&vault->pace, now_ns)
                            : cm_pace_take(&vault->pace, CM_PACE_COST_OTHER_US, now_ns);
@@ -432,9 +437,9 @@ static void on_probed(struct cm_vault_call *call, cm_status status, const json_t
 /* Any answer will do. */
 static void probe(struct cm_vault *vault, const char *token)
 {
-    uint64_t wait_ns = cm_pace_take_probe(&vault->pace, cm_clock_monotonic_ns());
-    if (vault->probes)
+    if (vault->probes) /* or it would be paid for, and not go */
         return;
+    uint64_t wait_ns = cm_pace_take_probe(&vault->pace, cm_clock_monotonic_ns());
     if (wait_ns != 0) {
         pump_soon(vault, wait_ns);
         return;
@@ -464,6 +469,17 @@ static void pump_when_paced(struct cm_vault *vault, uint64_t wait_ns)
                    (uint32_t)((wait_ns + CM_NS_PER_MS - 1) / CM_NS_PER_MS), on_paced, vault);
 }
 
+/* Whether the first call that waits need not go any more; it has been told. */
+static bool end_first(struct cm_vault *vault)
+{
+    struct cm_error err = { .status = CM_OK };
+    if (judge_cancelled(vault, vault->first, &err) == CM_OK
+        && judge_overdue(vault, vault->first, &err) == CM_OK)
+        return false;
+    end(take_first(vault), &err);
+    return true;
+}
+
 /* The one way out: whenever something may have changed. */
 static void pump(void *arg)
 {
@@ -482,6 +498,8 @@ static void pump(void *arg)
         return;
     }
     while (vault->first) {
+        if (end_first(vault))
+            continue;
         uint64_t wait_ns =
             cm_pace_take(&vault->pace, vault->first->cost_us, cm_clock_monotonic_ns());
         if (wait_ns != 0) {
@@ -496,12 +514,11 @@ static void on_token(void *arg)
 {
     struct cm_vault *vault = arg;
     const struct cm_error *err = &vault->tokens.err;
-    if (cm_tokens_have_failed(&vault->tokens)) {
+    if (vault->tokens.failures_count > 0)
         notice(vault, err->text);
-        if (err->status != CM_UNAVAILABLE) {
-            vault->refusal = *err;
-            end_those(vault, judge_tokenless);
-        }
+    if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
+        vault->refusal = *err;
+        end_those(vault, judge_tokenless);
     }
     pump_soon(vault, 0);
 }
@@ -539,6 +556,8 @@ void cm_vault_free(struct cm_vault *vault)
         if (!is_own(vault, call))
             end(call, &closing);
     }
+    while (vault->first)
+        end(take_first(vault), &closing);
     while (vault->free_slots) {
         struct cm_vault_slot *slot = vault->free_slots;
         vault->free_slots = slot->next;

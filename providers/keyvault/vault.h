@@ -6,7 +6,8 @@
  * whoever made the call hears of it once, with the final word:
  *
  *     OK            2xx, and the answer's JSON
- *     DENIED        401 in spite of a fresh token, 403, or no token to be had
+ *     DENIED        401 in spite of a fresh token, 403, or no token to be had; of a signature
+ *                   UNAVAILABLE, as the next three: it waits until an operator has mended it
  *     NO_KEY        404
  *     EXISTS        409
  *     UNSUPPORTED   400 and other 4xx: not what this vault does
@@ -14,7 +15,7 @@
  *     UNAVAILABLE   cannot be reached, 5xx three times, or its circuit is open
  *     UNCERTAIN     the request had left, and no answer came; only where repeating matters
  *     EXPIRED       the deadline passed before it could go
- *     CANCELLED     on request, before it went
+ *     CANCELLED     on request, before it went, or instead of going again
  *     CORRUPT       2xx with something that is no JSON object
  *
  * The first thing that ever goes out is a request without a token: its 401 says where tokens come
@@ -76,7 +77,7 @@ struct cm_vault_env {
 
 /* uri: its host and port are the vault's. */
 struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_vault_uri *uri);
-/* Nothing may wait any more. What is still out ends CANCELLED, inside. */
+/* What still waits or is out ends CANCELLED, inside. */
 void cm_vault_free(struct cm_vault *vault);
 
 bool cm_vault_is_at(const struct cm_vault *vault, const struct cm_vault_uri *uri);

@@ -11,11 +11,20 @@
 static struct rig_backend backends[] = {
     { .name = "openssl", .ops = &cm_provider_openssl },
     { .name = "fake", .ops = &cm_provider_fake },
-    { "softhsm", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN, false },
-    { "fake-token", &cm_provider_pkcs11, NULL, "fake", TOKEN_PIN, false },
+    { .name = "softhsm", .ops = &cm_provider_pkcs11, .token = "certmill%20test", .pin = TOKEN_PIN },
+    { .name = "fake-token", .ops = &cm_provider_pkcs11, .token = "fake", .pin = TOKEN_PIN },
     { .name = "openssl-hosted", .ops = &cm_provider_openssl, .is_hosted = true },
     { .name = "fake-hosted", .ops = &cm_provider_fake, .is_hosted = true },
-    { "softhsm-hosted", &cm_provider_pkcs11, NULL, "certmill%20test", TOKEN_PIN, true },
+    { .name = "softhsm-hosted",
+      .ops = &cm_provider_pkcs11,
+      .token = "certmill%20test",
+      .pin = TOKEN_PIN,
+      .is_hosted = true },
+    { .name = "keyvault", .ops = &cm_provider_keyvault, .is_vault = true },
+    { .name = "keyvault-hosted",
+      .ops = &cm_provider_keyvault,
+      .is_hosted = true,
+      .is_vault = true },
 };
 
 const struct rig_backend *backend;
@@ -23,6 +32,27 @@ const struct rig_backend *backend;
 bool is_in_token(void)
 {
     return backend->module != NULL;
+}
+
+bool is_in_vault(void)
+{
+    return backend->is_vault;
+}
+
+bool is_supported(const char *key_name, enum cm_sigalg alg)
+{
+    static const struct {
+        const char *key_name;
+        enum cm_sigalg alg;
+    } curves[] = { { "p256", CM_SIGALG_ECDSA_SHA256 },
+                   { "p384", CM_SIGALG_ECDSA_SHA384 },
+                   { "p521", CM_SIGALG_ECDSA_SHA512 } };
+    if (!is_in_vault())
+        return true;
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++)
+        if (strcmp(curves[i].key_name, key_name) == 0)
+            return alg == CM_SIGALG_UNKNOWN || alg == curves[i].alg;
+    return strcmp(key_name, "ed25519") != 0;
 }
 
 static const char *find_module(const char *name)

@@ -11,8 +11,12 @@ enum { WORKERS = 2 };
 
 extern const struct rig_backend *backend;
 
-/* Its keys are in a token; else they are files. */
+/* Its keys are in a token, or in a vault; else they are files. */
 bool is_in_token(void);
+bool is_in_vault(void);
+
+/* Key Vault has no Ed25519, and one algorithm for each curve. */
+bool is_supported(const char *key_name, enum cm_sigalg alg);
 
 /* Before the first test. Not 0: the variable names none. */
 int choose_backend(void);

@@ -1,6 +1,7 @@
 #include "tests/conformance/provider_rig.h"
 
 #include "providers/keyfile.h"
+#include "tests/conformance/rig_vault.h"
 #include "tests/support/token_maker.h"
 
 #include <stdio.h>
@@ -77,11 +78,23 @@ static const char *token_key(unsigned index)
     return reference;
 }
 
+static const char *vault_key(unsigned index)
+{
+    static bool is_made[sizeof key_files / sizeof key_files[0]];
+    if (!is_made[index])
+        rig_vault_make_key(rig_vault(), key_files[index].name, key_files[index].type,
+                           key_files[index].bits);
+    is_made[index] = true;
+    return rig_vault_reference(rig_vault(), key_files[index].name);
+}
+
 const char *rig_key_reference(const char *name)
 {
     unsigned index = 0;
     while (strcmp(key_files[index].name, name) != 0)
         index++;
+    if (used && used->is_vault)
+        return vault_key(index);
     return used && used->module ? token_key(index) : key_file(index);
 }
 
@@ -161,6 +174,14 @@ cm_status rig_try_open(struct rig *rig, const struct cm_provider_ops *ops,
 struct cm_provider_settings rig_settings(uint32_t workers_count)
 {
     bool in_token = used && used->module;
+    if (used && used->is_vault)
+        return (struct cm_provider_settings){
+            .name = "under test",
+            .folder = cm_test_scratch(),
+            .passphrase_ref = rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET),
+            .options = rig_vault_options(rig_vault(), ""),
+            .workers_count = workers_count,
+        };
     return (struct cm_provider_settings){ .name = "under test",
                                           .folder = cm_test_scratch(),
                                           .module = in_token ? used->module : NULL,
@@ -173,7 +194,8 @@ void rig_open(struct rig *rig, const struct cm_provider_ops *ops, const char *op
               uint32_t workers_count)
 {
     struct cm_provider_settings settings = rig_settings(workers_count);
-    settings.options = options;
+    if (options)
+        settings.options = options;
     struct cm_error err = { .status = CM_OK };
     cm_status status = rig_try_open(rig, ops, &settings, &err);
     if (status != CM_OK)

@@ -37,7 +37,7 @@ struct rig_batch {
     unsigned dones;
 };
 
-/* What a suite runs against. Its keys are files, or in a token behind a PKCS#11 module. */
+/* What a suite runs against. Its keys are files, in a token behind a PKCS#11 module, or in a vault. */
 struct rig_backend {
     const char *name;
     const struct cm_provider_ops *ops;
@@ -45,17 +45,19 @@ struct rig_backend {
     const char *token;  /* its label, as a URI spells it */
     const char *pin;
     bool is_hosted; /* in a signer process (tests/support/test_signer.c) whose keys sign anything */
+    bool is_vault;  /* keys are in the vault of rig_vault.h */
 };
 
 /* From now on rig_open and rig_key_reference are about this one; NULL: about files. */
 void rig_use(const struct rig_backend *backend);
 
-/* Settings that open the backend's keys: a token's PIN is among them; a file's passphrase is not. */
+/* Settings that open the backend's keys: a token's PIN or a vault's client secret is among them; a
+ * file's passphrase is not. */
 struct cm_provider_settings rig_settings(uint32_t workers_count);
 
-/* A key in the scratch folder or in the token, made once: "p256", "p384", "p521", "rsa2048",
+/* A key in the scratch folder, the token or the vault, made once: "p256", "p384", "p521", "rsa2048",
  * "rsa3072", "rsa4096", "ed25519", and "locked" (P-256; the file is encrypted with RIG_PASSPHRASE).
- * "file:PATH" or "pkcs11:...". */
+ * "file:PATH", "pkcs11:..." or "https://...". A vault has no ed25519. */
 const char *rig_key_reference(const char *name);
 
 /* Writes a file into the scratch folder; returns its path, good until the next call. */

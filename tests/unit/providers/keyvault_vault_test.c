@@ -1,0 +1,176 @@
+/*
+ * The Key Vault provider while its vault misbehaves: what each fault of the stub makes of a signature
+ * and of an opening, and that all is well again behind it.
+ */
+#include "tests/unit/providers/keyvault_stage.h"
+
+#include <stdio.h>
+
+#include "engine/base/clock.h"
+
+/* A fault, and what comes of the request that meets it. */
+struct fault_case {
+    const char *fault; /* without "on" */
+    cm_status expected;
+    unsigned requests; /* 0: whatever it takes */
+};
+
+static void play(struct vault_stage *stage, const char *operation, const char *fault)
+{
+    char text[256];
+    snprintf(text, sizeof text, "{\"on\":\"%s\",%s}", operation, fault);
+    cm_keyvault_fault(&stage->vault, text);
+}
+
+static void check_signature(struct vault_stage *stage, struct cm_key *key,
+                            const struct fault_case *fault)
+{
+    long long before = cm_keyvault_statistic(&stage->vault, "requests.sign");
+    play(stage, "sign", fault->fault);
+    cm_status status = vault_stage_sign_one(stage, key);
+    long long after = cm_keyvault_statistic(&stage->vault, "requests.sign");
+    CU_ASSERT_EQUAL(status, fault->expected);
+    CU_ASSERT_TRUE(fault->requests == 0 || after - before == fault->requests);
+    if (status != fault->expected || (fault->requests > 0 && after - before != fault->requests))
+        printf("%s: %s, %lld requests\n", fault->fault, cm_status_name(status), after - before);
+    cm_keyvault_clear_faults(&stage->vault);
+    CU_ASSERT_TRUE(rig_signs(&stage->rig, key, 2));
+}
+
+static void check_signatures(const struct fault_case *faults, size_t count)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 400");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    for (size_t i = 0; i < count; i++)
+        check_signature(&stage, key, &faults[i]);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
+#define CHECK_SIGNATURES(...)                                                                      \
+    do {                                                                                           \
+        static const struct fault_case faults[] = { __VA_ARGS__ };                                 \
+        check_signatures(faults, sizeof faults / sizeof faults[0]);                                \
+    } while (0)
+
+static void test_signature_survives_what_passes(void)
+{
+    CHECK_SIGNATURES({ "\"kind\":\"status\",\"status\":401", CM_OK, 2 },
+                     { "\"kind\":\"status\",\"status\":500,\"count\":2", CM_OK, 3 },
+                     { "\"kind\":\"status\",\"status\":429", CM_OK, 2 },
+                     { "\"kind\":\"status\",\"status\":429,\"retry_after\":\"1\"", CM_OK, 2 },
+                     { "\"kind\":\"slow\",\"delay_ms\":50", CM_OK, 1 });
+}
+
+static void test_signature_is_unavailable_where_the_vault_refuses(void)
+{
+    CHECK_SIGNATURES({ "\"kind\":\"status\",\"status\":401,\"count\":0", CM_UNAVAILABLE, 2 },
+                     { "\"kind\":\"status\",\"status\":403,\"count\":0", CM_UNAVAILABLE, 1 },
+                     { "\"kind\":\"status\",\"status\":404,\"count\":0", CM_UNAVAILABLE, 1 },
+                     { "\"kind\":\"status\",\"status\":400,\"count\":0", CM_UNAVAILABLE, 1 },
+                     { "\"kind\":\"status\",\"status\":409,\"count\":0", CM_UNAVAILABLE, 1 },
+                     { "\"kind\":\"status\",\"status\":302,\"count\":0", CM_UNAVAILABLE, 1 },
+                     { "\"kind\":\"status\",\"status\":503,\"count\":0", CM_UNAVAILABLE, 3 });
+}
+
+static void test_signature_whose_answer_is_lost_is_uncertain(void)
+{
+    CHECK_SIGNATURES({ "\"kind\":\"slow\",\"delay_ms\":2000", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"truncate\"", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"close-after-headers\"", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"close-before\",\"count\":0", CM_UNCERTAIN, 0 },
+                     { "\"kind\":\"huge\",\"size\":1000000", CM_UNCERTAIN, 1 });
+}
+
+static void test_signature_that_is_wrong_is_corrupt(void)
+{
+    CHECK_SIGNATURES({ "\"kind\":\"wrong-kid\"", CM_CORRUPT, 1 },
+                     { "\"kind\":\"wrong-version\"", CM_CORRUPT, 1 },
+                     { "\"kind\":\"bad-signature\"", CM_CORRUPT, 1 },
+                     { "\"kind\":\"bad-json\"", CM_CORRUPT, 1 },
+                     { "\"kind\":\"empty\"", CM_CORRUPT, 1 });
+}
+
+static void test_signature_waits_for_throttling_no_longer_than_its_deadline(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 3);
+    play(&stage, "sign", "\"kind\":\"status\",\"status\":429,\"count\":0,\"retry_after\":\"30\"");
+    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 300 * CM_NS_PER_MS;
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_THROTTLED), 3);
+    CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).throttled_count > 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "answers 429"));
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ opening -- */
+
+static void check_opening(struct vault_stage *stage, const char *operation,
+                          const struct fault_case *fault)
+{
+    play(stage, operation, fault->fault);
+    cm_status status = vault_stage_try(stage, rig_vault_reference(&stage->vault, "ca"), "");
+    CU_ASSERT_EQUAL(status, fault->expected);
+    if (status != fault->expected)
+        printf("%s %s: %s\n", operation, fault->fault, cm_status_name(status));
+    cm_keyvault_clear_faults(&stage->vault);
+}
+
+static void check_openings(const char *operation, const struct fault_case *faults, size_t count)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 400");
+    cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
+    CU_ASSERT_TRUE(vault_stage_works(&stage, "ca"));
+    for (size_t i = 0; i < count; i++)
+        check_opening(&stage, operation, &faults[i]);
+    CU_ASSERT_TRUE(vault_stage_works(&stage, "ca"));
+    vault_stage_close(&stage);
+}
+
+static void test_opening_repeats_what_was_lost_and_says_what_was_refused(void)
+{
+    static const struct fault_case faults[] = {
+        { "\"kind\":\"status\",\"status\":401", CM_OK, 0 },
+        { "\"kind\":\"status\",\"status\":500,\"count\":2", CM_OK, 0 },
+        { "\"kind\":\"slow\",\"delay_ms\":2000", CM_OK, 0 },
+        { "\"kind\":\"truncate\"", CM_OK, 0 },
+        { "\"kind\":\"close-after-headers\"", CM_OK, 0 },
+        { "\"kind\":\"close-before\",\"count\":2", CM_OK, 0 },
+        { "\"kind\":\"huge\",\"size\":1000000", CM_OK, 0 },
+        { "\"kind\":\"status\",\"status\":401,\"count\":0", CM_DENIED, 0 },
+        { "\"kind\":\"status\",\"status\":403", CM_DENIED, 0 },
+        { "\"kind\":\"status\",\"status\":404", CM_NO_KEY, 0 },
+        { "\"kind\":\"status\",\"status\":503,\"count\":3", CM_UNAVAILABLE, 0 },
+        { "\"kind\":\"bad-json\"", CM_CORRUPT, 0 },
+        { "\"kind\":\"empty\"", CM_CORRUPT, 0 },
+        { "\"kind\":\"wrong-kid\"", CM_CORRUPT, 0 },
+    };
+    check_openings("get", faults, sizeof faults / sizeof faults[0]);
+}
+
+static void test_opening_proves_the_key(void)
+{
+    static const struct fault_case faults[] = {
+        { "\"kind\":\"slow\",\"delay_ms\":2000", CM_OK, 0 },
+        { "\"kind\":\"status\",\"status\":403", CM_DENIED, 0 },
+        { "\"kind\":\"bad-signature\"", CM_CORRUPT, 0 },
+        { "\"kind\":\"wrong-kid\"", CM_CORRUPT, 0 },
+        { "\"kind\":\"wrong-version\"", CM_CORRUPT, 0 },
+    };
+    check_openings("sign", faults, sizeof faults / sizeof faults[0]);
+}
+
+CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
+              CM_TEST(test_signature_is_unavailable_where_the_vault_refuses),
+              CM_TEST(test_signature_whose_answer_is_lost_is_uncertain),
+              CM_TEST(test_signature_that_is_wrong_is_corrupt),
+              CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
+              CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
+              CM_TEST(test_opening_proves_the_key));
