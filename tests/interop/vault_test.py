@@ -130,11 +130,29 @@ class Vault(unittest.TestCase):
             self.assertRegex(why, "answers 404")
 
 
+class Stub(Vault):
+    """And what only our own can be told to do."""
+
+    def test_a_newest_version_that_the_vault_hides_is_looked_for(self):
+        name = "hidden"
+        kid = self.create(name)
+        for status, expected in ((403, "DENIED"), (404, "NO_KEY")):
+            self.vault.faults({"on": "get", "kind": "status", "status": status})
+            self.assertEqual(self.open(self.unversioned(name)), ("OK", kid))
+            self.vault.faults({"on": "get", "kind": "status", "status": status},
+                              {"on": "versions", "kind": "status", "status": 400})
+            self.assertRegex(" ".join(self.open(self.unversioned(name))), f"^{expected} .* answers {status} ")
+
+
 def start_stub():
     """It challenges as Lowkey Vault does: for a resource of its own."""
     vault = Keyvault("--challenge", "uri")
     vault.resource = keyvault.RESOURCE
     return vault
+
+
+def load_tests(loader, *_):
+    return loader.loadTestsFromTestCase(Stub if isinstance(Vault.vault, Keyvault) else Vault)
 
 
 def main():
