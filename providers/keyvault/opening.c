@@ -237,7 +237,7 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
     size_t i;
     json_t *item;
     if (status != CM_OK) {
-        fail(opening, err);
+        fail(opening, opening->err.status != CM_OK ? &opening->err : err);
         return;
     }
     json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
@@ -247,6 +247,8 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
         ask_versions(opening);
     } else if (opening->newest.version[0] != '\0') {
         ask_key(opening, &opening->newest, on_version);
+    } else if (opening->err.status != CM_OK) {
+        fail(opening, &opening->err);
     } else {
         (void)CM_FAIL(&why, CM_NO_KEY, CM_ORIGIN_SELF, 0, "key %.80s has no enabled version",
                       opening->uri.name);
@@ -265,19 +267,25 @@ static void ask_versions(struct opening *opening)
     snprintf(query, sizeof opening->url - (size_t)(query - opening->url), "%s", opening->next_page);
 }
 
-/* Without a version the vault sends the latest, even when that is disabled: then the newest enabled
- * one is looked for. */
+static bool is_enabled(const json_t *bundle)
+{
+    return !json_is_false(json_object_get(json_object_get(bundle, "attributes"), "enabled"));
+}
+
+/* Without a version the vault sends the latest. Where that is disabled, it may say so, refuse (403) or
+ * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none. */
 static void on_key(struct cm_vault_call *call, cm_status status, const json_t *answer,
                    const struct cm_error *err)
 {
     struct opening *opening = call->arg;
-    bool is_disabled =
-        status == CM_OK
-        && json_is_false(json_object_get(json_object_get(answer, "attributes"), "enabled"));
+    bool is_refused = err->native == 403 || err->native == 404;
+    bool may_be_disabled = status == CM_OK ? !is_enabled(answer) : is_refused;
     if (status != CM_OK)
-        fail(opening, err);
-    else if (is_disabled && opening->uri.version[0] == '\0')
+        opening->err = *err;
+    if (may_be_disabled && opening->uri.version[0] == '\0')
         ask_versions(opening);
+    else if (status != CM_OK)
+        fail(opening, err);
     else
         take_bundle(opening, &opening->uri, answer);
 }

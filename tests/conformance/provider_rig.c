@@ -49,7 +49,7 @@ static const char *key_file(unsigned index)
 }
 
 /* By an instance of its own, because the test's may be opened without a PIN. */
-static void make_token_key(unsigned index, const char *reference)
+static void make_key(unsigned index, const char *reference)
 {
     struct rig rig;
     struct cm_key *key = NULL;
@@ -73,7 +73,7 @@ static const char *token_key(unsigned index)
     snprintf(reference, sizeof reference, "pkcs11:token=%s;object=%s", used->token,
              key_files[index].name);
     if (made[index] != used)
-        make_token_key(index, reference);
+        make_key(index, reference);
     made[index] = used;
     return reference;
 }
@@ -81,11 +81,13 @@ static const char *token_key(unsigned index)
 static const char *vault_key(unsigned index)
 {
     static bool is_made[sizeof key_files / sizeof key_files[0]];
-    if (!is_made[index])
-        rig_vault_make_key(rig_vault(), key_files[index].name, key_files[index].type,
-                           key_files[index].bits);
+    const char *name = key_files[index].name;
+    if (!is_made[index] && rig_vault_is_foreign())
+        make_key(index, rig_vault_reference(rig_vault(), name));
+    else if (!is_made[index])
+        rig_vault_make_key(rig_vault(), name, key_files[index].type, key_files[index].bits);
     is_made[index] = true;
-    return rig_vault_reference(rig_vault(), key_files[index].name);
+    return rig_vault_reference(rig_vault(), name);
 }
 
 const char *rig_key_reference(const char *name)
@@ -178,7 +180,8 @@ struct cm_provider_settings rig_settings(uint32_t workers_count)
         return (struct cm_provider_settings){
             .name = "under test",
             .folder = cm_test_scratch(),
-            .passphrase_ref = rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET),
+            .passphrase_ref =
+                rig_vault_is_foreign() ? NULL : rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET),
             .options = rig_vault_options(rig_vault(), ""),
             .workers_count = workers_count,
         };

@@ -1,15 +1,24 @@
 #include "tests/conformance/rig_vault.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/support/test_main.h"
+
+bool rig_vault_is_foreign(void)
+{
+    return getenv("CM_TEST_VAULT") != NULL;
+}
 
 struct cm_keyvault *rig_vault(void)
 {
     static struct cm_keyvault vault;
-    if (vault.pid == 0)
+    if (rig_vault_is_foreign())
+        snprintf(vault.url, sizeof vault.url, "%s", getenv("CM_TEST_VAULT"));
+    else if (vault.pid == 0)
         CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&vault, NULL));
     return &vault;
 }
@@ -17,6 +26,8 @@ struct cm_keyvault *rig_vault(void)
 const char *rig_vault_options(const struct cm_keyvault *vault, const char *more)
 {
     static char options[2048];
+    if (rig_vault_is_foreign())
+        return getenv("CM_TEST_VAULT_OPTIONS");
     snprintf(options, sizeof options,
              "{\"credential\": \"client-secret\", \"client\": \"%s\", \"trust\": \"%s\", "
              "\"resource\": \"https://vault.azure.net\"%s%s}",
@@ -40,7 +51,9 @@ const char *rig_vault_secret(const char *text)
 const char *rig_vault_reference(const struct cm_keyvault *vault, const char *name)
 {
     static char reference[512];
-    snprintf(reference, sizeof reference, "%s/keys/%s", vault->url, name);
+    int size = snprintf(reference, sizeof reference, "%s/keys/%s", vault->url, name);
+    if (rig_vault_is_foreign())
+        snprintf(reference + size, sizeof reference - (size_t)size, "-%ld", (long)getpid());
     return reference;
 }
 
