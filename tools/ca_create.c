@@ -1,4 +1,5 @@
 /* certmill ca create: an authority below one of ours, or a root; its key made, or there already. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
+
+enum { TRANSFER_SIZE_MAX = 65536 }; /* a blob of RSA 4096 has about 4 kB */
 
 /* The authority that signs. Strings live in the deployment's arena. */
 struct parent {
@@ -261,10 +264,44 @@ static cm_status open_parent(struct creation *creation, struct cm_error *err)
     return status;
 }
 
+static cm_status read_whole(struct creation *creation, const char *path, FILE *file,
+                            struct cm_error *err)
+{
+    uint8_t *octets = cm_arena_zalloc(&creation->deployment.arena, TRANSFER_SIZE_MAX + 1);
+    size_t size = fread(octets, 1, TRANSFER_SIZE_MAX + 1, file);
+    if (ferror(file))
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "%s cannot be read", path);
+    if (size == 0 || size > TRANSFER_SIZE_MAX)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                       "%s is no transfer blob: expected 1 to %d octets", path, TRANSFER_SIZE_MAX);
+    creation->ca.spec.transfer_blob = cm_bytes(octets, size);
+    return CM_OK;
+}
+
+/* Only a vault takes a key that was wrapped elsewhere; others would make another one instead. */
+static cm_status read_transfer(struct creation *creation, struct cm_error *err)
+{
+    const char *path = cm_call_value(creation->call, "transfer");
+    if (!path)
+        return CM_OK;
+    if (strcmp(creation->provider->kind, "keyvault") != 0)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "--transfer needs a provider of the kind keyvault; %s is %s",
+                       creation->provider->name, creation->provider->kind);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, errno, "%s: %s", path, strerror(errno));
+    cm_status status = read_whole(creation, path, file, err);
+    fclose(file);
+    return status;
+}
+
 static cm_status open_keys(struct creation *creation, struct cm_error *err)
 {
     cm_status status = find_provider(creation, cm_call_value(creation->call, "provider"),
                                      &creation->provider, err);
+    if (status == CM_OK)
+        status = read_transfer(creation, err);
     if (status == CM_OK)
         status = open_parent(creation, err);
     if (status == CM_OK)
@@ -276,9 +313,7 @@ static cm_status open_keys(struct creation *creation, struct cm_error *err)
 
 static void close_keys(struct creation *creation, bool undo)
 {
-    if (!cm_new_authority_close_key(&creation->ca, undo))
-        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n",
-                creation->ca.key);
+    cm_new_authority_close_key(&creation->ca, undo);
     if (creation->parent.handle)
         cm_provider_close_key(creation->parent.handle);
     cm_provider_session_close(&creation->parent.session);
@@ -390,6 +425,8 @@ static int plan(struct creation *creation)
     ca->has_key = cm_call_flag(call, "existing-key");
     ca->spec = (struct cm_key_spec){ .type = bits ? CM_KEY_RSA : cm_key_type_find(key_type),
                                      .bits = bits };
+    if (ca->has_key && cm_call_value(call, "transfer"))
+        return cm_usage_fail("--transfer and --existing-key: a key that is there needs no import");
     ca->cn = cm_call_value(call, "cn");
     ca->organization = cm_call_value(call, "organization");
     plan_profile(creation);
@@ -414,8 +451,9 @@ static int run(const struct cm_call *call)
 
 static const char *const paragraphs[] = {
     "Makes the authority `NAME`: a new key where `--key` says, inside the token with `pkcs11:` (it "
-    "never leaves it, and can do nothing but sign), and a certificate signed by `--signed-by`. With "
-    "`--existing-key` the key is there already. Either is proved by a signature first.",
+    "never leaves it, and can do nothing but sign) or the vault with `https:`, and a certificate signed "
+    "by `--signed-by`. With `--existing-key` the key is there already. Either is proved by a signature "
+    "first. Of a key in a vault the store names the version.",
     "With `--beside` the authority is there, and gets one more key, with a certificate of its own by the "
     "same signer: generation `NAME-2`, then `NAME-3`. All active keys of an authority issue at once, "
     "in shares that follow their speed, and the others go on while one is away. A key in another "
@@ -432,8 +470,15 @@ static const struct cm_option options[] = {
       .argument = "REFERENCE",
       .required = true,
       .help =
-          "`file:PATH`, relative to the provider's folder, or a `pkcs11:` URI with an `object`." },
+          "`file:PATH`, relative to the provider's folder, a `pkcs11:` URI with an `object`, or "
+          "`https://VAULT/keys/NAME`, with `/VERSION` for one version of a key that is there." },
     { .name = "existing-key", .type = CM_OPTION_FLAG, .help = "The key is there: bring your own." },
+    { .name = "transfer",
+      .type = CM_OPTION_PATH,
+      .argument = "FILE",
+      .help =
+          "`keyvault`: import the key from this transfer blob (BYOK), which was wrapped for the "
+          "vault's HSM elsewhere; `--key-type` is its type." },
     { .name = "beside",
       .type = CM_OPTION_FLAG,
       .help = "One more issuing key for the authority `NAME`, beside those it has." },
@@ -472,6 +517,8 @@ static const struct cm_example examples[] = {
       "A second issuing authority, with a new key in the token." },
     { "certmill ca create line-3 --existing-key --key pkcs11:object=ours",
       "With a key that the token holds already." },
+    { "certmill ca create line-4 --provider vault --key https://NAME.vault.azure.net/keys/line-4",
+      "With a new key in a key vault." },
     { "certmill ca create issuing --beside --provider west --key file:west.pem",
       "A second issuing key for an authority, in another provider." },
 };

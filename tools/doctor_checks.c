@@ -91,8 +91,10 @@ void cm_doctor_check_key_files(struct cm_doctor *doctor)
     const struct cm_settings *settings = doctor->settings;
     for (uint32_t i = 0; i < settings->providers_count; i++) {
         const struct cm_settings_provider *provider = &settings->providers[i];
-        bool good;
-        uint32_t count = check_folder(doctor, provider->keys, &good);
+        bool good = false;
+        uint32_t count = 0;
+        if (strcmp(provider->kind, "keyvault") != 0)
+            count = check_folder(doctor, provider->keys, &good);
         if (good)
             cm_doctor_say(doctor, CM_VERDICT_OK, "key files", NULL, "%s: %u file%s, private",
                           provider->keys, count, count == 1 ? "" : "s");
@@ -168,6 +170,23 @@ static void check_validity(struct cm_doctor *doctor, const char *name,
         cm_doctor_say(doctor, CM_VERDICT_OK, name, NULL, "valid for %" PRId64 " more days", days);
 }
 
+/* What mends it, by what the provider says. */
+static const char *key_remedy(const struct cm_settings_provider *provider, cm_status status)
+{
+    if (strcmp(provider->kind, "keyvault") != 0)
+        return "put the key back, or see providers[]";
+    if (status == CM_DENIED)
+        return "see the secret in the settings, the roles of the client at the vault (Key Vault "
+               "Crypto User), and the vault's network rules";
+    if (status == CM_UNAVAILABLE)
+        return "see the vault's name, the network, and keyvault.trust in the settings";
+    if (status == CM_NO_KEY)
+        return "enable the key, or recover it in the vault";
+    if (status == CM_MISMATCH)
+        return "see keyvault.require in the settings; a key cannot be moved into an HSM";
+    return "see providers[].keyvault in the settings";
+}
+
 /* The provider signs and verifies a test message when a key is opened. */
 static void check_key(struct cm_doctor *doctor, const char *name,
                       const struct cm_generation *generation,
@@ -185,7 +204,7 @@ static void check_key(struct cm_doctor *doctor, const char *name,
         return;
     }
     if (cm_key_session_open(&session, provider, reference, &err) != CM_OK)
-        cm_doctor_say(doctor, CM_VERDICT_FAIL, name, "put the key back, or see providers[]",
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, name, key_remedy(provider, err.status),
                       "the key %s: %s", reference, err.text);
     else if (!cm_bytes_equal(session.key->spki, certificate->spki))
         cm_doctor_say(doctor, CM_VERDICT_FAIL, name, "put the right key back",

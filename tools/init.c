@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/init_plan.h"
 #include "tools/operator.h"
+#include "tools/vault_flags.h"
 
 #define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
 #define DEFAULT_REDIS_URL "redis://127.0.0.1:6379"
@@ -139,8 +140,8 @@ static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error
     return status;
 }
 
-/* A relative path starts in the deployment's folder, as it will when the settings are read. */
-static void find_passphrase(struct cm_init_plan *plan)
+/* Relative paths start in the deployment's folder, as they will when the settings are read. */
+static void find_secrets(struct cm_init_plan *plan)
 {
     char *folder = realpath(plan->folder, NULL);
     plan->passphrase_from = plan->passphrase;
@@ -148,6 +149,8 @@ static void find_passphrase(struct cm_init_plan *plan)
         && plan->passphrase[5] != '/')
         plan->passphrase_from =
             cm_arena_printf(plan->arena, "file:%s/%s", folder, plan->passphrase + 5);
+    if (cm_init_is_in_vault(plan))
+        plan->vault_options = cm_vault_flags_options(plan->call, folder, plan->arena);
     free(folder);
 }
 
@@ -161,6 +164,7 @@ static cm_status open_provider(const struct cm_init_plan *plan, struct cm_provid
         .keys = cm_arena_printf(plan->arena, "%s/keys", plan->folder),
         .passphrase = plan->passphrase_from,
         .workers = 1,
+        .options = plan->vault_options,
     };
     return cm_provider_session_open(session, &provider, err);
 }
@@ -181,25 +185,17 @@ static cm_status fill_folders(struct cm_init_plan *plan, struct cm_provider_sess
     return status;
 }
 
-/* A key that was made and cannot be destroyed again is the operator's to know. */
-static void let_keys_go(struct cm_init_authority *authority, bool undo)
-{
-    if (!cm_new_authority_close_key(&authority->ca, undo))
-        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n",
-                authority->ca.key);
-}
-
 static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_authority *root,
                                  struct cm_init_authority *issuing, struct cm_error *err)
 {
     struct cm_provider_session session = { 0 };
     *root = *issuing = (struct cm_init_authority){ 0 };
     cm_status status = make_folders(plan, err);
-    find_passphrase(plan);
+    find_secrets(plan);
     if (status == CM_OK)
         status = fill_folders(plan, &session, root, issuing, err);
-    let_keys_go(issuing, status != CM_OK);
-    let_keys_go(root, status != CM_OK);
+    cm_new_authority_close_key(&issuing->ca, status != CM_OK);
+    cm_new_authority_close_key(&root->ca, status != CM_OK);
     cm_provider_session_close(&session);
     return status;
 }
@@ -227,7 +223,7 @@ static void print_json(const struct cm_init_plan *plan, const struct cm_init_aut
 static void print_text(const struct cm_init_plan *plan, const struct cm_init_authority *root,
                        const struct cm_init_authority *issuing)
 {
-    const char *dir = plan->folder, *place = cm_init_is_in_token(plan) ? ", in its token" : "";
+    const char *dir = plan->folder, *place = cm_init_place(plan);
     printf("A deployment stands in %s:\n\n", dir);
     printf(
         "  %s/certmill.yaml\n      settings: every key is explained in docs/reference/settings.md\n",
@@ -260,9 +256,25 @@ static bool is_plain(const char *text)
     return true;
 }
 
+static int check_vault(const struct cm_init_plan *plan)
+{
+    const struct cm_call *call = plan->call;
+    bool is_wanted = cm_init_is_in_vault(plan);
+    const char *complaint = is_wanted ? cm_vault_flags_complaint(call) : NULL;
+    if (!is_wanted && cm_vault_flags_given(call))
+        return cm_usage_fail(
+            "--vault, --credential and what goes with them need --provider keyvault");
+    if (complaint)
+        return cm_usage_fail("%s", complaint);
+    if (is_wanted && !cm_call_value(call, "vault") && !(plan->root_key && plan->issuing_key))
+        return cm_usage_fail("--provider keyvault needs --vault: where the keys are made");
+    return CM_EXIT_DONE;
+}
+
 static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
 {
     const char *key_type = cm_call_value(call, "key-type");
+    plan->call = call;
     plan->folder = call->operands[0];
     plan->organization = cm_call_value(call, "organization");
     plan->provider = cm_call_value(call, "provider");
@@ -274,6 +286,8 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
     plan->passphrase = cm_call_value(call, "passphrase");
     if (!plan->passphrase)
         plan->passphrase = cm_call_value(call, "pin");
+    if (!plan->passphrase)
+        plan->passphrase = cm_call_value(call, "client-secret");
     plan->queue = cm_call_value(call, "queue");
     plan->redis_url = cm_call_value(call, "redis-url");
     plan->base_url = cm_call_value(call, "base-url");
@@ -286,6 +300,8 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
         plan->redis_url = DEFAULT_REDIS_URL;
     if (strcmp(plan->provider, "pkcs11") != 0 && (plan->module || plan->token))
         return cm_usage_fail("--module and --token go with --provider pkcs11");
+    if (check_vault(plan) != CM_EXIT_DONE)
+        return CM_EXIT_USAGE;
     if (!is_plain(plan->redis_url) || !is_plain(plan->base_url) || !is_plain(plan->passphrase)
         || !is_plain(plan->module) || !is_plain(plan->token))
         return cm_usage_fail("an URL or reference has characters that are not allowed in it");
@@ -325,7 +341,9 @@ static const char *const paragraphs[] = {
     "The root certificate lives 20 years, the issuing certificate 10. Both keys are of the same "
     "type; P-256, the default, is what every device understands and the fastest to sign with.",
     "The root key stands in `DIR/keys/root.pem` only so that you can move it off-line: the engine "
-    "never needs it. With `--provider pkcs11` both keys are made in the token.",
+    "never needs it. With `--provider pkcs11` both keys are made in the token, with `--provider "
+    "keyvault` in an Azure Key Vault; there the store names their versions, so that a rotation in the "
+    "vault changes nothing.",
     NULL
 };
 
@@ -334,9 +352,10 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_CHOICE,
       .argument = "KIND",
       .standard = "openssl",
-      .choices = "openssl pkcs11",
-      .help = "Where the keys live: in files, or in a PKCS#11 token, where they are made and which "
-              "they never leave." },
+      .choices = "openssl pkcs11 keyvault",
+      .help =
+          "Where the keys live: in files, or in a PKCS#11 token or an Azure Key Vault, where they "
+          "are made and which they never leave." },
     { .name = "module",
       .type = CM_OPTION_PATH,
       .argument = "FILE",
@@ -356,11 +375,13 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "LABEL",
       .standard = "certmill",
-      .help = "`pkcs11`: the new keys are called `LABEL-root` and `LABEL-issuing-1`." },
+      .help = "`pkcs11`, `keyvault`: the new keys are called `LABEL-root` and `LABEL-issuing-1`." },
+    CM_VAULT_FLAGS("A relative path starts in `DIR`."),
     { .name = "root-key",
       .type = CM_OPTION_TEXT,
       .argument = "REFERENCE",
-      .help = "The root's key is there already: a `pkcs11:` URI or `file:PATH`." },
+      .help = "The root's key is there already: `file:PATH`, a `pkcs11:` URI or "
+              "`https://VAULT/keys/NAME[/VERSION]`." },
     { .name = "issuing-key",
       .type = CM_OPTION_TEXT,
       .argument = "REFERENCE",
@@ -379,8 +400,8 @@ static const struct cm_option options[] = {
     { .name = "passphrase",
       .type = CM_OPTION_TEXT,
       .argument = "REFERENCE",
-      .help = "Encrypts the key files: `file:PATH`, `env:NAME` or `credential:NAME`. A relative "
-              "PATH starts in `DIR`." },
+      .help = "Encrypts the key files, or with `--certificate` opens its private key: `file:PATH`, "
+              "`env:NAME` or `credential:NAME`. A relative PATH starts in `DIR`." },
     { .name = "queue",
       .type = CM_OPTION_CHOICE,
       .argument = "KIND",
@@ -411,6 +432,8 @@ static const struct cm_example examples[] = {
       "One that takes its requests from Redis." },
     { "certmill init /srv/ca --provider pkcs11 --module /opt/hsm.so --pin env:PIN",
       "One whose keys are made in a token." },
+    { "certmill init /srv/ca --provider keyvault --vault https://NAME.vault.azure.net --require hsm",
+      "One whose keys are made in a vault's HSM, by the machine's managed identity." },
 };
 
 const struct cm_command cm_command_init = {

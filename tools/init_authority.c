@@ -6,14 +6,29 @@
 
 #include "engine/x509/certificate.h"
 #include "engine/x509/pem_writer.h"
+#include "tools/vault_flags.h"
 
 bool cm_init_is_in_token(const struct cm_init_plan *plan)
 {
     return strcmp(plan->provider, "pkcs11") == 0;
 }
 
+bool cm_init_is_in_vault(const struct cm_init_plan *plan)
+{
+    return strcmp(plan->provider, "keyvault") == 0;
+}
+
+const char *cm_init_place(const struct cm_init_plan *plan)
+{
+    if (cm_init_is_in_vault(plan))
+        return ", in its vault";
+    return cm_init_is_in_token(plan) ? ", in its token" : "";
+}
+
 const char *cm_init_provider_name(const struct cm_init_plan *plan)
 {
+    if (cm_init_is_in_vault(plan))
+        return "vault";
     return cm_init_is_in_token(plan) ? "hsm" : "soft";
 }
 
@@ -36,6 +51,9 @@ static void describe_key(const struct cm_init_plan *plan, const char *existing, 
         authority->ca.key = existing;
     } else if (cm_init_is_in_token(plan)) {
         authority->ca.key = name_in_token(plan, name);
+    } else if (cm_init_is_in_vault(plan)) {
+        const char *labelled = cm_arena_printf(plan->arena, "%s-%s", plan->key_label, name);
+        authority->ca.key = cm_vault_flags_key(plan->call, labelled, plan->arena);
     } else {
         authority->ca.key = cm_arena_printf(plan->arena, "file:%s.pem", name);
         authority->key_path = cm_arena_printf(plan->arena, "%s/keys/%s.pem", plan->folder, name);

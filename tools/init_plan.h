@@ -7,18 +7,22 @@
 #include "engine/base/arena.h"
 #include "engine/base/status.h"
 #include "engine/settings/settings.h"
+#include "tools/command.h"
 #include "tools/new_authority.h"
 #include "tools/new_files.h"
 
 struct cm_init_plan {
+    const struct cm_call *call;
     const char *folder;
     const char *organization; /* NULL: none */
     /* where the keys live */
-    const char *provider;        /* kind: "openssl", "pkcs11" */
-    const char *module;          /* pkcs11; NULL: the token's URI names it */
-    const char *token;           /* pkcs11: URI that the keys' references begin with */
-    const char *key_label;       /* pkcs11: the keys are called LABEL-root and LABEL-issuing-1 */
-    const char *root_key;        /* reference of one that is there; NULL: one is made */
+    const char *provider;      /* kind: "openssl", "pkcs11", "keyvault" */
+    const char *module;        /* pkcs11; NULL: the token's URI names it */
+    const char *token;         /* pkcs11: URI that the keys' references begin with */
+    const char *vault_options; /* keyvault: JSON, once the folder is there */
+    const char
+        *key_label;       /* pkcs11, keyvault: the keys are called LABEL-root and LABEL-issuing-1 */
+    const char *root_key; /* reference of one that is there; NULL: one is made */
     const char *issuing_key;     /* the same */
     const char *passphrase;      /* secret reference as it stands in the settings, or NULL */
     const char *passphrase_from; /* the same with an absolute path, once the folder is there */
@@ -36,13 +40,19 @@ struct cm_init_plan {
 /* Keys live in a token, not in files. */
 bool cm_init_is_in_token(const struct cm_init_plan *plan);
 
-/* The provider instance of the plan: "soft" or "hsm". */
+/* The same of a key vault. */
+bool cm_init_is_in_vault(const struct cm_init_plan *plan);
+
+/* ", in its token", ", in its vault", "". */
+const char *cm_init_place(const struct cm_init_plan *plan);
+
+/* The provider instance of the plan: "soft", "hsm" or "vault". */
 const char *cm_init_provider_name(const struct cm_init_plan *plan);
 
 /* An authority that init has made. Spans live in the plan's arena. */
 struct cm_init_authority {
     struct cm_new_authority ca;
-    const char *key_path; /* the new file; NULL: in a token, or it was there already */
+    const char *key_path; /* the new file; NULL: not in a file, or it was there already */
     const char *path;     /* of the certificate */
 };
 

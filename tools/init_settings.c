@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "tools/vault_flags.h"
+
 static const char *queue_text(const struct cm_init_plan *plan)
 {
     if (strcmp(plan->queue, "redis") == 0)
@@ -42,25 +44,52 @@ static const char *passphrase_text(const struct cm_init_plan *plan)
     return cm_arena_printf(plan->arena, "    passphrase: \"%s\"\n", plan->passphrase);
 }
 
-static const char *provider_text(const struct cm_init_plan *plan)
+/* "    passphrase: ..." with what it is; "" where there is none. */
+static const char *secret_text(const struct cm_init_plan *plan, const char *what)
 {
-    if (strcmp(plan->provider, "pkcs11") != 0)
-        return cm_arena_printf(plan->arena,
-                               "  - name: soft\n"
-                               "    kind: openssl\n"
-                               "    keys: keys\n"
-                               "%s",
-                               passphrase_text(plan));
+    if (!plan->passphrase)
+        return "";
+    return cm_arena_printf(plan->arena, "    passphrase: \"%s\"       # %s\n", plan->passphrase,
+                           what);
+}
+
+static const char *vault_text(const struct cm_init_plan *plan)
+{
+    bool has_certificate = cm_call_value(plan->call, "certificate") != NULL;
+    return cm_arena_printf(
+        plan->arena,
+        "  - name: vault\n"
+        "    kind: keyvault\n"
+        "%s%s",
+        secret_text(plan, has_certificate ? "of the certificate's key" : "the client secret"),
+        cm_vault_flags_settings(plan->call, plan->arena));
+}
+
+static const char *token_text(const struct cm_init_plan *plan)
+{
     return cm_arena_printf(plan->arena,
                            "  - name: hsm\n"
                            "    kind: pkcs11\n"
                            "%s%s%s"
-                           "%s%s%s"
+                           "%s"
                            "    # sessions: auto            # or a number\n",
                            plan->module ? "    module: \"" : "", plan->module ? plan->module : "",
-                           plan->module ? "\"\n" : "", plan->passphrase ? "    passphrase: \"" : "",
-                           plan->passphrase ? plan->passphrase : "",
-                           plan->passphrase ? "\"       # the PIN of the token's user\n" : "");
+                           plan->module ? "\"\n" : "",
+                           secret_text(plan, "the PIN of the token's user"));
+}
+
+static const char *provider_text(const struct cm_init_plan *plan)
+{
+    if (cm_init_is_in_vault(plan))
+        return vault_text(plan);
+    if (cm_init_is_in_token(plan))
+        return token_text(plan);
+    return cm_arena_printf(plan->arena,
+                           "  - name: soft\n"
+                           "    kind: openssl\n"
+                           "    keys: keys\n"
+                           "%s",
+                           passphrase_text(plan));
 }
 
 struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)

@@ -1,5 +1,8 @@
 #include "tools/new_authority.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
@@ -7,6 +10,33 @@
 #include "engine/store/store.h"
 #include "engine/x509/certificate.h"
 #include "providers/verify.h"
+#include "tools/vault_flags.h"
+
+/* What was wrapped elsewhere is whatever it is; the spec only says what was expected. */
+static cm_status check_transferred(const struct cm_new_authority *authority, struct cm_error *err)
+{
+    const struct cm_key_spec *spec = &authority->spec;
+    const struct cm_key *key = authority->handle;
+    if (authority->has_key || spec->transfer_blob.size == 0
+        || (key->type == spec->type && (spec->bits == 0 || key->bits == spec->bits)))
+        return CM_OK;
+    return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                   "the key that was imported is %s with %u bits, not what --key-type says",
+                   cm_key_type_name(key->type), key->bits);
+}
+
+/* A vault's key has versions; the one that was proved is this authority's. */
+static cm_status pin(struct cm_new_authority *authority, struct cm_error *err)
+{
+    const char *reference = authority->handle->reference;
+    if (!reference)
+        return CM_OK;
+    if (strlen(reference) >= sizeof authority->pinned)
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "the key's reference is too long");
+    strcpy(authority->pinned, reference);
+    authority->key = authority->pinned;
+    return CM_OK;
+}
 
 cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                     struct cm_provider_session *session, struct cm_error *err)
@@ -17,9 +47,11 @@ cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                                                            &authority->spec,
                                                                            &authority->handle, err);
     authority->session = session;
-    if (status == CM_OK)
-        authority->sigalg = authority->handle->alg;
-    return status;
+    if (status != CM_OK)
+        return status;
+    authority->sigalg = authority->handle->alg;
+    status = check_transferred(authority, err);
+    return status == CM_OK ? pin(authority, err) : status;
 }
 
 /* Shaped as the engine's serials are: 44 bits of milliseconds, 20 of a counter, 96 random. */
@@ -91,16 +123,24 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
     return CM_OK;
 }
 
-bool cm_new_authority_close_key(struct cm_new_authority *authority, bool undo)
+static void undo_key(struct cm_new_authority *authority, struct cm_key *key)
 {
-    struct cm_error ignored;
+    struct cm_error err;
+    if (cm_provider_session_destroy_key(authority->session, key, &err) != CM_OK) {
+        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n", authority->key);
+        cm_provider_close_key(key);
+    } else if (cm_vault_keeps(authority->key)) {
+        fprintf(stderr, "certmill: the new key %s was deleted again; " CM_VAULT_KEEPS "\n",
+                authority->key);
+    }
+}
+
+void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo)
+{
     struct cm_key *key = authority->handle;
     authority->handle = NULL;
-    if (!key)
-        return true;
-    if (undo && !authority->has_key
-        && cm_provider_session_destroy_key(authority->session, key, &ignored) == CM_OK)
-        return true;
-    cm_provider_close_key(key);
-    return !undo || authority->has_key;
+    if (key && undo && !authority->has_key)
+        undo_key(authority, key);
+    else if (key)
+        cm_provider_close_key(key);
 }

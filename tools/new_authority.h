@@ -18,9 +18,13 @@
 #include "engine/x509/authority.h"
 #include "tools/provider_session.h"
 
+#define CM_NEW_AUTHORITY_KEY_SIZE 600
+
+/* Stays where it is: key may point into it. */
 struct cm_new_authority {
     const char *name;        /* "root", "issuing" */
-    const char *key;         /* reference within the provider */
+    const char *key;         /* reference within the provider; once it is open, the one that names
+                                this very key from now on */
     bool has_key;            /* it is there already; else one is made */
     struct cm_key_spec spec; /* of one that is made */
     const struct cm_profile *profile;
@@ -32,6 +36,7 @@ struct cm_new_authority {
     struct cm_bytes der; /* in the arena */
     enum cm_sigalg sigalg;
     char fingerprint[65]; /* SHA-256 of der, hex */
+    char pinned[CM_NEW_AUTHORITY_KEY_SIZE];
 };
 
 /* Whose key signs, and what is done before it does. */
@@ -45,7 +50,10 @@ struct cm_new_authority_signer {
     void *arg;
 };
 
-/* Makes or finds the key; either proves it. Fails with: what the provider fails with. */
+/*
+ * Does:       makes or finds the key; either proves it.
+ * Fails with: what the provider fails with; MISMATCH (what was imported is of another type).
+ */
 CM_MUST_USE cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                                 struct cm_provider_session *session,
                                                 struct cm_error *err);
@@ -58,7 +66,10 @@ CM_MUST_USE cm_status cm_new_authority_sign(struct cm_new_authority *authority,
                                             const struct cm_new_authority_signer *signer,
                                             struct cm_arena *arena, struct cm_error *err);
 
-/* Lets the key go. With undo a key that was made here is destroyed; false: it could not be. */
-bool cm_new_authority_close_key(struct cm_new_authority *authority, bool undo);
+/*
+ * Lets the key go. With undo a key that was made here is destroyed. Where it cannot be, or where its
+ * vault keeps it for a while, standard error has it: that is the operator's to know.
+ */
+void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo);
 
 #endif

@@ -14,7 +14,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { SESSIONS_MAX = 64, STEPS_MAX = 16 };
+enum { SESSIONS_MAX = 64, IN_FLIGHT_MAX = 4096, STEPS_MAX = 16 };
 
 struct bench {
     const struct cm_call *call;
@@ -25,6 +25,7 @@ struct bench {
     uint32_t batch_items;
     json_t *rows; /* NULL: text */
     bool has_failed;
+    bool has_deleted; /* a key that its vault keeps */
 };
 
 /* One kind of key with one number of sessions. */
@@ -94,16 +95,30 @@ static void hold_interrupts(const char *reference, struct sigaction *ret_before)
 
 /* -------------------------------------------------------------------------------- measuring -- */
 
-static cm_status measure(struct bench *bench, struct cm_provider_session *session,
-                         struct cm_key *key, struct cell *cell, struct cm_error *err)
+/*
+ * Twice as many as are in flight, so that there is always a next one. A vault has far more in flight than
+ * it takes batches, and what waits for its pace when the time is over is still signed: no more than needed.
+ */
+static struct cm_provider_load load_in_batches(const struct bench *bench, uint32_t sessions,
+                                               uint32_t most)
 {
-    uint32_t most = cm_provider_caps(session->provider).batches_in_flight;
-    const struct cm_provider_load in_batches = {
-        .batches_in_flight = most < 2 + cell->sessions ? most : 2 + cell->sessions,
+    struct cm_provider_load load = {
+        .batches_in_flight = most < 2 + sessions ? most : 2 + sessions,
         .batch_items = bench->batch_items,
         .seconds = bench->seconds,
         .stop = &is_interrupted,
     };
+    uint32_t enough = (2 * sessions + load.batches_in_flight - 1) / load.batches_in_flight;
+    if (cm_provider_target_is_vault(&bench->target) && enough < load.batch_items)
+        load.batch_items = enough;
+    return load;
+}
+
+static cm_status measure(struct bench *bench, struct cm_provider_session *session,
+                         struct cm_key *key, struct cell *cell, struct cm_error *err)
+{
+    uint32_t most = cm_provider_caps(session->provider).batches_in_flight;
+    const struct cm_provider_load in_batches = load_in_batches(bench, cell->sessions, most);
     const struct cm_provider_load one_by_one = { .batches_in_flight =
                                                      most < cell->sessions ? most : cell->sessions,
                                                  .batch_items = 1,
@@ -123,11 +138,10 @@ static cm_status measure(struct bench *bench, struct cm_provider_session *sessio
 static cm_status measure_sessions(struct bench *bench, const char *algorithm, const char *reference,
                                   uint32_t sessions, struct cm_error *err)
 {
-    struct cm_settings_provider provider = bench->target.provider;
+    const struct cm_settings_provider provider = cm_provider_target_with(&bench->target, sessions);
     struct cm_provider_session session;
     struct cm_key *key = NULL;
     struct cell cell = { .algorithm = algorithm, .sessions = sessions };
-    provider.workers = sessions;
     cm_status status = cm_provider_session_open(&session, &provider, err);
     if (status == CM_OK)
         status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
@@ -163,6 +177,8 @@ static cm_status destroy(struct bench *bench, const char *reference, struct cm_e
     cm_provider_session_close(&session);
     if (status != CM_OK)
         fprintf(stderr, "certmill: the key %s is left there: %s\n", reference, err->text);
+    else if (cm_vault_keeps(reference))
+        bench->has_deleted = true;
     return status;
 }
 
@@ -239,12 +255,12 @@ static cm_status measure_all(struct bench *bench, struct cm_error *err)
 
 /* ------------------------------------------------------------------------------ the command -- */
 
-static bool read_sessions(struct bench *bench, const char *text)
+static bool read_sessions(struct bench *bench, const char *text, unsigned long most)
 {
     char *end;
     while (*text && bench->sessions_count < STEPS_MAX) {
         unsigned long number = strtoul(text, &end, 10);
-        if (end == text || number < 1 || number > SESSIONS_MAX)
+        if (end == text || number < 1 || number > most)
             return false;
         bench->sessions[bench->sessions_count++] = (uint32_t)number;
         text = end + strspn(end, " ,");
@@ -274,15 +290,24 @@ static int run(const struct cm_call *call)
                            .seconds = (double)cm_call_number(call, "milliseconds") / 1e3,
                            .batch_items = (uint32_t)cm_call_number(call, "batch") };
     struct cm_error err = { 0 };
-    if (!read_sessions(&bench, cm_call_value(call, "sessions")))
-        return cm_usage_fail("--sessions takes up to %d numbers of 1 to %d, like \"1 2 4\"",
-                             STEPS_MAX, SESSIONS_MAX);
     cm_status status = cm_provider_target_find(&bench.target, call, &err);
+    bool is_vault = status == CM_OK && cm_provider_target_is_vault(&bench.target);
+    const char *sessions = cm_call_value(call, "sessions"),
+               *usual = is_vault ? "1 16 256" : "1 2 4 8";
+    int most = is_vault ? IN_FLIGHT_MAX : SESSIONS_MAX;
+    if (status == CM_OK
+        && !read_sessions(&bench, sessions ? sessions : usual, (unsigned long)most)) {
+        cm_provider_target_done(&bench.target);
+        return cm_usage_fail("--sessions takes up to %d numbers of 1 to %d, like \"1 2 4\"",
+                             STEPS_MAX, most);
+    }
     if (cm_call_flag(call, "json"))
         bench.rows = json_array();
     if (status == CM_OK)
         status = measure_all(&bench, &err);
     int exit_code = conclude(&bench, status, &err);
+    if (bench.has_deleted)
+        fprintf(stderr, "certmill: keys were deleted; " CM_VAULT_KEEPS "\n");
     cm_provider_target_done(&bench.target);
     return exit_code;
 }
@@ -292,7 +317,10 @@ static const char *const paragraphs[] = {
     "of sessions, and destroys it again. With `--key` it signs with a key that is there, and makes "
     "none.",
     "Signatures a second are those of batches, as the engine sends them; the latencies are those of "
-    "single signatures, as many at once as there are sessions.",
+    "single signatures, as many at once as there are sessions, or as the provider takes batches.",
+    "A vault has requests in flight instead of sessions, and is asked no faster than its budget "
+    "(the settings' `rate`) allows. Its keys are deleted softly: it keeps them until they are purged or "
+    "their retention time is over.",
     NULL
 };
 static const struct cm_option options[] = {
@@ -308,8 +336,8 @@ static const struct cm_option options[] = {
     { .name = "sessions",
       .type = CM_OPTION_TEXT,
       .argument = "LIST",
-      .standard = "1 2 4 8",
-      .help = "The numbers of sessions to try." },
+      .help = "The numbers of sessions to try, of a vault those of requests in flight. Without it: "
+              "`1 2 4 8`, of a vault `1 16 256`." },
     { .name = "milliseconds",
       .type = CM_OPTION_NUMBER,
       .argument = "N",
@@ -330,6 +358,8 @@ static const struct cm_example examples[] = {
     { "certmill provider bench -c /srv/ca/certmill.yaml", "The settings' first provider." },
     { "certmill provider bench --kind pkcs11 --module /opt/hsm.so --pin env:PIN",
       "A token before there is a deployment." },
+    { "certmill provider bench --kind keyvault --vault https://NAME.vault.azure.net --algorithms p256",
+      "A key vault, by the machine's managed identity." },
 };
 
 const struct cm_command cm_command_provider_bench = {

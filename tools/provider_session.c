@@ -46,6 +46,7 @@ cm_status cm_provider_session_open(struct cm_provider_session *session,
                                                    .folder = settings->keys,
                                                    .passphrase_ref = settings->passphrase,
                                                    .module = settings->module,
+                                                   .options = settings->options,
                                                    .workers_count = settings->workers };
     *session = (struct cm_provider_session){ 0 };
     if (!ops)

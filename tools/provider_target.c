@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
@@ -58,22 +59,44 @@ static cm_status ask_once(struct cm_provider_target *target, struct cm_error *er
     return CM_OK;
 }
 
-cm_status cm_provider_target_find(struct cm_provider_target *target, const struct cm_call *call,
-                                  struct cm_error *err)
+bool cm_provider_target_is_vault(const struct cm_provider_target *target)
 {
-    const char *kind = cm_call_value(call, "kind");
-    *target = (struct cm_provider_target){ .token = cm_call_value(call, "token") };
-    if (!kind) {
-        cm_status status = find_in_settings(target, call, err);
-        return status == CM_OK ? ask_once(target, err) : status;
-    }
+    return strcmp(target->provider.kind, "keyvault") == 0;
+}
+
+/* The instance that the command line is about, without settings. */
+static cm_status describe(struct cm_provider_target *target, struct cm_error *err)
+{
+    const struct cm_call *call = target->call;
+    const char *kind = cm_call_value(call, "kind"), *secret = cm_call_value(call, "client-secret");
     target->provider = (struct cm_settings_provider){
         .name = kind,
         .kind = kind,
         .module = cm_call_value(call, "module"),
-        .passphrase = cm_call_value(call, "pin"),
+        .passphrase = secret ? secret : cm_call_value(call, "pin"),
     };
-    return ask_once(target, err);
+    if (!cm_provider_target_is_vault(target))
+        return CM_OK;
+    const char *complaint = cm_vault_flags_complaint(call);
+    if (complaint)
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "%s", complaint);
+    target->provider.options = cm_vault_flags_options(call, NULL, &target->arena);
+    return CM_OK;
+}
+
+cm_status cm_provider_target_find(struct cm_provider_target *target, const struct cm_call *call,
+                                  struct cm_error *err)
+{
+    *target = (struct cm_provider_target){ .call = call, .token = cm_call_value(call, "token") };
+    cm_arena_init(&target->arena, 4096);
+    cm_status status =
+        cm_call_value(call, "kind") ? describe(target, err) : find_in_settings(target, call, err);
+    if (status == CM_OK && cm_provider_target_is_vault(target) && !cm_call_value(call, "vault")
+        && !cm_call_value(call, "key"))
+        status = CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
+                         "no vault to make keys in: name it with --vault "
+                         "https://NAME.vault.azure.net, or a key that is there with --key");
+    return status == CM_OK ? ask_once(target, err) : status;
 }
 
 /* The environment keeps the text of a variable that is no longer set. */
@@ -91,31 +114,68 @@ void cm_provider_target_done(struct cm_provider_target *target)
     if (target->scratch[0] != '\0')
         cm_scratch_remove(target->scratch);
     cm_settings_free(target->settings);
+    cm_arena_done(&target->arena);
+}
+
+struct cm_settings_provider cm_provider_target_with(struct cm_provider_target *target,
+                                                    uint32_t sessions)
+{
+    struct cm_settings_provider provider = target->provider;
+    provider.workers = sessions;
+    if (!cm_provider_target_is_vault(target))
+        return provider;
+    json_t *options = json_loads(provider.options, 0, NULL);
+    json_object_set_new(options, "in-flight", json_integer(sessions));
+    char *text = json_dumps(options, JSON_COMPACT);
+    json_decref(options);
+    if (!text)
+        abort();
+    provider.options = cm_arena_printf(&target->arena, "%s", text);
+    free(text);
+    return provider;
+}
+
+/* "pkcs11:token=T;object=NAME?query", from the token's URI. */
+static const char *name_in_token(struct cm_provider_target *target, const char *name)
+{
+    const char *token = target->token ? target->token : "pkcs11:";
+    size_t path = strcspn(token, "?");
+    bool is_bare = path > 0 && token[path - 1] == ':';
+    return cm_arena_printf(&target->arena, "%.*s%sobject=%s%s", (int)path, token,
+                           is_bare ? "" : ";", name, token + path);
+}
+
+static cm_status name_in_scratch(struct cm_provider_target *target, const char **ret_text,
+                                 struct cm_error *err)
+{
+    if (target->scratch[0] == '\0'
+        && cm_scratch_make("certmill-keys", target->scratch, sizeof target->scratch, err) != CM_OK)
+        return err->status;
+    *ret_text =
+        cm_arena_printf(&target->arena, "file:%s/%u.pem", target->scratch, target->keys_count);
+    return CM_OK;
 }
 
 cm_status cm_provider_target_name_key(struct cm_provider_target *target, char *ret_reference,
                                       size_t space, struct cm_error *err)
 {
-    const char *token = target->token ? target->token : "pkcs11:";
-    const char *query = strchr(token, '?') ? strchr(token, '?') : "";
     uint32_t noise;
-    int size;
+    const char *text = NULL;
+    cm_status status = CM_OK;
     if (RAND_bytes((unsigned char *)&noise, sizeof noise) != 1)
         return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the random generator failed");
-    if (strcmp(target->provider.kind, "pkcs11") == 0) {
-        int path = (int)(*query ? query - token : (long)strlen(token));
-        bool is_bare = token[path - 1] == ':';
-        size = snprintf(ret_reference, space, "%.*s%sobject=certmill-test-%08x-%u%s", path, token,
-                        is_bare ? "" : ";", noise, ++target->keys_count, query);
-    } else {
-        if (target->scratch[0] == '\0'
-            && cm_scratch_make("certmill-keys", target->scratch, sizeof target->scratch, err)
-                   != CM_OK)
-            return err->status;
-        size =
-            snprintf(ret_reference, space, "file:%s/%u.pem", target->scratch, ++target->keys_count);
-    }
-    if (size < 0 || (size_t)size >= space)
-        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "the token's URI is too long");
+    const char *name =
+        cm_arena_printf(&target->arena, "certmill-test-%08x-%u", noise, ++target->keys_count);
+    if (strcmp(target->provider.kind, "pkcs11") == 0)
+        text = name_in_token(target, name);
+    else if (cm_provider_target_is_vault(target))
+        text = cm_vault_flags_key(target->call, name, &target->arena);
+    else
+        status = name_in_scratch(target, &text, err);
+    if (status != CM_OK)
+        return status;
+    if (strlen(text) >= space)
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "the URI of a new key is too long");
+    strcpy(ret_reference, text);
     return CM_OK;
 }

@@ -8,13 +8,14 @@
 
 #include "tools/command.h"
 #include "tools/provider_session.h"
+#include "tools/vault_flags.h"
 
 #define CM_PROVIDER_TARGET_OPTIONS                                                                 \
     CM_OPTION_CONFIG,                                                                              \
         { .name = "kind",                                                                          \
           .type = CM_OPTION_CHOICE,                                                                \
           .argument = "KIND",                                                                      \
-          .choices = "openssl pkcs11",                                                             \
+          .choices = "openssl pkcs11 keyvault",                                                    \
           .help = "An instance without settings: of this kind, described by the next options." },  \
         { .name = "module",                                                                        \
           .type = CM_OPTION_PATH,                                                                  \
@@ -25,6 +26,7 @@
           .argument = "REFERENCE",                                                                 \
           .help = "Where the PIN or passphrase is: `file:PATH`, `env:NAME`, `credential:NAME`, "   \
                   "`prompt:WORDS`." },                                                             \
+        CM_VAULT_FLAGS("A relative path starts in the working directory."),                        \
     {                                                                                              \
         .name = "token", .type = CM_OPTION_TEXT, .argument = "URI",                                \
         .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "     \
@@ -34,6 +36,8 @@
 struct cm_provider_target {
     struct cm_settings_provider provider;
     const char *token; /* URI that new keys begin with; NULL: the only token */
+    const struct cm_call *call;
+    struct cm_arena arena; /* of texts */
     struct cm_settings *settings;
     char scratch[256]; /* folder of new key files; "": none was needed yet */
     unsigned keys_count;
@@ -41,12 +45,19 @@ struct cm_provider_target {
 
 /*
  * Does:       finds the instance: --kind and what goes with it, else the settings' instance that
- *             the operand names, else the settings' first.
- * Fails with: what settings fail with, NOT_FOUND.
+ *             the operand names, else the settings' first. Done whatever comes out.
+ * Fails with: what settings fail with, NOT_FOUND, INVALID (flags that do not go together, no vault).
  */
 CM_MUST_USE cm_status cm_provider_target_find(struct cm_provider_target *target,
                                               const struct cm_call *call, struct cm_error *err);
 void cm_provider_target_done(struct cm_provider_target *target);
+
+/* Keys live in a key vault: no sessions, but requests in flight. */
+bool cm_provider_target_is_vault(const struct cm_provider_target *target);
+
+/* So many threads or sessions; of a vault, requests in flight. The texts are the target's. */
+struct cm_settings_provider cm_provider_target_with(struct cm_provider_target *target,
+                                                    uint32_t sessions);
 
 /* A reference for a new key, which nobody else uses. Fails with: IO, INVALID (too long). */
 CM_MUST_USE cm_status cm_provider_target_name_key(struct cm_provider_target *target,

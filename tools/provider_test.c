@@ -100,11 +100,10 @@ static void try_algorithms(struct test *test, struct cm_provider_session *sessio
 static double rate_with(struct test *test, const char *reference, uint32_t sessions,
                         struct cm_error *err)
 {
-    struct cm_settings_provider provider = test->target.provider;
+    const struct cm_settings_provider provider = cm_provider_target_with(&test->target, sessions);
     struct cm_provider_session session;
     struct cm_provider_load_result result = { .failures = 1 };
     struct cm_key *key = NULL;
-    provider.workers = sessions;
     cm_status status = cm_provider_session_open(&session, &provider, err);
     if (status == CM_OK)
         status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
@@ -127,15 +126,18 @@ static double rate_with(struct test *test, const char *reference, uint32_t sessi
 
 static void try_sessions(struct test *test, const char *reference, const char *name)
 {
-    static const uint32_t steps[] = { 1, 2, 4, 8 };
+    static const uint32_t few[] = { 1, 2, 4, 8 }, many[] = { 1, 8, 64, 256 };
+    bool is_vault = cm_provider_target_is_vault(&test->target);
+    const uint32_t *steps = is_vault ? many : few;
     char subject[64], detail[CM_ERROR_TEXT_SIZE];
     struct cm_error err;
     test->has_concurrency = true;
-    for (size_t i = 0; i < COUNT(steps); i++) {
+    for (size_t i = 0; i < COUNT(few); i++) {
         double rate = rate_with(test, reference, steps[i], &err);
         snprintf(subject, sizeof subject, "%u, %s", steps[i], name);
         snprintf(detail, sizeof detail, "%.0f signatures/s", rate);
-        tell(test, rate < 0 ? FAILS : WORKS, "sessions", subject, rate < 0 ? err.text : detail);
+        tell(test, rate < 0 ? FAILS : WORKS, is_vault ? "in flight" : "sessions", subject,
+             rate < 0 ? err.text : detail);
     }
 }
 
@@ -179,12 +181,17 @@ static void try_finding(struct test *test, struct cm_provider_session *session,
 }
 
 static void destroy(struct test *test, struct cm_provider_session *session, struct cm_key *key,
-                    const char *name)
+                    const char *reference, const char *name)
 {
     struct cm_error err = { 0 };
-    if (cm_provider_session_destroy_key(session, key, &err) == CM_OK)
+    char detail[CM_ERROR_TEXT_SIZE + 600];
+    if (cm_provider_session_destroy_key(session, key, &err) == CM_OK) {
+        if (cm_vault_keeps(reference))
+            tell(test, WORKS, "destroy", name, CM_VAULT_KEEPS);
         return;
-    tell(test, FAILS, "destroy", name, err.text);
+    }
+    snprintf(detail, sizeof detail, "the key %s is left there: %s", reference, err.text);
+    tell(test, FAILS, "destroy", name, detail);
     cm_provider_close_key(key);
 }
 
@@ -209,7 +216,7 @@ static void try_kind(struct test *test, struct cm_provider_session *session,
     try_algorithms(test, session, reference, kind->spec.type, kind->name);
     if (!test->has_concurrency)
         try_sessions(test, reference, kind->name);
-    destroy(test, session, key, kind->name);
+    destroy(test, session, key, reference, kind->name);
 }
 
 /* ---------------------------------------------------------------------------------- the PIN -- */
@@ -298,10 +305,18 @@ static bool has_pin_source(const struct cm_call *call, const char *option)
     return uri && strstr(uri, "pin-source=");
 }
 
+static bool is_kind(const struct cm_call *call, const char *wanted)
+{
+    const char *kind = cm_call_value(call, "kind");
+    return kind && strcmp(kind, wanted) == 0;
+}
+
 static int run(const struct cm_call *call)
 {
     struct test test = { .call = call };
     struct cm_error err = { 0 };
+    if (cm_call_flag(call, "try-wrong-pin") && is_kind(call, "keyvault"))
+        return cm_usage_fail("--try-wrong-pin: a key vault has no PIN");
     if (cm_call_flag(call, "try-wrong-pin")
         && (has_pin_source(call, "token") || has_pin_source(call, "key")))
         return cm_usage_fail("--try-wrong-pin takes no URI with a pin-source: name the PIN with "
@@ -321,6 +336,8 @@ static const char *const paragraphs[] = {
     "algorithms it signs with (each signature is verified), how fast it is with several sessions.",
     "Keys are made for the trial and destroyed again; with `--key` an existing key is found and "
     "tried, and none is made. `no` in a row means that the provider does not offer it.",
+    "Keys in a key vault are deleted softly: the vault keeps them until they are purged or their "
+    "retention time is over. Instead of sessions a vault has requests in flight.",
     "A wrong PIN is tried only with `--try-wrong-pin`, and only after the right one was taken: it uses "
     "up one of the token's tries until the right one follows, which it does at once.",
     NULL
@@ -340,6 +357,8 @@ static const struct cm_example examples[] = {
     { "certmill provider test -c /srv/ca/certmill.yaml hsm", "The settings' provider `hsm`." },
     { "certmill provider test --kind pkcs11 --module /opt/hsm.so --pin env:PIN",
       "A token before there is a deployment." },
+    { "certmill provider test --kind keyvault --vault https://NAME.vault.azure.net",
+      "A key vault, by the machine's managed identity." },
 };
 
 const struct cm_command cm_command_provider_test = {

@@ -86,16 +86,23 @@ static const char *keep_optional_path(struct settings_build *build, const char *
     return path ? settings_keep_path(build, path) : NULL;
 }
 
-/* Absolute: whoever reads a secret has a folder of its own that relative paths would start in. */
-const char *settings_keep_secret(struct settings_build *build, const char *reference)
+const char *settings_keep_absolute(struct settings_build *build, const char *path)
 {
-    if (!reference || strncmp(reference, "file:", 5) != 0 || reference[5] == '/')
-        return settings_keep(build, reference);
+    if (path[0] == '/')
+        return settings_keep(build, path);
     char *folder = realpath(build->settings->folder, NULL);
-    const char *kept = cm_arena_printf(build->arena, "file:%s/%s",
-                                       folder ? folder : build->settings->folder, reference + 5);
+    const char *kept =
+        cm_arena_printf(build->arena, "%s/%s", folder ? folder : build->settings->folder, path);
     free(folder);
     return kept;
+}
+
+/* Absolute: whoever reads a secret has a folder of its own. */
+const char *settings_keep_secret(struct settings_build *build, const char *reference)
+{
+    if (!reference || strncmp(reference, "file:", 5) != 0)
+        return settings_keep(build, reference);
+    return cm_arena_printf(build->arena, "file:%s", settings_keep_absolute(build, reference + 5));
 }
 
 /* ---------------------------------------------------------------------------------- queue -- */
@@ -212,7 +219,10 @@ static cm_status build_providers(struct settings_build *build)
         if (cm_settings_provider(build->settings, raw->name))
             return settings_fail_twice(build, "providers", i, raw->name);
         uint32_t workers;
+        const char *options = NULL;
         cm_status status = read_workers(build, i, &workers);
+        if (status == CM_OK)
+            status = settings_build_keyvault(build, i, &options);
         if (status != CM_OK)
             return status;
         all[i] = (struct cm_settings_provider){
@@ -222,6 +232,7 @@ static cm_status build_providers(struct settings_build *build)
             .keys = settings_keep_path(build, raw->keys),
             .passphrase = settings_keep_secret(build, raw->passphrase),
             .workers = workers,
+            .options = options,
             .call_deadline_ms = (uint32_t)settings_duration_ms(raw->call_deadline),
         };
         build->settings->providers_count++;

@@ -30,6 +30,9 @@ void *settings_keep_array(struct settings_build *build, size_t count, size_t siz
 /* A path of the file, seen from the working directory. */
 const char *settings_keep_path(struct settings_build *build, const char *path);
 
+/* The same, absolute: for those who have a folder of their own that relative paths would start in. */
+const char *settings_keep_absolute(struct settings_build *build, const char *path);
+
 /* A reference to a secret, with an absolute path where it names a file; NULL of NULL. */
 const char *settings_keep_secret(struct settings_build *build, const char *reference);
 
@@ -49,6 +52,10 @@ CM_MUST_USE cm_status settings_build_profiles(struct settings_build *build);
 
 /* Requesters, after the groups. */
 CM_MUST_USE cm_status settings_build_requesters(struct settings_build *build);
+
+/* A provider's nested map keyvault, as the JSON that its backend reads; NULL with another kind. */
+CM_MUST_USE cm_status settings_build_keyvault(struct settings_build *build, uint32_t position,
+                                              const char **ret_options);
 
 /* Everything else. Profiles first. */
 CM_MUST_USE cm_status settings_build_rest(struct settings_build *build);

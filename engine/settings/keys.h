@@ -44,10 +44,12 @@ enum settings_kind {
 
 /* The provider that misbehaves on purpose is for fault tests only. */
 #ifdef CM_FAULT_POINTS
-#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11 fake"
+#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11 keyvault fake"
 #else
-#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11"
+#    define SETTINGS_PROVIDER_KINDS "openssl pkcs11 keyvault"
 #endif
+
+#define SETTINGS_CREDENTIALS "managed-identity client-secret client-certificate workload-identity"
 
 /* clang-format off */
 #define SETTINGS_store(X, S)                                                                                           \
@@ -87,22 +89,55 @@ enum settings_kind {
     X(S, MAP, spool, "spool", OPTIONAL, spool, 0, 0, "", "The spool queue: a folder of CSR files.")                    \
     X(S, MAP, redis, "redis", OPTIONAL, redis, 0, 0, "", "The Redis queue: streams with a consumer group.")
 
+#define SETTINGS_keyvault(X, S)                                                                                        \
+    X(S, CHOICE, credential, "credential", OPTIONAL, SETTINGS_CREDENTIALS, 0, 0, "managed-identity",                   \
+      "How the vault knows us. The client secret, or the passphrase of the certificate's key, is `passphrase`.")       \
+    X(S, NAME, tenant, "tenant", OPTIONAL, 0, 1, 255, "",                                                              \
+      "The directory's id or domain. Without it: what the vault names; with `workload-identity` `$AZURE_TENANT_ID`.")  \
+    X(S, NAME, client, "client", OPTIONAL, 0, 1, 255, "",                                                              \
+      "The client id of the application, or of a user-assigned identity. Without it: the system-assigned identity; "   \
+      "with `workload-identity` `$AZURE_CLIENT_ID`.")                                                                  \
+    X(S, PATH, certificate, "certificate", OPTIONAL, 0, 1, 2048, "",                                                   \
+      "`client-certificate`: a PEM file of the certificate and its private key.")                                      \
+    X(S, CHOICE, require, "require", OPTIONAL, "hsm software", 0, 0, "software",                                       \
+      "The protection that a key must have at least; new keys are made with it.")                                      \
+    X(S, COUNT, in_flight, "in-flight", OPTIONAL, 0, 1, 4096, "256", "Requests at one vault at once.")                 \
+    X(S, COUNT, rate, "rate", OPTIONAL, 0, 1, 1000000, "",                                                             \
+      "P-256 signatures that a vault makes in a second with keys in its HSMs; others count for more or less. "         \
+      "Without it: what the service publishes, 200, or 330 of a Managed HSM.")                                         \
+    X(S, DURATION, timeout, "timeout", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                               \
+      "An answer must have come by then.")                                                                             \
+    X(S, DURATION, watch, "watch", OPTIONAL, 0, 100, SETTINGS_MS_PER_D, "5m",                                          \
+      "Between looks at whether a key has another version in the vault.")                                              \
+    X(S, PATH, trust, "trust", OPTIONAL, 0, 1, 2048, "",                                                               \
+      "A PEM file of the CAs that the vault's certificate may lead to. Without it: the system's.")                     \
+    X(S, TEXT, resource, "resource", OPTIONAL, 0, 9, 255, "",                                                          \
+      "The only resource that a vault may ask a token for, like `https://vault.azure.net`. Without it: one whose "     \
+      "host the vault's host lies under.")                                                                             \
+    X(S, TEXT, authority, "authority", OPTIONAL, 0, 9, 255, "",                                                        \
+      "`https://HOST` of the directory that tokens come from. Without it: the one that the vault names.")              \
+    X(S, NAME, api_version, "api-version", OPTIONAL, 0, 1, 64, "7.4", "Of the REST API.")
+
 #define SETTINGS_provider(X, S)                                                                                        \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Of this instance. The store says which instance has which key.") \
     X(S, CHOICE, kind, "kind", REQUIRED, SETTINGS_PROVIDER_KINDS, 0, 0, "",                                            \
-      "`openssl`: key files and any OpenSSL 3 provider. `pkcs11`: an HSM or another token.")                           \
+      "`openssl`: key files and any OpenSSL 3 provider. `pkcs11`: an HSM or another token. `keyvault`: Azure Key "      \
+      "Vault or Managed HSM.")                                                                                         \
     X(S, PATH, module, "module", OPTIONAL, 0, 1, 4096, "",                                                             \
       "`pkcs11`: the vendor's module, such as `/usr/lib/softhsm/libsofthsm2.so`. Without it keys name it themselves.") \
     X(S, PATH, keys, "keys", OPTIONAL, 0, 1, 4096, "keys", "The folder that relative key references start in.")        \
     X(S, SECRET, passphrase, "passphrase", OPTIONAL, 0, 1, 4096, "",                                                       \
-      "Opens encrypted key files; with `pkcs11` the PIN of the token's user.")                                         \
+      "Opens encrypted key files; with `pkcs11` the PIN of the token's user; with `keyvault` the client secret, or "   \
+      "the passphrase of the certificate's key.")                                                                      \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0",                                                         \
       "`openssl`: threads that sign; 0: as many as processors.")                                                       \
     X(S, TEXT, sessions, "sessions", OPTIONAL, 0, 1, 8, "auto",                                                        \
       "`pkcs11`: sessions with the token, a thread each: 1 to 64, never more than the token allows, or `auto`: as "    \
       "many as a short measurement at the start finds useful.")                                                        \
     X(S, DURATION, call_deadline, "call-deadline", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                   \
-      "A signer process whose call takes longer, or that does not answer for so long, is replaced by another.")
+      "A signer process whose call takes longer, or that does not answer for so long, is replaced by another.")        \
+    X(S, MAP, keyvault, "keyvault", OPTIONAL, keyvault, 0, 0, "",                                                      \
+      "With `kind: keyvault` only: how keys in Azure Key Vault or Managed HSM are reached.")
 
 #define SETTINGS_authority(X, S)                                                                                       \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Its keys are called `NAME-1`, `NAME-2`, ...")                    \
@@ -234,6 +269,7 @@ enum settings_kind {
     X(spool)                                                                                       \
     X(redis)                                                                                       \
     X(queue)                                                                                       \
+    X(keyvault)                                                                                    \
     X(provider)                                                                                    \
     X(authority)                                                                                   \
     X(subject)                                                                                     \

@@ -47,12 +47,12 @@ struct cm_settings_redis {
 
 struct cm_settings_provider {
     const char *name;
-    const char *kind;          /* "openssl", "pkcs11" */
-    const char *module;        /* pkcs11: of the vendor; or NULL */
-    const char *keys;          /* folder that relative key references start in */
-    const char *passphrase;    /* secret reference, or NULL */
-    uint32_t workers;          /* 0: the backend decides */
-    const char *options;       /* the backend's own; not in the file: tests only */
+    const char *kind;       /* "openssl", "pkcs11", "keyvault" */
+    const char *module;     /* pkcs11: of the vendor; or NULL */
+    const char *keys;       /* folder that relative key references start in */
+    const char *passphrase; /* secret reference, or NULL */
+    uint32_t workers;       /* 0: the backend decides */
+    const char *options; /* keyvault: JSON, as providers/keyvault/options.h reads it; else NULL */
     uint32_t call_deadline_ms; /* of a signer process; default 10 s */
 };
 

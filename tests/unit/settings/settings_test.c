@@ -20,6 +20,11 @@
 #define HEAD       "version: 1\n" STORE PROVIDERS AUTHORITY
 #define GOOD       HEAD GROUPS GROUPS_END REQUESTERS
 
+/* The same with a provider whose keys are to come, from line 5 on. */
+#define VAULT(keys)                                                                                \
+    "version: 1\n" STORE "providers:\n  - {name: v, kind: keyvault,\n" keys                        \
+    "}\n" AUTHORITY GROUPS GROUPS_END REQUESTERS
+
 /* A profile entry, its keys to follow from line 17 on. */
 #define PROFILE GOOD "profiles:\n  - name: meter\n    base: device-client\n"
 
@@ -95,6 +100,32 @@ static const struct {
       "providers:\n  - {name: h, kind: pkcs11, sessions: 4x}\n" AUTHORITY GROUPS GROUPS_END
           REQUESTERS,
       ":4: providers[0].sessions: expected auto, or a number from 1 to 64" },
+    { "version: 1\n" STORE
+      "providers:\n  - name: h\n    kind: openssl\n    keyvault: {}\n" AUTHORITY GROUPS GROUPS_END
+          REQUESTERS,
+      ":6: providers[0].keyvault: expected only with kind: keyvault" },
+    { VAULT("keyvault: {credential: password}"),
+      ":5: providers[0].keyvault.credential: expected managed-identity or client-secret or "
+      "client-certificate or workload-identity, found \"password\"" },
+    { VAULT("keyvault: {\ncredential: client-secret}, passphrase: \"env:S\""),
+      ":6: providers[0].keyvault.credential: expected with it the key client" },
+    { VAULT("keyvault: {client: c,\ncredential: client-secret}"),
+      ":6: providers[0].keyvault.credential: expected with it the provider's passphrase" },
+    { VAULT("keyvault: {credential: client-secret, client: c},\npassphrase: \"prompt:Secret\""),
+      ":6: providers[0].passphrase: expected no prompt" },
+    { VAULT("keyvault: {client: c,\ncredential: client-certificate}"),
+      ":6: providers[0].keyvault.credential: expected with it the key certificate" },
+    { VAULT("keyvault: {\ncertificate: c.pem}"),
+      ":6: providers[0].keyvault.certificate: expected only with credential: client-certificate" },
+    { VAULT("passphrase: \"env:S\""), ":5: providers[0].passphrase: expected none" },
+    { VAULT("keyvault: {resource: \"http://vault.azure.net\"}"),
+      ":5: providers[0].keyvault.resource: expected an URL that begins with https://" },
+    { VAULT("keyvault: {authority: \"https:// a\"}"),
+      ":5: providers[0].keyvault.authority: expected an URL that begins with https://" },
+    { VAULT("keyvault: {in-flight: 0}"),
+      ":5: providers[0].keyvault.in-flight: expected a number from 1 to 4096" },
+    { VAULT("keyvault: {timeout: 10}"), ":5: providers[0].keyvault.timeout: expected a duration" },
+    { VAULT("keyvault: {secret: s}"), ":5: providers[0].keyvault: unknown key \"secret\"" },
     { "version: 1\nproviders:\n- {name: a, kind: opensl}\n",
       ":3: providers[0].kind: expected openssl" },
     { GOOD "engine: {workers: 010}\n", ":14: engine.workers: expected a number from 0 to 1024" },
@@ -550,6 +581,48 @@ static void test_sessions_of_a_token_are_a_number_or_measured(void)
     }
 }
 
+/* Every one is the JSON that the backend reads: providers/keyvault/options.h. */
+static void test_the_map_of_a_key_vault_becomes_its_options(void)
+{
+    static const struct {
+        const char *text, *options[3]; /* between them the folder */
+    } rows[] = {
+        { VAULT(""),
+          { "{\"credential\":\"managed-identity\",\"require\":\"software\",\"in-flight\":256,"
+            "\"timeout-ms\":10000,\"watch-ms\":300000,\"api-version\":\"7.4\"}" } },
+        { VAULT(
+              "passphrase: \"file:key-pass\", keyvault: {credential: client-certificate, tenant: t, "
+              "client: c, certificate: own.pem, require: hsm, in-flight: 9, rate: 40, timeout: 3s, "
+              "watch: 1m, trust: 'a\"b.pem', resource: \"https://vault.azure.net\", "
+              "authority: \"https://login.example\", api-version: 7.6}"),
+          { "{\"credential\":\"client-certificate\",\"tenant\":\"t\",\"client\":\"c\",\"certificate\":\"",
+            "/own.pem\",\"require\":\"hsm\",\"in-flight\":9,\"rate\":40,\"timeout-ms\":3000,"
+            "\"watch-ms\":60000,\"trust\":\"",
+            "/a\\\"b.pem\",\"resource\":\"https://vault.azure.net\",\"authority\":\"https://login.example\","
+            "\"api-version\":\"7.6\"}" } },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cm_settings *settings = NULL;
+        struct cm_error err = { 0 };
+        char expected[2048], *folder = realpath(cm_test_scratch(), NULL);
+        const char *const *options = rows[i].options;
+        if (options[1])
+            snprintf(expected, sizeof expected, "%s%s%s%s%s", options[0], folder, options[1],
+                     folder, options[2]);
+        else
+            snprintf(expected, sizeof expected, "%s", options[0]);
+        free(folder);
+        CU_ASSERT_EQUAL(read_text(rows[i].text, &settings, &err), CM_OK);
+        if (!settings) {
+            CU_ASSERT_STRING_EQUAL(err.text, "");
+            continue;
+        }
+        CU_ASSERT_STRING_EQUAL(settings->providers[0].kind, "keyvault");
+        CU_ASSERT_STRING_EQUAL(settings->providers[0].options, expected);
+        cm_settings_free(settings);
+    }
+}
+
 CM_TEST_SUITE(
     settings, CM_TEST(test_bad_files_are_refused_with_line_and_expectation),
     CM_TEST(test_a_secret_in_clear_text_is_not_repeated), CM_TEST(test_a_missing_file_is_not_found),
@@ -561,4 +634,5 @@ CM_TEST_SUITE(
     CM_TEST(test_an_own_profile_takes_what_it_does_not_say_from_its_base),
     CM_TEST(test_a_profile_may_have_no_expiry), CM_TEST(test_burst_is_the_rate_unless_it_is_said),
     CM_TEST(test_requesters_say_how_they_authenticate), CM_TEST(test_anchors_may_be_used),
-    CM_TEST(test_free_takes_null), CM_TEST(test_sessions_of_a_token_are_a_number_or_measured));
+    CM_TEST(test_free_takes_null), CM_TEST(test_sessions_of_a_token_are_a_number_or_measured),
+    CM_TEST(test_the_map_of_a_key_vault_becomes_its_options));

@@ -1,0 +1,114 @@
+#include "tools/vault_flags.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Those that stand in the settings, under the same names. */
+static const struct {
+    const char *name;
+    bool is_path;
+} settings_flags[] = {
+    { "credential", false }, { "tenant", false }, { "client", false },   { "certificate", true },
+    { "require", false },    { "trust", true },   { "resource", false },
+};
+
+bool cm_vault_flags_given(const struct cm_call *call)
+{
+    for (size_t i = 0; i < COUNT(settings_flags); i++)
+        if (cm_call_value(call, settings_flags[i].name))
+            return true;
+    return cm_call_value(call, "vault") || cm_call_value(call, "client-secret");
+}
+
+static const char *value_of(const struct cm_call *call, const char *name)
+{
+    const char *value = cm_call_value(call, name);
+    if (value || strcmp(name, "credential") != 0)
+        return value;
+    if (cm_call_value(call, "client-secret"))
+        return "client-secret";
+    return cm_call_value(call, "certificate") ? "client-certificate" : "managed-identity";
+}
+
+/* Quotes and backslashes would end the YAML text that the value stands in. */
+static bool is_plain(const char *text)
+{
+    for (; text && *text; text++)
+        if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
+            return false;
+    return true;
+}
+
+const char *cm_vault_flags_complaint(const struct cm_call *call)
+{
+    const char *vault = cm_call_value(call, "vault");
+    const char *credential = value_of(call, "credential");
+    bool is_secret = strcmp(credential, "client-secret") == 0;
+    bool is_certificate = strcmp(credential, "client-certificate") == 0;
+    if (vault && (strncmp(vault, "https://", 8) != 0 || strchr(vault, '?') || !is_plain(vault)))
+        return "--vault takes an URL like https://NAME.vault.azure.net";
+    for (size_t i = 0; i < COUNT(settings_flags); i++)
+        if (!is_plain(cm_call_value(call, settings_flags[i].name)))
+            return "a value of the vault's has characters that are not allowed in it";
+    if (cm_call_value(call, "client-secret") && !is_secret)
+        return "--client-secret goes with --credential client-secret";
+    if (cm_call_value(call, "certificate") && !is_certificate)
+        return "--certificate goes with --credential client-certificate";
+    if (is_secret && !cm_call_value(call, "client-secret"))
+        return "--credential client-secret needs --client-secret: where the secret is";
+    if (is_certificate && !cm_call_value(call, "certificate"))
+        return "--credential client-certificate needs --certificate";
+    if ((is_secret || is_certificate) && !cm_call_value(call, "client"))
+        return "a client secret or certificate needs --client: whose it is";
+    return NULL;
+}
+
+const char *cm_vault_flags_options(const struct cm_call *call, const char *folder,
+                                   struct cm_arena *arena)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < COUNT(settings_flags); i++) {
+        const char *value = value_of(call, settings_flags[i].name);
+        if (value && settings_flags[i].is_path && folder && value[0] != '/')
+            value = cm_arena_printf(arena, "%s/%s", folder, value);
+        if (value)
+            json_object_set_new(object, settings_flags[i].name, json_string(value));
+    }
+    char *text = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    if (!text)
+        abort();
+    const char *kept = cm_arena_printf(arena, "%s", text);
+    free(text);
+    return kept;
+}
+
+const char *cm_vault_flags_settings(const struct cm_call *call, struct cm_arena *arena)
+{
+    const char *text = "    keyvault:\n";
+    for (size_t i = 0; i < COUNT(settings_flags); i++) {
+        const char *name = settings_flags[i].name, *value = value_of(call, name);
+        if (value)
+            text = cm_arena_printf(arena, "%s      %s: \"%s\"\n", text, name, value);
+    }
+    return cm_arena_printf(
+        arena, "%s      # rate: 200      # signatures a second that the vault makes\n", text);
+}
+
+const char *cm_vault_flags_key(const struct cm_call *call, const char *name, struct cm_arena *arena)
+{
+    const char *vault = cm_call_value(call, "vault");
+    size_t size = strlen(vault);
+    while (size > 0 && vault[size - 1] == '/')
+        size--;
+    return cm_arena_printf(arena, "%.*s/keys/%s", (int)size, vault, name);
+}
+
+bool cm_vault_keeps(const char *reference)
+{
+    return strncmp(reference, "https://", 8) == 0;
+}
