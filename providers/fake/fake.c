@@ -41,6 +41,7 @@ struct fake {
     uint8_t (*witness)[HASH_SIZE];
     size_t witness_count, witness_space;
     int witness_fd;
+    bool has_told;
 };
 
 /* ------------------------------------------------------------------ witness -- */
@@ -138,10 +139,18 @@ static bool is_there(const char *path)
     return path && access(path, F_OK) == 0;
 }
 
+static void tell(struct fake *self)
+{
+    for (uint32_t i = 0; !self->has_told && i < self->script.notices_count; i++)
+        cm_provider_tell(&self->head, CM_PROVIDER_NOTICE, "the fake\nhas notice %u to tell", i);
+    self->has_told = true;
+}
+
 static void on_inner_done(struct cm_sign_batch *inner, void *arg)
 {
     struct slot *slot = arg;
     slot->inner_in_flight = false;
+    tell(slot->self);
     if (is_there(slot->self->script.loses_path))
         for (uint32_t i = 0; i < inner->items_count; i++)
             slot->steps[i] =
@@ -212,6 +221,18 @@ static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
     return CM_OK;
 }
 
+static void get_pace(const struct cm_provider *provider, struct cm_provider_pace *ret_pace)
+{
+    const struct fake *self = (const struct fake *)provider;
+    if (self->script.rate_per_s == 0)
+        return;
+    ret_pace->circuits_open = is_there(self->script.circuit_path);
+    ret_pace->rate_per_s = ret_pace->circuits_open ? 0 : self->script.rate_per_s;
+    ret_pace->succeeded_count = self->witness_count;
+    ret_pace->latency_us_median = 20400;
+    ret_pace->latency_us_p99 = 80600;
+}
+
 static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
 {
     struct slot *slot = batch->backend;
@@ -221,8 +242,29 @@ static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
 
 /* ------------------------------------------------------------------ keys -- */
 
+/* Ours, made by the inner key: its reference, where there is one, is owned. */
+static struct cm_key *wrap(struct fake *self, struct cm_key *inner, const char *reference)
+{
+    struct cm_key *key = malloc(sizeof *key);
+    char path[PATH_MAX], pinned[PATH_MAX + 8];
+    if (!key)
+        abort();
+    *key = *inner;
+    key->reference = NULL;
+    key->provider = &self->head;
+    key->backend = inner;
+    if (self->script.pins && realpath(reference + strlen("file:"), path)) {
+        snprintf(pinned, sizeof pinned, "file:%s", path);
+        key->reference = strdup(pinned);
+        if (!key->reference)
+            abort();
+    }
+    return key;
+}
+
 struct opening {
     struct fake *self;
+    char *reference;
     cm_key_opened_fn *opened;
     void *arg;
     struct cm_task refusal;
@@ -234,14 +276,9 @@ static void on_inner_opened(cm_status status, struct cm_key *inner, const struct
     struct opening opening = *(struct opening *)arg;
     struct cm_key *key = NULL;
     free(arg);
-    if (inner) {
-        key = malloc(sizeof *key);
-        if (!key)
-            abort();
-        *key = *inner;
-        key->provider = &opening.self->head;
-        key->backend = inner;
-    }
+    if (inner)
+        key = wrap(opening.self, inner, opening.reference);
+    free(opening.reference);
     opening.opened(status, key, err, opening.arg);
 }
 
@@ -250,18 +287,24 @@ static void refuse_opening(void *arg)
     struct opening opening = *(struct opening *)arg;
     struct cm_error err;
     free(arg);
+    free(opening.reference);
     cm_status status =
         CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "the fake provider is dead");
     opening.opened(status, NULL, &err, opening.arg);
 }
 
 /* NULL: it is dead, and the refusal is on its way. */
-static struct opening *begin_opening(struct fake *self, cm_key_opened_fn *opened, void *arg)
+static struct opening *begin_opening(struct fake *self, const char *reference,
+                                     cm_key_opened_fn *opened, void *arg)
 {
     struct opening *opening = calloc(1, sizeof *opening);
     if (!opening)
         abort();
-    *opening = (struct opening){ .self = self, .opened = opened, .arg = arg };
+    *opening = (struct opening){
+        .self = self, .reference = strdup(reference), .opened = opened, .arg = arg
+    };
+    if (!opening->reference)
+        abort();
     if (self->items_taken < self->script.dies_at)
         return opening;
     opening->refusal = (struct cm_task){ .run = refuse_opening, .arg = opening };
@@ -273,7 +316,7 @@ static void open_key(struct cm_provider *provider, const char *reference, enum c
                      cm_key_opened_fn *opened, void *arg)
 {
     struct fake *self = (struct fake *)provider;
-    struct opening *opening = begin_opening(self, opened, arg);
+    struct opening *opening = begin_opening(self, reference, opened, arg);
     if (opening)
         cm_provider_open_key(self->inner, reference, alg, on_inner_opened, opening);
 }
@@ -283,7 +326,7 @@ static void create_key(struct cm_provider *provider, const char *reference,
                        void *arg)
 {
     struct fake *self = (struct fake *)provider;
-    struct opening *opening = begin_opening(self, opened, arg);
+    struct opening *opening = begin_opening(self, reference, opened, arg);
     if (opening)
         cm_provider_create_key(self->inner, reference, spec, alg, on_inner_opened, opening);
 }
@@ -315,6 +358,7 @@ static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void
 static void close_key(struct cm_key *key)
 {
     cm_provider_close_key(key->backend);
+    free((void *)(uintptr_t)key->reference);
     free(key);
 }
 
@@ -427,4 +471,5 @@ const struct cm_provider_ops cm_provider_fake = {
     .destroy_key = destroy_key,
     .sign = sign,
     .cancel = cancel,
+    .pace = get_pace,
 };

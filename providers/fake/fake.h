@@ -21,6 +21,11 @@
  *                     openings of keys UNAVAILABLE
  *     away=PATH       while there is such a file, nothing is signed: submits are UNAVAILABLE
  *     loses=PATH      while there is such a file, items are signed, witnessed and UNCERTAIN
+ *     pins=1          a key's reference is the file that its symbolic link leads to now
+ *     tells=N         N notices with the first batch
+ *     pace=N          asks a service that allows N signatures a second, and has answered for each
+ *                     that was made
+ *     circuit=PATH    while there is such a file, the circuit of that service is open
  *     items-max=N     caps.batch_items_max
  *     in-flight=N     caps.batches_in_flight
  *     witness=PATH    appends a line, 64 hex digits, for every signature before its batch is done
