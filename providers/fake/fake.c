@@ -14,7 +14,7 @@
 #include "providers/backends.h"
 #include "providers/fake/script.h"
 
-enum { HASH_SIZE = SHA256_DIGEST_LENGTH };
+enum { HASH_SIZE = SHA256_DIGEST_LENGTH, HELD_MS = 5 };
 
 /* A batch in flight: ours, and the part of it that the wrapped provider signs. */
 struct slot {
@@ -22,7 +22,7 @@ struct slot {
     struct slot *next_free;
     struct cm_sign_batch *batch;
     struct cm_sign_batch inner;
-    bool inner_in_flight;
+    bool inner_in_flight, is_held;
     struct cm_sign_item *items;  /* of inner */
     struct cm_sign_item **outer; /* which item of ours each of them is */
     struct cm_fake_step *steps;  /* what is to happen to each of them */
@@ -191,6 +191,42 @@ static void divide(struct slot *slot, struct cm_sign_batch *batch, uint64_t firs
                                           .done_arg = slot };
 }
 
+static cm_status begin_inner(struct slot *slot, struct cm_error *err)
+{
+    cm_status status = slot->inner.items_count > 0
+                           ? cm_provider_sign(slot->self->inner, &slot->inner, err)
+                           : CM_OK;
+    slot->inner_in_flight = status == CM_OK && slot->inner.items_count > 0;
+    return status;
+}
+
+/* Until the file is gone, or the batch is not wanted any more. */
+static void look_at_held(void *arg)
+{
+    struct slot *slot = arg;
+    const struct cm_sign_batch *batch = slot->batch;
+    struct cm_error err = { .status = CM_CANCELLED };
+    bool is_overdue = batch->deadline_ns > 0 && cm_clock_monotonic_ns() >= batch->deadline_ns;
+    if (!batch->cancelled && !is_overdue) {
+        if (is_there(slot->self->script.holds_path)) {
+            cm_timer_start(&slot->timer, slot->self->loop, HELD_MS, look_at_held, slot);
+            return;
+        }
+        slot->is_held = false;
+        if (begin_inner(slot, &err) == CM_OK) {
+            if (!slot->inner_in_flight)
+                finish_in_time(slot);
+            return;
+        }
+    }
+    slot->is_held = false;
+    for (uint32_t i = 0; i < slot->inner.items_count; i++) {
+        slot->outer[i]->status = is_overdue ? CM_EXPIRED : err.status;
+        slot->outer[i]->signature_size = 0;
+    }
+    finish(slot);
+}
+
 static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err)
 {
@@ -204,19 +240,21 @@ static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
     if (!slot || (provider->batches_in_flight > 0 && cm_fake_script_is_busy(&self->script, submit)))
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "the fake provider is busy");
     divide(slot, batch, self->items_taken);
-    cm_status status =
-        slot->inner.items_count > 0 ? cm_provider_sign(self->inner, &slot->inner, err) : CM_OK;
+    slot->is_held = is_there(self->script.holds_path);
+    slot->inner_in_flight = false;
+    cm_status status = slot->is_held ? CM_OK : begin_inner(slot, err);
     if (status != CM_OK)
         return status;
     self->free_slots = slot->next_free;
     self->items_taken += batch->items_count;
     slot->batch = batch;
     batch->backend = slot;
-    slot->inner_in_flight = slot->inner.items_count > 0;
     slot->done_not_before_ns =
         cm_clock_monotonic_ns()
         + cm_fake_script_delay_ms(&self->script, self->batches_taken++) * CM_NS_PER_MS;
-    if (!slot->inner_in_flight)
+    if (slot->is_held)
+        cm_timer_start(&slot->timer, self->loop, HELD_MS, look_at_held, slot);
+    else if (!slot->inner_in_flight)
         finish_in_time(slot);
     return CM_OK;
 }

@@ -145,6 +145,11 @@ static bool read_circuit(struct cm_fake_script *script, const char *value)
     return read_path(value, &script->circuit_path);
 }
 
+static bool read_holds(struct cm_fake_script *script, const char *value)
+{
+    return read_path(value, &script->holds_path);
+}
+
 static bool read_step(struct cm_fake_script *script, char *text)
 {
     static const struct {
@@ -156,7 +161,7 @@ static bool read_step(struct cm_fake_script *script, char *text)
                   { "witness", read_witness },     { "away", read_away },
                   { "loses", read_loses },         { "pins", read_pins },
                   { "tells", read_tells },         { "pace", read_pace },
-                  { "circuit", read_circuit } };
+                  { "circuit", read_circuit },     { "holds", read_holds } };
     const char *equals = strchr(text, '=');
     size_t name_size = equals ? (size_t)(equals - text) : 0;
     for (size_t i = 0; equals && i < sizeof kinds / sizeof kinds[0]; i++)
@@ -194,6 +199,7 @@ void cm_fake_script_done(struct cm_fake_script *script)
     free(script->away_path);
     free(script->loses_path);
     free(script->circuit_path);
+    free(script->holds_path);
     *script = (struct cm_fake_script){ 0 };
 }
 

@@ -35,8 +35,8 @@ struct cm_fake_script {
     uint32_t notices_count; /* told with the first batch */
     uint32_t rate_per_s;    /* of the service; 0: there is none */
     bool pins;
-    char *witness_path; /* owned, these four; may be NULL */
-    char *away_path, *loses_path, *circuit_path;
+    char *witness_path; /* owned, these five; may be NULL */
+    char *away_path, *loses_path, *circuit_path, *holds_path;
 };
 
 /* text may be NULL. Fails with: UNSUPPORTED, naming the step; NO_MEMORY. */
