@@ -236,6 +236,40 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
     rig_use(NULL);
 }
 
+/* As where a service throttles: the backend has them all, and signs none for a while. */
+static void test_host_withdraws_batches_that_wait_inside_the_backend(void)
+{
+    enum { BATCHES = 4 };
+    struct rig rig;
+    struct rig_batch *batches[BATCHES];
+    char script[600], path[512];
+    snprintf(path, sizeof path, "%s/held", cm_test_scratch());
+    snprintf(script, sizeof script, "holds=%s in-flight=%d", path, BATCHES);
+    rig_use(&hosted_fake);
+    rig_open(&rig, &cm_provider_fake, script, BATCHES);
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    rig_write_file("held", "", 0, 0600);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        batches[i] = rig_batch_new(&rig, key, 300);
+        CU_ASSERT_EQUAL(rig_submit(batches[i]), CM_OK);
+    }
+    for (unsigned i = 1; i < BATCHES; i++)
+        cm_provider_cancel(rig.provider, &batches[i]->batch);
+    rig_drain(&rig);
+    rig_wait(&rig, &rig.dones, BATCHES - 1);
+    for (unsigned i = 1; i < BATCHES; i++)
+        CU_ASSERT_EQUAL(rig_count_status(batches[i], CM_CANCELLED), 300);
+    CU_ASSERT_EQUAL(rig.draineds, 0);
+    unlink(path);
+    rig_wait(&rig, &rig.draineds, 1);
+    CU_ASSERT_TRUE(rig_all_verify(batches[0]));
+    for (unsigned i = 0; i < BATCHES; i++)
+        rig_batch_free(batches[i]);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    rig_use(NULL);
+}
+
 static void test_host_opens_with_as_many_workers_as_settings_allow(void)
 {
     enum { WORKERS = 1024 };
@@ -679,6 +713,7 @@ CM_TEST_SUITE(
     CM_TEST(test_host_does_not_open_what_is_no_signer),
     CM_TEST(test_host_drains_while_its_signer_is_away),
     CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
+    CM_TEST(test_host_withdraws_batches_that_wait_inside_the_backend),
     CM_TEST(test_host_opens_with_as_many_workers_as_settings_allow),
     CM_TEST(test_host_gives_a_signer_no_more_batches_than_it_takes_now),
     CM_TEST(test_host_waits_for_a_signer_that_takes_the_batches_there_are),
