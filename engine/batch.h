@@ -36,6 +36,7 @@ struct cm_lot {
     uint32_t losses_count;    /* answers that were lost as a signer died */
     uint32_t failures_count;  /* signing attempts that went wrong */
     bool has_moved;           /* items stand in another order than requests */
+    bool is_out;              /* the provider has the sign_batch */
     struct cm_timer retry;
 };
 

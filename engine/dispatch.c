@@ -43,7 +43,8 @@ static void finish_lot(struct cm_lot *lot)
 static bool is_to_be_waited_for(cm_status status)
 {
     enum cm_class class = cm_status_class(status);
-    return class == CM_CLASS_WAIT || class == CM_CLASS_ELSEWHERE || status == CM_EXPIRED;
+    return class == CM_CLASS_WAIT || class == CM_CLASS_ELSEWHERE || status == CM_EXPIRED
+           || status == CM_CANCELLED;
 }
 
 static bool may_be_tried_again(const struct cm_lot *lot, cm_status status)
@@ -159,7 +160,7 @@ static bool has_left(struct cm_lot *lot)
     const struct cm_engine *engine = lot->batch->engine;
     const struct cm_spread *spread = &engine->spread;
     if (engine->state != CM_ENGINE_IS_RUNNING) {
-        if (lot->waits_count <= STOPPING_WAITS_MAX)
+        if (!engine->withdraws && lot->waits_count <= STOPPING_WAITS_MAX)
             return false;
         leave(lot, CM_OUTCOME_GIVEN_BACK);
         return true;
@@ -179,6 +180,7 @@ static void on_signed(struct cm_sign_batch *sign_batch, void *arg)
 {
     struct cm_lot *lot = arg;
     (void)sign_batch;
+    lot->is_out = false;
     count_outcomes(lot);
     uint32_t left = keep_unsigned(lot);
     if (left > 0) {
@@ -207,9 +209,14 @@ static void sign_lot(void *arg)
     struct cm_lot *lot = arg;
     struct cm_error err;
     struct cm_provider *provider = lot->issuer->key->provider;
+    if (lot->batch->engine->withdraws) {
+        leave(lot, CM_OUTCOME_GIVEN_BACK);
+        return;
+    }
     lot->sign_batch.deadline_ns = cm_clock_monotonic_ns() + SIGN_DEADLINE_S * CM_NS_PER_S;
     lot->signer_since_ns = cm_provider_state(provider).since_ns;
     cm_status status = cm_provider_sign(provider, &lot->sign_batch, &err);
+    lot->is_out = status == CM_OK;
     if (status == CM_BUSY) {
         if (!has_left(lot))
             cm_timer_start(&lot->retry, lot->batch->engine->loop, 2, sign_lot, lot);
@@ -321,4 +328,16 @@ void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
     }
     for (uint32_t i = 0; i < batch->lots_count; i++)
         start_lot(&batch->lots[i]);
+}
+
+void cm_dispatch_withdraw(struct cm_engine *engine)
+{
+    engine->withdraws = true;
+    for (uint32_t i = 0; i < engine->batches_count; i++) {
+        struct cm_batch *batch = &engine->batches[i];
+        for (uint32_t j = 0; j < batch->lots_count; j++)
+            if (batch->lots[j].is_out)
+                cm_provider_cancel(batch->lots[j].issuer->key->provider,
+                                   &batch->lots[j].sign_batch);
+    }
 }

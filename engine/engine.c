@@ -3,7 +3,7 @@
  *
  *   open    store, providers, workers          (may fail with one clear line), then the batches
  *   start   keys and templates, memory of the past (clones, promises, quotas), then the queue
- *   stop    no more credit for the queue; what is in flight is finished
+ *   stop    no more credit for the queue; what is in flight is finished, or withdrawn when its key is slow
  *   close   everything, in the reverse order
  */
 #include "engine/internal.h"
@@ -17,6 +17,9 @@
 
 /* With a queue that is away; who asks for a stop waits longer. */
 enum { STOP_PATIENCE_MS = 3000 };
+
+/* With keys that are slow: a throttled service may need a minute for what was given to it. */
+enum { SIGN_PATIENCE_MS = 3000 };
 
 /* --- workers ------------------------------------------------------------------------------------- */
 
@@ -309,6 +312,11 @@ static void give_back_backlog(struct cm_engine *engine)
     }
 }
 
+static void withdraw(void *arg)
+{
+    cm_dispatch_withdraw(arg);
+}
+
 void cm_engine_stop(struct cm_engine *engine)
 {
     if (engine->state == CM_ENGINE_IS_STOPPING || engine->state == CM_ENGINE_IS_STOPPED)
@@ -319,6 +327,7 @@ void cm_engine_stop(struct cm_engine *engine)
         cm_control_stop(engine->control);
         give_back_backlog(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
+        cm_timer_start(&engine->stop_timer, engine->loop, SIGN_PATIENCE_MS, withdraw, engine);
         cm_engine_look_around(engine);
     }
 }
@@ -339,6 +348,7 @@ void cm_engine_close(struct cm_engine *engine)
         return;
     cm_timer_done(&engine->gathering_timer);
     cm_timer_done(&engine->promises_timer);
+    cm_timer_done(&engine->stop_timer);
     cm_control_close(engine->control);
     cm_queue_close(engine->queue);
     cm_workers_free(engine->workers);

@@ -73,6 +73,8 @@ struct cm_engine {
     struct cm_inflight inflight;
     struct cm_promises promises;
     struct cm_timer promises_timer;
+    struct cm_timer stop_timer;   /* until what waits in the providers is withdrawn */
+    bool withdraws;               /* it has run out: nothing is given to a provider any more */
     uint64_t promises_since_ns;   /* when they were loaded: the hold time counts from here */
     _Atomic int64_t last_time_ms; /* highest wall time that the store or a batch has seen */
 
@@ -120,6 +122,8 @@ void cm_prove(struct cm_batch *batch, struct cm_worker *worker);
 void cm_compose(struct cm_batch *batch, struct cm_worker *worker);
 /* Intents durable, then signatures. */
 void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done);
+/* What no key has begun to sign is given back; the rest ends with its true result. */
+void cm_dispatch_withdraw(struct cm_engine *engine);
 /* Certificates, each signature checked. */
 void cm_seal(struct cm_batch *batch, struct cm_worker *worker);
 /* One durable transaction. */

@@ -44,31 +44,69 @@ static bool add_issuers(const struct cm_engine *engine, json_t *object)
     return all_sign;
 }
 
-/* False: one of them is down. */
+static json_t *describe_pace(const struct cm_provider_pace *pace)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        { "rate_per_s", pace->rate_per_s },
+        { "in_flight", pace->in_flight },
+        { "waiting", pace->waiting },
+        { "succeeded", pace->succeeded_count },
+        { "throttled", pace->throttled_count },
+        { "failed", pace->failed_count },
+        { "median_ms", (pace->latency_us_median + 500ull) / 1000 },
+        { "p99_ms", (pace->latency_us_p99 + 500ull) / 1000 },
+        { "circuits_open", pace->circuits_open },
+    };
+    json_t *object = json_object();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));
+    return object;
+}
+
+static json_t *describe_provider(const struct cm_provider *provider, uint64_t now_ns)
+{
+    struct cm_provider_state state = cm_provider_state(provider);
+    struct cm_provider_pace pace = cm_provider_pace(provider);
+    json_t *row =
+        json_pack("{s:s, s:b, s:I, s:I, s:I}", "name", cm_provider_name(provider), "up",
+                  state.is_up, "seconds", (json_int_t)((now_ns - state.since_ns) / CM_NS_PER_S),
+                  "restarts", (json_int_t)state.restarts_count, "pid", (json_int_t)state.pid);
+    if (cm_provider_pace_is_any(&pace))
+        json_object_set_new(row, "pace", describe_pace(&pace));
+    return row;
+}
+
+static bool is_away(const struct cm_provider *provider)
+{
+    return !cm_provider_state(provider).is_up || cm_provider_pace(provider).circuits_open > 0;
+}
+
+/* False: one of them is away. */
 static bool add_providers(const struct cm_engine *engine, json_t *object)
 {
-    json_t *rows = json_array();
-    bool all_up = true;
+    json_t *rows = json_array(), *away = json_array();
     uint64_t now_ns = cm_clock_monotonic_ns();
     for (uint32_t i = 0; i < engine->settings->providers_count; i++) {
-        struct cm_provider_state state = cm_provider_state(engine->providers[i]);
-        all_up &= state.is_up;
-        json_array_append_new(
-            rows, json_pack("{s:s, s:b, s:I, s:I, s:I}", "name",
-                            engine->settings->providers[i].name, "up", state.is_up, "seconds",
-                            (json_int_t)((now_ns - state.since_ns) / CM_NS_PER_S), "restarts",
-                            (json_int_t)state.restarts_count, "pid", (json_int_t)state.pid));
+        const struct cm_provider *provider = engine->providers[i];
+        json_array_append_new(rows, describe_provider(provider, now_ns));
+        if (is_away(provider))
+            json_array_append_new(away, json_string(cm_provider_name(provider)));
     }
+    bool none_is_away = json_array_size(away) == 0;
     json_object_set_new(object, "providers", rows);
-    return all_up;
+    json_object_set_new(object, "away", away);
+    return none_is_away;
 }
 
 static void fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
-    bool are_up = add_providers(engine, object), do_sign = add_issuers(engine, object);
+    bool are_there = add_providers(engine, object), do_sign = add_issuers(engine, object);
     bool is_ready =
-        engine->state == CM_ENGINE_IS_RUNNING && are_up && do_sign && engine->aside.count == 0;
+        engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && engine->aside.count == 0;
     json_object_set_new(object, "ready", json_boolean(is_ready));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {

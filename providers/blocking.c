@@ -146,6 +146,11 @@ static void run_opening(struct cm_work *work, void *context)
     struct opening *opening = (struct opening *)work;
     const struct cm_blocking_ops *ops = opening->blocking->ops;
     void *state = opening->blocking->state;
+    if (opening->spec.transfer_blob.size > 0) {
+        opening->status = CM_FAIL(&opening->err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                                  "provider %s imports no keys", opening->blocking->provider->name);
+        return;
+    }
     cm_call_begin(seat->call, opening->creates ? CREATING_PATIENCE_NS : 0);
     opening->status = opening->creates
                           ? ops->key_create(state, seat->index, opening->reference, &opening->spec,

@@ -20,12 +20,14 @@
  * time than the one before, so does the instance; where it takes smaller ones, another is started.
  * A signer none of whose keys opens is replaced now and then, unless the PIN was refused. A signer
  * that does not answer for call_deadline_ms is killed; one whose call takes longer ends by itself.
- * cm_provider_watch tells of all that.
+ * cm_provider_watch tells of all that, and of the backend's own notices: twenty a minute, then how many
+ * were left out. A key that the backend pinned is opened again by its pinned reference.
+ * cm_provider_pace is the backend's, a second old at most; all zero while the signer is away.
  *
  * The floor. A key that is bound to a floor signs nothing below it, whatever the engine asks:
  * that is checked in the signer. It cannot be changed for the life of the signer.
  *
- * Create_key is UNCERTAIN when the signer died over it.
+ * Create_key is UNCERTAIN when the signer died over it. It takes transfer blobs of up to 64 KiB.
  */
 #ifndef CM_PROVIDERS_HOST_H
 #define CM_PROVIDERS_HOST_H

@@ -80,6 +80,13 @@ void cm_provider_tell(struct cm_provider *provider, enum cm_provider_event event
     provider->told(provider, event, text, provider->told_arg);
 }
 
+bool cm_provider_pace_is_any(const struct cm_provider_pace *pace)
+{
+    return pace->rate_per_s > 0 || pace->in_flight > 0 || pace->waiting > 0
+           || pace->succeeded_count > 0 || pace->throttled_count > 0 || pace->failed_count > 0
+           || pace->latency_us_median > 0 || pace->latency_us_p99 > 0 || pace->circuits_open > 0;
+}
+
 cm_status cm_provider_check_settings(const char *backend,
                                      const struct cm_provider_settings *settings,
                                      struct cm_error *err)

@@ -179,6 +179,9 @@ struct cm_provider_pace {
 /* As of now; of a hosted instance, as of a second ago. Loop's thread. */
 struct cm_provider_pace cm_provider_pace(const struct cm_provider *provider);
 
+/* False: all zero. */
+bool cm_provider_pace_is_any(const struct cm_provider_pace *pace);
+
 /*
  * Does:       finds the key that the reference names, reads its public key, and proves it: signs a
  *             test message and verifies it. alg CM_SIGALG_UNKNOWN takes the key type's default.

@@ -10,9 +10,34 @@ static int64_t number(const json_t *row, const char *name)
     return json_integer_value(json_object_get(row, name));
 }
 
+/* Of a provider that asks a service. */
+static void look_at_pace(struct cm_doctor *doctor, const char *name, const json_t *pace)
+{
+    int64_t open = number(pace, "circuits_open");
+    cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                  "provider %s may make %" PRId64 " signatures a second, %" PRId64
+                  " in flight, %" PRId64 " waiting",
+                  name, number(pace, "rate_per_s"), number(pace, "in_flight"),
+                  number(pace, "waiting"));
+    cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                  "provider %s was answered %" PRId64 " times, median %" PRId64
+                  " ms, 99 %% within %" PRId64 " ms; throttled %" PRId64 ", failed %" PRId64
+                  " times",
+                  name, number(pace, "succeeded"), number(pace, "median_ms"),
+                  number(pace, "p99_ms"), number(pace, "throttled"), number(pace, "failed"));
+    if (open > 0)
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
+                      "requests wait, or go to other keys; what serve prints says why",
+                      "provider %s does not ask %" PRId64 " of its services, which do not answer",
+                      name, open);
+}
+
 static void look_at_provider(struct cm_doctor *doctor, const json_t *row)
 {
     const char *name = json_string_value(json_object_get(row, "name"));
+    const json_t *pace = json_object_get(row, "pace");
+    if (pace)
+        look_at_pace(doctor, name, pace);
     if (json_is_true(json_object_get(row, "up")))
         cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
                       "provider %s is up for %" PRId64 " s, started again %" PRId64 " times", name,

@@ -14,8 +14,8 @@ static const char *const paragraphs[] = {
     "Takes requests from the queue that the settings name (a Redis stream, or a spool folder), decides "
     "them, issues certificates, and writes the answers. Runs in the foreground; standard error carries "
     "what an operator should see.",
-    "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered. "
-    "A second signal ends it at once; unanswered requests then come again, and nothing is lost. With "
+    "`SIGTERM` or `SIGINT` stops it: nothing new is taken, what is in flight is finished and answered; what its key "
+    "has not begun to sign after 3 s goes back to the queue. A second signal ends it at once; unanswered requests then come again, and nothing is lost. With "
     "`--json` the counts of the run are printed as one object when it has stopped.",
     "Keys are held by signer processes, one for each provider of the settings, which ps shows as "
     "`certmill signer NAME`. One that dies or hangs is replaced within two seconds, and what it was asked for "

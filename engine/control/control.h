@@ -18,10 +18,16 @@
  *
  *     {"v":1,"op":"status"}
  *     {"status":"running","pid":4711,"ready":true,"issued":12,...,
- *      "providers":[{"name":"hsm","up":true,"seconds":61,"restarts":0,"pid":4712}],
- *      "set_aside":0,
+ *      "providers":[{"name":"hsm","up":true,"seconds":61,"restarts":0,"pid":4712,
+ *                    "pace":{"rate_per_s":197,"in_flight":12,"waiting":400,"succeeded":9000,
+ *                            "throttled":3,"failed":0,"median_ms":20,"p99_ms":81,
+ *                            "circuits_open":0}}],
+ *      "away":[],"set_aside":0,
  *      "issuers":[{"name":"issuing-1","waiting":0,"outstanding":256,"in_trouble":false,"seconds":0}]}
- *                                         ready: every provider is up, and no request waits for a
+ *                                         pace: of a provider that asks a service, as of a second
+ *                                         ago (struct cm_provider_pace); away: providers that are
+ *                                         down, or have a circuit open; ready: none is away,
+ *                                         and no request waits for a
  *                                         signature that its key was asked for in vain, or is set
  *                                         aside until a key of its authority signs; outstanding:
  *                                         requests that the key has to sign; in_trouble: for so many

@@ -14,7 +14,7 @@
 #include "providers/backends.h"
 #include "providers/fake/script.h"
 
-enum { HASH_SIZE = SHA256_DIGEST_LENGTH };
+enum { HASH_SIZE = SHA256_DIGEST_LENGTH, HELD_MS = 5 };
 
 /* A batch in flight: ours, and the part of it that the wrapped provider signs. */
 struct slot {
@@ -22,7 +22,7 @@ struct slot {
     struct slot *next_free;
     struct cm_sign_batch *batch;
     struct cm_sign_batch inner;
-    bool inner_in_flight;
+    bool inner_in_flight, is_held;
     struct cm_sign_item *items;  /* of inner */
     struct cm_sign_item **outer; /* which item of ours each of them is */
     struct cm_fake_step *steps;  /* what is to happen to each of them */
@@ -41,6 +41,7 @@ struct fake {
     uint8_t (*witness)[HASH_SIZE];
     size_t witness_count, witness_space;
     int witness_fd;
+    bool has_told;
 };
 
 /* ------------------------------------------------------------------ witness -- */
@@ -138,10 +139,18 @@ static bool is_there(const char *path)
     return path && access(path, F_OK) == 0;
 }
 
+static void tell(struct fake *self)
+{
+    for (uint32_t i = 0; !self->has_told && i < self->script.notices_count; i++)
+        cm_provider_tell(&self->head, CM_PROVIDER_NOTICE, "the fake\nhas notice %u to tell", i);
+    self->has_told = true;
+}
+
 static void on_inner_done(struct cm_sign_batch *inner, void *arg)
 {
     struct slot *slot = arg;
     slot->inner_in_flight = false;
+    tell(slot->self);
     if (is_there(slot->self->script.loses_path))
         for (uint32_t i = 0; i < inner->items_count; i++)
             slot->steps[i] =
@@ -182,6 +191,42 @@ static void divide(struct slot *slot, struct cm_sign_batch *batch, uint64_t firs
                                           .done_arg = slot };
 }
 
+static cm_status begin_inner(struct slot *slot, struct cm_error *err)
+{
+    cm_status status = slot->inner.items_count > 0
+                           ? cm_provider_sign(slot->self->inner, &slot->inner, err)
+                           : CM_OK;
+    slot->inner_in_flight = status == CM_OK && slot->inner.items_count > 0;
+    return status;
+}
+
+/* Until the file is gone, or the batch is not wanted any more. */
+static void look_at_held(void *arg)
+{
+    struct slot *slot = arg;
+    const struct cm_sign_batch *batch = slot->batch;
+    struct cm_error err = { .status = CM_CANCELLED };
+    bool is_overdue = batch->deadline_ns > 0 && cm_clock_monotonic_ns() >= batch->deadline_ns;
+    if (!batch->cancelled && !is_overdue) {
+        if (is_there(slot->self->script.holds_path)) {
+            cm_timer_start(&slot->timer, slot->self->loop, HELD_MS, look_at_held, slot);
+            return;
+        }
+        slot->is_held = false;
+        if (begin_inner(slot, &err) == CM_OK) {
+            if (!slot->inner_in_flight)
+                finish_in_time(slot);
+            return;
+        }
+    }
+    slot->is_held = false;
+    for (uint32_t i = 0; i < slot->inner.items_count; i++) {
+        slot->outer[i]->status = is_overdue ? CM_EXPIRED : err.status;
+        slot->outer[i]->signature_size = 0;
+    }
+    finish(slot);
+}
+
 static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
                       struct cm_error *err)
 {
@@ -195,21 +240,35 @@ static cm_status sign(struct cm_provider *provider, struct cm_sign_batch *batch,
     if (!slot || (provider->batches_in_flight > 0 && cm_fake_script_is_busy(&self->script, submit)))
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "the fake provider is busy");
     divide(slot, batch, self->items_taken);
-    cm_status status =
-        slot->inner.items_count > 0 ? cm_provider_sign(self->inner, &slot->inner, err) : CM_OK;
+    slot->is_held = is_there(self->script.holds_path);
+    slot->inner_in_flight = false;
+    cm_status status = slot->is_held ? CM_OK : begin_inner(slot, err);
     if (status != CM_OK)
         return status;
     self->free_slots = slot->next_free;
     self->items_taken += batch->items_count;
     slot->batch = batch;
     batch->backend = slot;
-    slot->inner_in_flight = slot->inner.items_count > 0;
     slot->done_not_before_ns =
         cm_clock_monotonic_ns()
         + cm_fake_script_delay_ms(&self->script, self->batches_taken++) * CM_NS_PER_MS;
-    if (!slot->inner_in_flight)
+    if (slot->is_held)
+        cm_timer_start(&slot->timer, self->loop, HELD_MS, look_at_held, slot);
+    else if (!slot->inner_in_flight)
         finish_in_time(slot);
     return CM_OK;
+}
+
+static void get_pace(const struct cm_provider *provider, struct cm_provider_pace *ret_pace)
+{
+    const struct fake *self = (const struct fake *)provider;
+    if (self->script.rate_per_s == 0)
+        return;
+    ret_pace->circuits_open = is_there(self->script.circuit_path);
+    ret_pace->rate_per_s = ret_pace->circuits_open ? 0 : self->script.rate_per_s;
+    ret_pace->succeeded_count = self->witness_count;
+    ret_pace->latency_us_median = 20400;
+    ret_pace->latency_us_p99 = 80600;
 }
 
 static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
@@ -221,8 +280,29 @@ static void cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
 
 /* ------------------------------------------------------------------ keys -- */
 
+/* Ours, made by the inner key: its reference, where there is one, is owned. */
+static struct cm_key *wrap(struct fake *self, struct cm_key *inner, const char *reference)
+{
+    struct cm_key *key = malloc(sizeof *key);
+    char path[PATH_MAX], pinned[PATH_MAX + 8];
+    if (!key)
+        abort();
+    *key = *inner;
+    key->reference = NULL;
+    key->provider = &self->head;
+    key->backend = inner;
+    if (self->script.pins && realpath(reference + strlen("file:"), path)) {
+        snprintf(pinned, sizeof pinned, "file:%s", path);
+        key->reference = strdup(pinned);
+        if (!key->reference)
+            abort();
+    }
+    return key;
+}
+
 struct opening {
     struct fake *self;
+    char *reference;
     cm_key_opened_fn *opened;
     void *arg;
     struct cm_task refusal;
@@ -234,14 +314,9 @@ static void on_inner_opened(cm_status status, struct cm_key *inner, const struct
     struct opening opening = *(struct opening *)arg;
     struct cm_key *key = NULL;
     free(arg);
-    if (inner) {
-        key = malloc(sizeof *key);
-        if (!key)
-            abort();
-        *key = *inner;
-        key->provider = &opening.self->head;
-        key->backend = inner;
-    }
+    if (inner)
+        key = wrap(opening.self, inner, opening.reference);
+    free(opening.reference);
     opening.opened(status, key, err, opening.arg);
 }
 
@@ -250,18 +325,24 @@ static void refuse_opening(void *arg)
     struct opening opening = *(struct opening *)arg;
     struct cm_error err;
     free(arg);
+    free(opening.reference);
     cm_status status =
         CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "the fake provider is dead");
     opening.opened(status, NULL, &err, opening.arg);
 }
 
 /* NULL: it is dead, and the refusal is on its way. */
-static struct opening *begin_opening(struct fake *self, cm_key_opened_fn *opened, void *arg)
+static struct opening *begin_opening(struct fake *self, const char *reference,
+                                     cm_key_opened_fn *opened, void *arg)
 {
     struct opening *opening = calloc(1, sizeof *opening);
     if (!opening)
         abort();
-    *opening = (struct opening){ .self = self, .opened = opened, .arg = arg };
+    *opening = (struct opening){
+        .self = self, .reference = strdup(reference), .opened = opened, .arg = arg
+    };
+    if (!opening->reference)
+        abort();
     if (self->items_taken < self->script.dies_at)
         return opening;
     opening->refusal = (struct cm_task){ .run = refuse_opening, .arg = opening };
@@ -273,7 +354,7 @@ static void open_key(struct cm_provider *provider, const char *reference, enum c
                      cm_key_opened_fn *opened, void *arg)
 {
     struct fake *self = (struct fake *)provider;
-    struct opening *opening = begin_opening(self, opened, arg);
+    struct opening *opening = begin_opening(self, reference, opened, arg);
     if (opening)
         cm_provider_open_key(self->inner, reference, alg, on_inner_opened, opening);
 }
@@ -283,7 +364,7 @@ static void create_key(struct cm_provider *provider, const char *reference,
                        void *arg)
 {
     struct fake *self = (struct fake *)provider;
-    struct opening *opening = begin_opening(self, opened, arg);
+    struct opening *opening = begin_opening(self, reference, opened, arg);
     if (opening)
         cm_provider_create_key(self->inner, reference, spec, alg, on_inner_opened, opening);
 }
@@ -315,6 +396,7 @@ static void destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void
 static void close_key(struct cm_key *key)
 {
     cm_provider_close_key(key->backend);
+    free((void *)(uintptr_t)key->reference);
     free(key);
 }
 
@@ -427,4 +509,5 @@ const struct cm_provider_ops cm_provider_fake = {
     .destroy_key = destroy_key,
     .sign = sign,
     .cancel = cancel,
+    .pace = get_pace,
 };

@@ -20,7 +20,14 @@
  *     dies=N          from item N on nothing is signed: items are TOKEN_REMOVED, submits and
  *                     openings of keys UNAVAILABLE
  *     away=PATH       while there is such a file, nothing is signed: submits are UNAVAILABLE
+ *     holds=PATH      while there is such a file, batches wait unsigned, as they do where a service
+ *                     throttles; one that is cancelled meanwhile, or overdue, comes back so
  *     loses=PATH      while there is such a file, items are signed, witnessed and UNCERTAIN
+ *     pins=1          a key's reference is the file that its symbolic link leads to now
+ *     tells=N         N notices with the first batch
+ *     pace=N          asks a service that allows N signatures a second, and has answered for each
+ *                     that was made
+ *     circuit=PATH    while there is such a file, the circuit of that service is open
  *     items-max=N     caps.batch_items_max
  *     in-flight=N     caps.batches_in_flight
  *     witness=PATH    appends a line, 64 hex digits, for every signature before its batch is done

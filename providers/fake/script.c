@@ -102,6 +102,22 @@ static bool read_in_flight(struct cm_fake_script *script, const char *value)
     return read_cap(value, &script->in_flight);
 }
 
+static bool read_pins(struct cm_fake_script *script, const char *value)
+{
+    script->pins = true;
+    return strcmp(value, "1") == 0;
+}
+
+static bool read_tells(struct cm_fake_script *script, const char *value)
+{
+    return read_cap(value, &script->notices_count);
+}
+
+static bool read_pace(struct cm_fake_script *script, const char *value)
+{
+    return read_cap(value, &script->rate_per_s);
+}
+
 static bool read_path(const char *value, char **ret_path)
 {
     free(*ret_path);
@@ -124,6 +140,16 @@ static bool read_loses(struct cm_fake_script *script, const char *value)
     return read_path(value, &script->loses_path);
 }
 
+static bool read_circuit(struct cm_fake_script *script, const char *value)
+{
+    return read_path(value, &script->circuit_path);
+}
+
+static bool read_holds(struct cm_fake_script *script, const char *value)
+{
+    return read_path(value, &script->holds_path);
+}
+
 static bool read_step(struct cm_fake_script *script, char *text)
 {
     static const struct {
@@ -133,7 +159,9 @@ static bool read_step(struct cm_fake_script *script, char *text)
                   { "busy", read_busy },           { "dies", read_dies },
                   { "items-max", read_items_max }, { "in-flight", read_in_flight },
                   { "witness", read_witness },     { "away", read_away },
-                  { "loses", read_loses } };
+                  { "loses", read_loses },         { "pins", read_pins },
+                  { "tells", read_tells },         { "pace", read_pace },
+                  { "circuit", read_circuit },     { "holds", read_holds } };
     const char *equals = strchr(text, '=');
     size_t name_size = equals ? (size_t)(equals - text) : 0;
     for (size_t i = 0; equals && i < sizeof kinds / sizeof kinds[0]; i++)
@@ -170,6 +198,8 @@ void cm_fake_script_done(struct cm_fake_script *script)
     free(script->witness_path);
     free(script->away_path);
     free(script->loses_path);
+    free(script->circuit_path);
+    free(script->holds_path);
     *script = (struct cm_fake_script){ 0 };
 }
 

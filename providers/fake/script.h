@@ -28,12 +28,15 @@ struct cm_fake_step {
 struct cm_fake_script {
     struct cm_fake_step *steps; /* owned */
     uint32_t steps_count;
-    uint32_t delay_ms;  /* of every batch */
-    uint64_t dies_at;   /* item; UINT64_MAX: never */
-    uint32_t items_max; /* 0: as the wrapped provider */
-    uint32_t in_flight; /* 0: as the wrapped provider */
-    char *witness_path; /* owned, these three; may be NULL */
-    char *away_path, *loses_path;
+    uint32_t delay_ms;      /* of every batch */
+    uint64_t dies_at;       /* item; UINT64_MAX: never */
+    uint32_t items_max;     /* 0: as the wrapped provider */
+    uint32_t in_flight;     /* 0: as the wrapped provider */
+    uint32_t notices_count; /* told with the first batch */
+    uint32_t rate_per_s;    /* of the service; 0: there is none */
+    bool pins;
+    char *witness_path; /* owned, these five; may be NULL */
+    char *away_path, *loses_path, *circuit_path, *holds_path;
 };
 
 /* text may be NULL. Fails with: UNSUPPORTED, naming the step; NO_MEMORY. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "providers/host/internal.h"
 
 #define CALL_DEADLINE_MS 10000u
@@ -43,6 +44,41 @@ static bool on_ready(struct cm_host *host, const struct cm_wire_frame *frame)
     return true;
 }
 
+static void tell_left_out(void *arg)
+{
+    struct cm_host *host = arg;
+    uint64_t count = cm_notices_left_out(&host->notices);
+    if (count > 0)
+        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE,
+                         "signer %s said more: %llu notices left out", host->hello.settings.name,
+                         (unsigned long long)count);
+}
+
+static bool on_notice(struct cm_host *host, const struct cm_wire_frame *frame)
+{
+    const char *text;
+    if (!cm_wire_read_notice(frame->body, &text))
+        return false;
+    if (cm_notices_take(&host->notices, cm_clock_monotonic_ns()))
+        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s: %s",
+                         host->hello.settings.name, text);
+    else if (!cm_timer_is_running(&host->notices_timer))
+        cm_timer_start(&host->notices_timer, host->loop, CM_NOTICES_MINUTE_MS, tell_left_out, host);
+    return true;
+}
+
+void cm_host_forget(struct cm_host *host)
+{
+    host->pace = (struct cm_provider_pace){ 0 };
+    cm_timer_stop(&host->notices_timer);
+    tell_left_out(host);
+}
+
+static void get_pace(const struct cm_provider *provider, struct cm_provider_pace *ret_pace)
+{
+    *ret_pace = ((const struct cm_host *)provider)->pace;
+}
+
 static bool on_frame(const struct cm_wire_frame *frame, void *arg)
 {
     struct cm_host *host = arg;
@@ -55,6 +91,10 @@ static bool on_frame(const struct cm_wire_frame *frame, void *arg)
         return cm_hosted_on_key_opened(host, frame);
     case CM_WIRE_SIGNED:
         return cm_hosted_on_signed(host, frame);
+    case CM_WIRE_NOTICE:
+        return on_notice(host, frame);
+    case CM_WIRE_PACE:
+        return cm_wire_read_pace(frame->body, &host->pace);
     case CM_WIRE_PONG:
         return true; /* it is alive: frames are counted */
     case CM_WIRE_HELLO:
@@ -111,6 +151,7 @@ static void free_text(const char *text)
 
 static void free_host(struct cm_host *host)
 {
+    cm_timer_done(&host->notices_timer);
     while (host->floors) {
         struct cm_hosted_floor *floor = host->floors;
         host->floors = floor->next;
@@ -188,4 +229,5 @@ const struct cm_provider_ops cm_provider_hosted = {
     .create_key = cm_hosted_create_key,
     .sign = cm_hosted_sign,
     .cancel = cm_hosted_cancel,
+    .pace = get_pace,
 };

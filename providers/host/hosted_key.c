@@ -14,10 +14,11 @@ static const struct cm_floor *floor_of(const struct cm_host *host, const char *r
     return NULL;
 }
 
+/* asked: what the engine calls the key, and its floor; the signer may know it by another name. */
 static void send_opening(struct cm_host *host, enum cm_wire_kind kind, uint64_t id,
-                         struct cm_wire_open_key *open_key)
+                         struct cm_wire_open_key *open_key, const char *asked)
 {
-    const struct cm_floor *floor = floor_of(host, open_key->reference);
+    const struct cm_floor *floor = floor_of(host, asked);
     open_key->has_floor = floor != NULL;
     if (floor)
         open_key->floor = *floor;
@@ -47,8 +48,14 @@ static void refuse(void *arg)
 
 static void refuse_later(struct cm_hosted_opening *opening, cm_status status)
 {
-    (void)CM_FAIL(&opening->err, status, CM_ORIGIN_SELF, 0, "key %s: signer %s is away",
-                  opening->reference, opening->host->hello.settings.name);
+    const char *name = opening->host->hello.settings.name;
+    if (status == CM_UNSUPPORTED)
+        (void)CM_FAIL(&opening->err, status, CM_ORIGIN_SELF, 0,
+                      "key %s: signer %s imports no key of more than %u bytes", opening->reference,
+                      name, CM_WIRE_BLOB_SIZE_MAX);
+    else
+        (void)CM_FAIL(&opening->err, status, CM_ORIGIN_SELF, 0, "key %s: signer %s is away",
+                      opening->reference, name);
     opening->refusal = (struct cm_task){ .run = refuse, .arg = opening };
     cm_loop_post(opening->host->loop, &opening->refusal);
 }
@@ -79,7 +86,7 @@ void cm_hosted_open_key(struct cm_provider *provider, const char *reference, enu
     struct cm_hosted_opening *opening = new_opening(host, reference, alg, opened, arg);
     struct cm_wire_open_key open_key = { .reference = reference, .alg = alg };
     if (host->phase == CM_HOST_UP)
-        send_opening(host, CM_WIRE_OPEN_KEY, opening->id, &open_key);
+        send_opening(host, CM_WIRE_OPEN_KEY, opening->id, &open_key, reference);
     else
         refuse_later(opening, CM_UNAVAILABLE);
 }
@@ -92,8 +99,10 @@ void cm_hosted_create_key(struct cm_provider *provider, const char *reference,
     struct cm_hosted_opening *opening = new_opening(host, reference, alg, opened, arg);
     struct cm_wire_open_key open_key = { .reference = reference, .alg = alg, .spec = *spec };
     opening->creates = true;
-    if (host->phase == CM_HOST_UP)
-        send_opening(host, CM_WIRE_CREATE_KEY, opening->id, &open_key);
+    if (spec->transfer_blob.size > CM_WIRE_BLOB_SIZE_MAX)
+        refuse_later(opening, CM_UNSUPPORTED);
+    else if (host->phase == CM_HOST_UP)
+        send_opening(host, CM_WIRE_CREATE_KEY, opening->id, &open_key, reference);
     else
         refuse_later(opening, CM_UNAVAILABLE);
 }
@@ -105,7 +114,8 @@ static struct cm_hosted_key *add_key(struct cm_hosted_opening *opening,
     struct cm_hosted_key *key = calloc(1, sizeof *key);
     uint8_t *spki = malloc(opened->key.spki.size);
     char *reference = strdup(opening->reference);
-    if (!key || !spki || !reference)
+    char *pinned = opened->key.reference ? strdup(opened->key.reference) : NULL;
+    if (!key || !spki || !reference || (opened->key.reference && !pinned))
         abort();
     memcpy(spki, opened->key.spki.data, opened->key.spki.size);
     *key = (struct cm_hosted_key){ .key = opened->key,
@@ -113,11 +123,13 @@ static struct cm_hosted_key *add_key(struct cm_hosted_opening *opening,
                                    .next = host->keys,
                                    .id = opening->id,
                                    .reference = reference,
+                                   .pinned = pinned,
                                    .alg = opening->alg,
                                    .spki = spki,
                                    .is_usable = true };
     key->key.provider = &host->head;
     key->key.spki.data = spki;
+    key->key.reference = pinned;
     key->key.backend = key;
     host->keys = key;
     return key;
@@ -128,11 +140,13 @@ static void on_first_opened(struct cm_hosted_opening *opening,
 {
     struct cm_error err = { .status = CM_OK };
     struct cm_key *key = NULL;
-    if (opened->status == CM_OK)
+    if (opened->status == CM_OK) {
         key = &add_key(opening, opened)->key;
-    else
+        snprintf(err.text, sizeof err.text, "%s", opened->text ? opened->text : "");
+    } else {
         (void)CM_FAIL(&err, opened->status, CM_ORIGIN_SELF, 0, "%s",
                       opened->text ? opened->text : cm_status_text(opened->status));
+    }
     answer(opening, opened->status, key, &err);
 }
 
@@ -141,11 +155,12 @@ static void on_first_opened(struct cm_hosted_opening *opening,
 static void reopen(void *arg)
 {
     struct cm_hosted_key *key = arg;
-    struct cm_wire_open_key open_key = { .reference = key->reference, .alg = key->alg };
+    struct cm_wire_open_key open_key = { .reference = key->pinned ? key->pinned : key->reference,
+                                         .alg = key->alg };
     if (key->host->phase != CM_HOST_UP || key->is_being_opened)
         return;
     key->is_being_opened = true;
-    send_opening(key->host, CM_WIRE_OPEN_KEY, key->id, &open_key);
+    send_opening(key->host, CM_WIRE_OPEN_KEY, key->id, &open_key, key->reference);
 }
 
 /*
@@ -269,6 +284,7 @@ void cm_hosted_close_key(struct cm_key *closed)
     }
     cm_timer_done(&key->retry);
     free(key->reference);
+    free(key->pinned);
     free(key->spki);
     free(key);
 }

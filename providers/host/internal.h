@@ -7,6 +7,7 @@
 #define CM_PROVIDERS_HOST_INTERNAL_H
 
 #include "providers/host/channel.h"
+#include "providers/host/notices.h"
 #include "providers/host/process.h"
 
 struct cm_host;
@@ -17,7 +18,8 @@ struct cm_hosted_key {
     struct cm_host *host;
     struct cm_hosted_key *next;
     uint64_t id;
-    char *reference;
+    char *reference;    /* as it was asked for; its floor's name */
+    char *pinned;       /* by which it is opened again; NULL: by reference */
     enum cm_sigalg alg; /* as it was asked for */
     uint8_t *spki;
     bool is_usable;          /* open in the present signer, and the same as ever */
@@ -76,7 +78,10 @@ struct cm_host {
     bool is_answered;           /* READY has come */
     struct cm_wire_ready ready; /* text: in ready_text */
     char ready_text[CM_ERROR_TEXT_SIZE];
-    bool is_open; /* the first READY was a good one: from now on it is kept up */
+    bool is_open;                 /* the first READY was a good one: from now on it is kept up */
+    struct cm_provider_pace pace; /* as the present signer told it last */
+    struct cm_notices notices;
+    struct cm_timer notices_timer; /* while some were left out, to the end of the minute */
 
     struct cm_timer timer;   /* the look at the process, or the next start */
     uint64_t started_ns;     /* the present process */
@@ -100,6 +105,9 @@ static inline bool cm_host_is_told(unsigned failures_count)
 {
     return (failures_count & (failures_count - 1)) == 0;
 }
+
+/* host.c: the signer is gone, and with it what was to be said of it. */
+void cm_host_forget(struct cm_host *host);
 
 /* supervisor.c. open waits for READY; close for the end. */
 CM_MUST_USE cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err);

@@ -13,6 +13,12 @@
 #include "providers/calls.h"
 #include "providers/host/watchdog.h"
 
+/* How often the engine hears how the backend gets on with its service; host.h says a second. */
+#define PACE_MS 1000
+
+/* Notices that the engine does not take: more than these are dropped. */
+#define NOTICES_SIZE_MAX (64u << 10)
+
 /* Opening the key store takes several calls, among them a login for each worker. */
 #define OPENING_DEADLINES 3
 
@@ -33,6 +39,7 @@ static void leave(struct cm_signer *signer, int exit_code)
         return;
     signer->is_leaving = true;
     signer->exit_code = exit_code;
+    cm_timer_done(&signer->pace_timer);
     if (!signer->provider) {
         cm_loop_stop(signer->loop);
         return;
@@ -44,6 +51,52 @@ static void leave(struct cm_signer *signer, int exit_code)
 static void on_end(bool is_garbage, void *arg)
 {
     leave(arg, is_garbage ? CM_SIGNER_EXIT_PROTOCOL : 0);
+}
+
+/* ------------------------------------------------------------------ what is said unasked -- */
+
+static size_t unsent(const struct cm_signer *signer)
+{
+    return signer->channel.out.size - signer->channel.out_begin;
+}
+
+/* An engine that stands still gets the figures when it goes on: they do not gather meanwhile. */
+static void tell_pace(void *arg)
+{
+    struct cm_signer *signer = arg;
+    struct cm_buffer *now = &signer->pace_now, *told = &signer->pace_told;
+    struct cm_provider_pace pace = cm_provider_pace(signer->provider);
+    now->size = 0;
+    cm_wire_write_pace(now, &pace);
+    if (unsent(signer) == 0 && memcmp(now->data, told->data, now->size) != 0) {
+        told->size = 0;
+        cm_buffer_append(told, now->data, now->size);
+        cm_buffer_append(&signer->channel.out, now->data, now->size);
+        cm_channel_flush(&signer->channel);
+    }
+    cm_timer_start(&signer->pace_timer, signer->loop, PACE_MS, tell_pace, signer);
+}
+
+static void on_told(struct cm_provider *provider, enum cm_provider_event event, const char *text,
+                    void *arg)
+{
+    struct cm_signer *signer = arg;
+    (void)provider;
+    if (event != CM_PROVIDER_NOTICE || signer->is_leaving || text[0] == '\0'
+        || unsent(signer) > NOTICES_SIZE_MAX)
+        return;
+    cm_wire_write_notice(&signer->channel.out, text);
+    cm_channel_flush(&signer->channel);
+}
+
+static void begin_telling(struct cm_signer *signer)
+{
+    const struct cm_provider_pace nothing = { 0 };
+    cm_provider_watch(signer->provider, on_told, signer);
+    if (!signer->provider->ops->pace)
+        return;
+    cm_wire_write_pace(&signer->pace_told, &nothing);
+    cm_timer_start(&signer->pace_timer, signer->loop, PACE_MS, tell_pace, signer);
 }
 
 /* ------------------------------------------------------------------ opening -- */
@@ -128,6 +181,7 @@ static bool on_hello(struct cm_signer *signer, const struct cm_wire_frame *frame
         ready.caps.batch_items_max = CM_WIRE_ITEMS_MAX;
     cm_jobs_init(signer);
     answer_ready(signer, &ready);
+    begin_telling(signer);
     return true;
 }
 
@@ -167,7 +221,7 @@ static void on_key_opened(cm_status status, struct cm_key *key, const struct cm_
 {
     struct opening *opening = arg;
     struct cm_signer *signer = opening->signer;
-    struct cm_error why = { .status = status };
+    struct cm_error why = *err;
     struct cm_wire_key_opened opened = { .status = status };
     if (status == CM_OK) {
         opened.status = accept_key(opening, key, &why);
@@ -175,10 +229,8 @@ static void on_key_opened(cm_status status, struct cm_key *key, const struct cm_
             opened.key = *key;
         else
             cm_provider_close_key(key);
-    } else {
-        why = *err;
     }
-    opened.text = opened.status == CM_OK ? NULL : why.text;
+    opened.text = why.text[0] != '\0' ? why.text : NULL;
     if (!signer->is_leaving) {
         cm_wire_write_key_opened(&signer->channel.out, opening->id, &opened);
         cm_channel_flush(&signer->channel);
@@ -204,6 +256,8 @@ static bool on_open_key(struct cm_signer *signer, const struct cm_wire_frame *fr
 {
     struct cm_wire_open_key open_key;
     if (!cm_wire_read_open_key(frame->body, &open_key) || cm_keyring_find(&signer->ring, frame->id))
+        return false;
+    if (frame->kind == CM_WIRE_OPEN_KEY && open_key.spec.transfer_blob.size > 0)
         return false;
     struct opening *opening = new_opening(signer, frame->id, &open_key);
     if (frame->kind == CM_WIRE_OPEN_KEY)
@@ -247,6 +301,8 @@ static bool answer_frame(struct cm_signer *signer, const struct cm_wire_frame *f
     case CM_WIRE_KEY_OPENED:
     case CM_WIRE_SIGNED:
     case CM_WIRE_PONG:
+    case CM_WIRE_NOTICE:
+    case CM_WIRE_PACE:
     case CM_WIRE_KIND_END:
         break;
     }
@@ -309,6 +365,9 @@ int cm_signer_main(int fd, const struct cm_provider_ops *(*find)(const char *nam
     cm_provider_close(signer.provider);
     cm_watchdog_stop();
     cm_jobs_done(&signer);
+    cm_timer_done(&signer.pace_timer);
+    cm_buffer_done(&signer.pace_told);
+    cm_buffer_done(&signer.pace_now);
     cm_channel_close(&signer.channel);
     cm_loop_free(signer.loop);
     free(signer.name);

@@ -46,6 +46,9 @@ struct cm_signer {
     struct cm_job *free_jobs;
     struct cm_job *waiting; /* the inner provider was busy; oldest first */
     struct cm_timer retry;
+    struct cm_timer pace_timer;
+    struct cm_buffer pace_told,
+        pace_now; /* frames: the last one that was sent, and one to compare */
     bool is_leaving;
     int exit_code;
 };

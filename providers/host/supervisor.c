@@ -118,6 +118,7 @@ void cm_supervisor_give_up(struct cm_host *host, const char *why)
         cm_process_kill(&host->process);
     }
     set_up(host, false);
+    cm_host_forget(host);
     cm_hosted_batches_lose(host);
     cm_hosted_keys_lose(host);
     cm_timer_start(&host->timer, host->loop, COLLECT_MS, collect, host);

@@ -52,6 +52,20 @@ static uint64_t load(const uint8_t *at, size_t octets)
     return number;
 }
 
+static bool is_printable(char c)
+{
+    return c >= ' ' && c <= '~';
+}
+
+/* 1 to size_max octets of one line, which can be shown and handed on. */
+static bool is_line(const char *text, size_t size_max)
+{
+    size_t size = 0;
+    while (size <= size_max && is_printable(text[size]))
+        size++;
+    return size > 0 && size <= size_max && text[size] == '\0';
+}
+
 static void put(struct cm_buffer *out, uint64_t number, size_t octets)
 {
     uint8_t bytes[8];
@@ -134,6 +148,14 @@ static const char *get_text(struct reader *reader)
         return NULL;
     }
     return (const char *)text.data;
+}
+
+static const char *get_line(struct reader *reader, size_t size_max)
+{
+    const char *text = get_text(reader);
+    if (text && !is_line(text, size_max))
+        reader->is_wrong = true;
+    return reader->is_wrong ? NULL : text;
 }
 
 static bool is_at_end(const struct reader *reader)
@@ -277,6 +299,7 @@ void cm_wire_write_open_key(struct cm_buffer *out, enum cm_wire_kind kind, uint6
     put(out, open_key->alg, 1);
     put(out, open_key->spec.type, 1);
     put(out, open_key->spec.bits, 4);
+    put_bytes(out, open_key->spec.transfer_blob);
     put(out, open_key->has_floor, 1);
     if (open_key->has_floor)
         put_floor(out, &open_key->floor);
@@ -290,6 +313,7 @@ bool cm_wire_read_open_key(struct cm_bytes body, struct cm_wire_open_key *ret_op
     open_key.alg = (enum cm_sigalg)get_up_to(&reader, 1, CM_SIGALG_COUNT - 1);
     open_key.spec.type = (enum cm_key_type)get_up_to(&reader, 1, CM_KEY_TYPE_COUNT - 1);
     open_key.spec.bits = (uint32_t)get(&reader, 4);
+    open_key.spec.transfer_blob = get_bytes(&reader, CM_WIRE_BLOB_SIZE_MAX);
     open_key.has_floor = get_up_to(&reader, 1, 1) == 1;
     if (open_key.has_floor)
         get_floor(&reader, &open_key.floor);
@@ -308,6 +332,8 @@ void cm_wire_write_key_opened(struct cm_buffer *out, uint64_t id,
     put(out, opened->key.alg, 1);
     put(out, opened->key.signature_size_max, 4);
     put_bytes(out, opened->key.spki);
+    const char *reference = opened->key.reference;
+    put_text(out, reference && is_line(reference, CM_WIRE_REFERENCE_MAX) ? reference : NULL);
     end_frame(out, begin);
 }
 
@@ -321,6 +347,7 @@ bool cm_wire_read_key_opened(struct cm_bytes body, struct cm_wire_key_opened *re
     opened.key.alg = (enum cm_sigalg)get_up_to(&reader, 1, CM_SIGALG_COUNT - 1);
     opened.key.signature_size_max = get_up_to(&reader, 4, CM_SIGNATURE_SIZE_MAX);
     opened.key.spki = get_bytes(&reader, CM_WIRE_SPKI_SIZE_MAX);
+    opened.key.reference = get_line(&reader, CM_WIRE_REFERENCE_MAX);
     *ret_opened = opened;
     return is_at_end(&reader)
            && (opened.status != CM_OK
@@ -447,4 +474,65 @@ void cm_wire_next_signature(struct cm_wire_signed *signed_, cm_status *ret_statu
     *ret_signature = cm_bytes(signed_->signatures.data, size);
     signed_->rows = cm_bytes_from(signed_->rows, SIGNED_ROW_SIZE);
     signed_->signatures = cm_bytes_from(signed_->signatures, size);
+}
+
+/* ------------------------------------------------------------------ what a signer says by itself -- */
+
+void cm_wire_write_notice(struct cm_buffer *out, const char *text)
+{
+    char line[CM_WIRE_NOTICE_MAX + 1];
+    size_t size = strnlen(text, CM_WIRE_NOTICE_MAX);
+    size_t begin = begin_frame(out, CM_WIRE_NOTICE, 0);
+    for (size_t i = 0; i < size; i++)
+        line[i] = is_printable(text[i]) ? text[i] : '?';
+    line[size] = '\0';
+    put_text(out, line);
+    end_frame(out, begin);
+}
+
+bool cm_wire_read_notice(struct cm_bytes body, const char **ret_text)
+{
+    struct reader reader = { .left = body };
+    *ret_text = get_line(&reader, CM_WIRE_NOTICE_MAX);
+    return is_at_end(&reader) && *ret_text;
+}
+
+void cm_wire_write_pace(struct cm_buffer *out, const struct cm_provider_pace *pace)
+{
+    size_t begin = begin_frame(out, CM_WIRE_PACE, 0);
+    put(out, pace->rate_per_s, 4);
+    put(out, pace->in_flight, 4);
+    put(out, pace->waiting, 4);
+    put(out, pace->succeeded_count, 8);
+    put(out, pace->throttled_count, 8);
+    put(out, pace->failed_count, 8);
+    put(out, pace->latency_us_median, 4);
+    put(out, pace->latency_us_p99, 4);
+    put(out, pace->circuits_open, 4);
+    end_frame(out, begin);
+}
+
+/* More than anyone counts up to, and still a number everywhere (JSON). */
+static uint64_t get_count(struct reader *reader)
+{
+    uint64_t count = get(reader, 8);
+    if (count >> 53 != 0)
+        reader->is_wrong = true;
+    return reader->is_wrong ? 0 : count;
+}
+
+bool cm_wire_read_pace(struct cm_bytes body, struct cm_provider_pace *ret_pace)
+{
+    struct reader reader = { .left = body };
+    struct cm_provider_pace pace = { .rate_per_s = (uint32_t)get(&reader, 4) };
+    pace.in_flight = (uint32_t)get(&reader, 4);
+    pace.waiting = (uint32_t)get(&reader, 4);
+    pace.succeeded_count = get_count(&reader);
+    pace.throttled_count = get_count(&reader);
+    pace.failed_count = get_count(&reader);
+    pace.latency_us_median = (uint32_t)get(&reader, 4);
+    pace.latency_us_p99 = (uint32_t)get(&reader, 4);
+    pace.circuits_open = (uint32_t)get(&reader, 4);
+    *ret_pace = pace;
+    return is_at_end(&reader);
 }

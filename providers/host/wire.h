@@ -18,13 +18,16 @@
 
 #include "providers/host.h"
 
-#define CM_WIRE_VERSION       1
+#define CM_WIRE_VERSION       2
 #define CM_WIRE_HEAD_SIZE     16
 #define CM_WIRE_BODY_SIZE_MAX (64u << 20)
 #define CM_WIRE_ITEMS_MAX     4096
 #define CM_WIRE_INTENT_SIZE   32 /* SHA-256 */
 #define CM_WIRE_SPKI_SIZE_MAX 4096
-#define CM_WIRE_NAME_SIZE_MAX 8192 /* of an issuer, DER */
+#define CM_WIRE_NAME_SIZE_MAX 8192        /* of an issuer, DER */
+#define CM_WIRE_BLOB_SIZE_MAX (64u << 10) /* of a key that is imported */
+#define CM_WIRE_REFERENCE_MAX 2048        /* octets of one that a signer names */
+#define CM_WIRE_NOTICE_MAX    (CM_ERROR_TEXT_SIZE - 1)
 
 /* Bytes that grow. Zero-initialised; out of memory ends the process. */
 struct cm_buffer {
@@ -49,6 +52,8 @@ enum cm_wire_kind {
     CM_WIRE_CANCEL,     /* engine: a wish about a batch; no body */
     CM_WIRE_PING,       /* engine; no body */
     CM_WIRE_PONG,       /* signer; no body */
+    CM_WIRE_NOTICE,     /* signer: something that an operator should see */
+    CM_WIRE_PACE,       /* signer: how it gets on with a service, when that has changed */
     CM_WIRE_KIND_END
 };
 
@@ -84,15 +89,16 @@ struct cm_wire_ready {
 struct cm_wire_open_key {
     const char *reference;
     enum cm_sigalg alg;
-    struct cm_key_spec spec; /* CREATE_KEY */
+    struct cm_key_spec spec; /* CREATE_KEY; a transfer_blob has 1 .. CM_WIRE_BLOB_SIZE_MAX octets */
     bool has_floor;
     struct cm_floor floor;
 };
 
 struct cm_wire_key_opened {
     cm_status status;
-    const char *text;  /* why not */
-    struct cm_key key; /* type, bits, alg, signature_size_max, spki */
+    const char *text; /* why not; or, with OK, a notice */
+    struct cm_key
+        key; /* type, bits, alg, signature_size_max, spki; reference: printable ASCII, or none */
 };
 
 /* A batch, item by item: cm_wire_next_item, items_count times. */
@@ -122,6 +128,9 @@ void cm_wire_write_sign(struct cm_buffer *out, uint64_t id, uint64_t key_id,
 /* items by position in the batch */
 void cm_wire_write_signed(struct cm_buffer *out, uint64_t id, const struct cm_sign_item *items,
                           uint32_t items_count, const char *text);
+/* What cannot be printed goes as '?', and what is too long is cut. */
+void cm_wire_write_notice(struct cm_buffer *out, const char *text);
+void cm_wire_write_pace(struct cm_buffer *out, const struct cm_provider_pace *pace);
 void cm_wire_write_bare(struct cm_buffer *out, enum cm_wire_kind kind, uint64_t id);
 
 /* How many bytes a SIGN frame would take, head included. */
@@ -135,6 +144,9 @@ CM_MUST_USE bool cm_wire_read_key_opened(struct cm_bytes body,
                                          struct cm_wire_key_opened *ret_opened);
 CM_MUST_USE bool cm_wire_read_sign(struct cm_bytes body, struct cm_wire_sign *ret_sign);
 CM_MUST_USE bool cm_wire_read_signed(struct cm_bytes body, struct cm_wire_signed *ret_signed);
+/* One line of 1 .. CM_WIRE_NOTICE_MAX octets of printable ASCII. */
+CM_MUST_USE bool cm_wire_read_notice(struct cm_bytes body, const char **ret_text);
+CM_MUST_USE bool cm_wire_read_pace(struct cm_bytes body, struct cm_provider_pace *ret_pace);
 
 /* *ret_intent_hash is NULL for none. The sizes were checked when the message was read. */
 void cm_wire_next_item(struct cm_wire_sign *sign, struct cm_bytes *ret_message,

@@ -87,8 +87,8 @@ const char *cm_vault_host(const struct cm_vault *vault);
 /* Calls back: call->done, once, never inside this call. */
 void cm_vault_submit(struct cm_vault *vault, struct cm_vault_call *call);
 
-/* Ends those waiting calls that are cancelled; those that are out end by themselves. done is called
- * inside. */
+/* Ends those waiting calls that are cancelled; those that are out end with the answer they get, whatever
+ * it is. done is called inside. */
 void cm_vault_sweep(struct cm_vault *vault);
 
 /* The vault does not answer: a signature would come back UNAVAILABLE. */

@@ -22,6 +22,14 @@ static unsigned touch_text(const char *text)
     return text ? touch(cm_bytes_str(text)) : 0;
 }
 
+static unsigned touch_line(const char *text)
+{
+    for (const char *at = text; at && *at; at++)
+        if (*at < ' ' || *at > '~')
+            abort();
+    return touch_text(text);
+}
+
 static unsigned read_sign(struct cm_bytes body)
 {
     struct cm_wire_sign sign;
@@ -65,7 +73,9 @@ static unsigned read_keys(struct cm_bytes body)
     struct cm_wire_key_opened opened;
     unsigned sum = 0;
     if (cm_wire_read_open_key(body, &open_key)) {
-        sum += touch_text(open_key.reference);
+        sum += touch_text(open_key.reference) + touch(open_key.spec.transfer_blob);
+        if (open_key.spec.transfer_blob.size > CM_WIRE_BLOB_SIZE_MAX)
+            abort();
         if (open_key.has_floor) {
             sum += touch(open_key.floor.issuer_name);
             if (open_key.floor.past_s_max < 0 || open_key.floor.validity_s_max < 0)
@@ -73,7 +83,19 @@ static unsigned read_keys(struct cm_bytes body)
         }
     }
     if (cm_wire_read_key_opened(body, &opened))
-        sum += touch_text(opened.text) + touch(opened.key.spki);
+        sum += touch_text(opened.text) + touch(opened.key.spki) + touch_line(opened.key.reference);
+    return sum;
+}
+
+static unsigned read_unasked(struct cm_bytes body)
+{
+    struct cm_provider_pace pace;
+    const char *text;
+    unsigned sum = 0;
+    if (cm_wire_read_notice(body, &text))
+        sum += touch_line(text);
+    if (cm_wire_read_pace(body, &pace) && (int64_t)pace.succeeded_count < 0)
+        abort();
     return sum;
 }
 
@@ -102,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         /* Every reader, whatever the frame says it is. */
         sum += read_life(frame.body) + read_keys(frame.body) + read_sign(frame.body)
-               + read_signed(frame.body);
+               + read_signed(frame.body) + read_unasked(frame.body);
         bytes = cm_bytes_from(bytes, frame_size);
     }
     /* The sum is looked at, so that no compiler leaves the touching out. */

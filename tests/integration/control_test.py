@@ -202,9 +202,49 @@ class Control(case.Case):
         self.backend.wait_answered()
         answer = self.call("status")
         self.assertEqual((answer["pid"], answer["issued"], answer["refused"]), (engine.pid, 5, 0))
-        self.assertEqual((answer["ready"], answer["set_aside"]), (True, 0))
+        self.assertEqual((answer["ready"], answer["away"], answer["set_aside"]), (True, [], 0))
+        self.assertNotIn("pace", answer["providers"][0])
         self.assertEqual(answer["issuers"], [{"name": "issuing-1", "waiting": 0, "outstanding": 0, "in_trouble": False, "seconds": 0}])
         self.finish(engine)
+
+    def until_pace(self, condition, what):
+        """The status once the provider's pace is so."""
+        def holds():
+            found["status"] = self.call("status")
+            return condition(found["status"]["providers"][0].get("pace", {}))
+        found = {}
+        wait_until(holds, 20, what)
+        return found["status"]
+
+    def test_status_has_the_pace_of_a_provider_that_asks_a_service_and_names_one_that_is_away(self):
+        requests = self.deploy("pace", 5)
+        circuit = os.path.join(self.deployment.folder, "circuit")
+        self.deployment.edit(r"(?m)^    kind: openssl$", "    kind: fake")
+        script = os.path.join(self.deployment.folder, "keys", "fake-script")
+        with open(script, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(f"pace=200 circuit={circuit} tells=1")
+        if b"fake" in self.deployment.run("doctor", check=False).stdout:
+            self.skip("this build has no scripted provider (-Dfault_points=true)")
+        engine = self.start()
+        self.backend.push(requests)
+        self.backend.wait_answered()
+        status = self.until_pace(lambda pace: pace.get("succeeded") == 5, "five answers")
+        self.assertEqual(status["providers"][0]["pace"],
+                         {"rate_per_s": 200, "in_flight": 0, "waiting": 0, "succeeded": 5, "throttled": 0, "failed": 0,
+                          "median_ms": 20, "p99_ms": 81, "circuits_open": 0})
+        self.assertEqual((status["ready"], status["away"]), (True, []))
+        self.assertIn("provider soft may make 200 signatures a second", self.deployment.run("doctor").stdout.decode())
+        with open(circuit, "w", encoding="ascii"):
+            pass
+        status = self.until_pace(lambda pace: pace.get("circuits_open") == 1, "an open circuit")
+        self.assertEqual((status["ready"], status["away"]), (False, ["soft"]))
+        said = self.deployment.run("doctor", check=False)
+        self.assertEqual(said.returncode, 1)
+        self.assertIn("provider soft does not ask 1 of its services", said.stdout.decode())
+        os.unlink(circuit)
+        self.assertTrue(self.until_pace(lambda pace: pace.get("circuits_open") == 0, "a closed one")["ready"])
+        self.finish(engine)
+        self.assertIn("signer soft: the fake?has notice 0 to tell", engine.text())
 
     # --- what is refused
 

@@ -10,6 +10,7 @@
 #include "tests/support/test_main.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum { DEVICES = 40 };
 
@@ -253,6 +254,33 @@ static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_t
     CU_ASSERT_EQUAL(rig_count().abandoned, 0);
 }
 
+/* A throttled service has them for a minute, and for another one after that. */
+static void test_engine_that_stops_withdraws_what_waits_for_a_slow_key(void)
+{
+    char path[600], script[700];
+    rig_deploy(2);
+    snprintf(path, sizeof path, "%s/held", cm_test_scratch());
+    snprintf(script, sizeof script, "holds=%s", path);
+    rig_open(script);
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fclose(file);
+    rig_push("held-1", "dev-0", csrs[0]);
+    rig_pause(300);
+    CU_ASSERT_EQUAL(rig_count().open_intents, 1);
+    rig_close();
+    unlink(path);
+    CU_ASSERT_PTR_NULL(rig_answer("held-1"));
+    CU_ASSERT_EQUAL(rig_count().open_intents, 1);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+    rig_open("");
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("held-1"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().open_intents, 0);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 0);
+}
+
 static void test_engine_stops_issuing_when_the_clock_goes_back(void)
 {
     rig_deploy(2);
@@ -302,5 +330,6 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_engine_waits_for_a_signer_that_is_away),
     CM_TEST(test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so),
     CM_TEST(test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next),
+    CM_TEST(test_engine_that_stops_withdraws_what_waits_for_a_slow_key),
     CM_TEST(test_engine_stops_issuing_when_the_clock_goes_back),
     CM_TEST(test_engine_answers_garbage_and_goes_on));

@@ -1,6 +1,7 @@
 /* What happens when a signer process dies, hangs, lies, or is asked for what its floor forbids. */
 #include "providers/host.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,40 @@ static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_b
     rig_use(NULL);
 }
 
+/* As where a service throttles: the backend has them all, and signs none for a while. */
+static void test_host_withdraws_batches_that_wait_inside_the_backend(void)
+{
+    enum { BATCHES = 4 };
+    struct rig rig;
+    struct rig_batch *batches[BATCHES];
+    char script[600], path[512];
+    snprintf(path, sizeof path, "%s/held", cm_test_scratch());
+    snprintf(script, sizeof script, "holds=%s in-flight=%d", path, BATCHES);
+    rig_use(&hosted_fake);
+    rig_open(&rig, &cm_provider_fake, script, BATCHES);
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    rig_write_file("held", "", 0, 0600);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        batches[i] = rig_batch_new(&rig, key, 300);
+        CU_ASSERT_EQUAL(rig_submit(batches[i]), CM_OK);
+    }
+    for (unsigned i = 1; i < BATCHES; i++)
+        cm_provider_cancel(rig.provider, &batches[i]->batch);
+    rig_drain(&rig);
+    rig_wait(&rig, &rig.dones, BATCHES - 1);
+    for (unsigned i = 1; i < BATCHES; i++)
+        CU_ASSERT_EQUAL(rig_count_status(batches[i], CM_CANCELLED), 300);
+    CU_ASSERT_EQUAL(rig.draineds, 0);
+    unlink(path);
+    rig_wait(&rig, &rig.draineds, 1);
+    CU_ASSERT_TRUE(rig_all_verify(batches[0]));
+    for (unsigned i = 0; i < BATCHES; i++)
+        rig_batch_free(batches[i]);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    rig_use(NULL);
+}
+
 static void test_host_opens_with_as_many_workers_as_settings_allow(void)
 {
     enum { WORKERS = 1024 };
@@ -432,6 +467,145 @@ static void test_host_uses_no_key_that_is_another_than_before(void)
     rig_close(&rig);
 }
 
+/* A hosted fake with a script, watched. */
+static void open_fake(struct rig *rig, const char *script)
+{
+    rig_use(&hosted_fake);
+    memset(&told, 0, sizeof told);
+    rig_open(rig, &cm_provider_fake, script, 1);
+    cm_provider_watch(rig->provider, on_told, rig);
+}
+
+/* As a vault does with a key that is asked for without a version. */
+static void test_host_opens_a_key_again_by_the_reference_that_it_was_pinned_to(void)
+{
+    struct rig rig;
+    char path[512], asked[520], pinned[PATH_MAX], expected[PATH_MAX + 8];
+    struct cm_key *key = NULL;
+    open_fake(&rig, "pins=1");
+    snprintf(path, sizeof path, "%s/current.pem", cm_test_scratch());
+    snprintf(asked, sizeof asked, "file:%s", path);
+    CU_ASSERT_EQUAL_FATAL(symlink(rig_key_reference("p384") + 5, path), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(realpath(path, pinned));
+    snprintf(expected, sizeof expected, "file:%s", pinned);
+    CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, asked, CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
+    CU_ASSERT_STRING_EQUAL_FATAL(key->reference, expected);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 2);
+    unlink(path);
+    CU_ASSERT_EQUAL_FATAL(symlink(rig_key_reference("p256") + 5, path), 0); /* the next version */
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.ups, 1);
+    sign_when_back(batch);
+    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_EQUAL(told.notices, 0);
+    CU_ASSERT_STRING_EQUAL(key->reference, expected);
+    unlink(path);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    rig_use(NULL);
+}
+
+static void test_host_hands_a_blob_to_the_backend_up_to_its_bound(void)
+{
+    enum { BOUND = 64 * 1024 };
+    static const uint8_t blob[BOUND + 1];
+    struct rig rig;
+    struct cm_error err;
+    struct cm_key *key = NULL;
+    char asked[520];
+    struct cm_key_spec spec = { .type = CM_KEY_P256, .transfer_blob = cm_bytes(blob, BOUND) };
+    snprintf(asked, sizeof asked, "file:%s/imported.pem", cm_test_scratch());
+    open_host(&rig, &usual, "soft");
+    CU_ASSERT_EQUAL(rig_create_key(&rig, asked, &spec, CM_SIGALG_UNKNOWN, &key, &err),
+                    CM_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "imports no keys")); /* the backend's words */
+    spec.transfer_blob.size++;
+    CU_ASSERT_EQUAL(rig_create_key(&rig, asked, &spec, CM_SIGALG_UNKNOWN, &key, &err),
+                    CM_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "more than 65536"));
+    CU_ASSERT_NOT_EQUAL(access(asked + 5, F_OK), 0);
+    CU_ASSERT_EQUAL(cm_provider_state(rig.provider).restarts_count, 0);
+    rig_close(&rig);
+}
+
+/* ------------------------------------------------------------------ what it says by itself -- */
+
+static void test_host_passes_notices_on_and_counts_those_of_a_flood(void)
+{
+    struct rig rig;
+    open_fake(&rig, "tells=50");
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 1);
+    rig_sign(batch); /* its answer comes after them */
+    CU_ASSERT_EQUAL(told.notices, 20);
+    CU_ASSERT_STRING_EQUAL(told.last[CM_PROVIDER_NOTICE],
+                           "signer under test: the fake?has notice 19 to tell");
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.ups, 1);
+    CU_ASSERT_EQUAL(told.notices, 21);
+    CU_ASSERT_STRING_EQUAL(told.last[CM_PROVIDER_NOTICE],
+                           "signer under test said more: 30 notices left out");
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    rig_use(NULL);
+}
+
+/* Until the signer has told of so many answers, or a minute is over. */
+static struct cm_provider_pace pace_when(struct rig *rig, uint64_t succeeded, uint32_t open)
+{
+    struct cm_provider_pace pace = cm_provider_pace(rig->provider);
+    for (unsigned i = 0; i < 3000; i++) {
+        if (pace.rate_per_s + open > 0 && pace.succeeded_count == succeeded
+            && pace.circuits_open == open)
+            break;
+        rig_run_for(rig, 20);
+        pace = cm_provider_pace(rig->provider);
+    }
+    return pace;
+}
+
+static void test_host_knows_the_pace_of_its_backend_while_there_is_a_signer(void)
+{
+    struct rig rig;
+    char script[600], path[512];
+    snprintf(path, sizeof path, "%s/circuit", cm_test_scratch());
+    snprintf(script, sizeof script, "pace=200 circuit=%s", path);
+    open_fake(&rig, script);
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 3);
+    CU_ASSERT_EQUAL(pace_when(&rig, 0, 0).rate_per_s, 200);
+    rig_sign(batch);
+    struct cm_provider_pace pace = pace_when(&rig, 3, 0);
+    CU_ASSERT_EQUAL(pace.succeeded_count, 3);
+    CU_ASSERT_EQUAL(pace.latency_us_median, 20400);
+    CU_ASSERT_EQUAL(pace.latency_us_p99, 80600);
+    rig_write_file("circuit", "", 0, 0600);
+    pace = pace_when(&rig, 3, 1);
+    CU_ASSERT_EQUAL(pace.circuits_open, 1);
+    CU_ASSERT_EQUAL(pace.rate_per_s, 0);
+    unlink(path);
+    end_signer(&rig, SIGKILL);
+    rig_wait(&rig, &told.ups, 1);
+    CU_ASSERT_EQUAL(cm_provider_pace(rig.provider).succeeded_count, 0);
+    CU_ASSERT_EQUAL(pace_when(&rig, 0, 0).rate_per_s, 200);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+    rig_use(NULL);
+}
+
+static void test_host_has_no_pace_where_the_backend_has_none(void)
+{
+    struct rig rig;
+    open_host(&rig, &usual, "soft");
+    rig_run_for(&rig, 1200);
+    const struct cm_provider_pace pace = cm_provider_pace(rig.provider);
+    CU_ASSERT_EQUAL(pace.rate_per_s + pace.succeeded_count + pace.circuits_open, 0);
+    rig_close(&rig);
+}
+
 /* ------------------------------------------------------------------ floors -- */
 
 static struct cm_floor floor_of_ca(void)
@@ -539,6 +713,7 @@ CM_TEST_SUITE(
     CM_TEST(test_host_does_not_open_what_is_no_signer),
     CM_TEST(test_host_drains_while_its_signer_is_away),
     CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
+    CM_TEST(test_host_withdraws_batches_that_wait_inside_the_backend),
     CM_TEST(test_host_opens_with_as_many_workers_as_settings_allow),
     CM_TEST(test_host_gives_a_signer_no_more_batches_than_it_takes_now),
     CM_TEST(test_host_waits_for_a_signer_that_takes_the_batches_there_are),
@@ -547,6 +722,11 @@ CM_TEST_SUITE(
     CM_TEST(test_host_lets_an_operator_type_for_longer_than_calls_may_take),
     CM_TEST(test_host_leaves_a_terminal_that_echoes_when_the_engine_dies_over_the_question),
     CM_TEST(test_host_uses_no_key_that_is_another_than_before),
+    CM_TEST(test_host_opens_a_key_again_by_the_reference_that_it_was_pinned_to),
+    CM_TEST(test_host_hands_a_blob_to_the_backend_up_to_its_bound),
+    CM_TEST(test_host_passes_notices_on_and_counts_those_of_a_flood),
+    CM_TEST(test_host_knows_the_pace_of_its_backend_while_there_is_a_signer),
+    CM_TEST(test_host_has_no_pace_where_the_backend_has_none),
     CM_TEST(test_host_opens_no_key_without_a_floor_unless_it_may_sign_anything),
     CM_TEST(test_host_signs_what_its_floor_allows_and_nothing_else),
     CM_TEST(test_host_signs_no_faster_than_its_ceiling));

@@ -77,6 +77,78 @@ static void test_wire_carries_floors_whole(void)
     CU_ASSERT_EQUAL(got.floor.burst, 99);
 }
 
+static void test_wire_carries_a_blob_and_the_reference_that_the_key_has_then(void)
+{
+    static uint8_t blob[CM_WIRE_BLOB_SIZE_MAX + 1] = { 1, [CM_WIRE_BLOB_SIZE_MAX - 1] = 2 };
+    struct cm_wire_open_key sent = { .reference = "https://v/keys/k" }, got;
+    struct cm_wire_key_opened opened = { .key = { .type = CM_KEY_P256,
+                                                  .alg = CM_SIGALG_ECDSA_SHA256,
+                                                  .signature_size_max = 72,
+                                                  .spki = cm_bytes_str("spki"),
+                                                  .reference = "https://v/keys/k/1" } };
+    struct cm_wire_key_opened read;
+    begin();
+    sent.spec.transfer_blob = cm_bytes(blob, CM_WIRE_BLOB_SIZE_MAX);
+    cm_wire_write_open_key(&out, CM_WIRE_CREATE_KEY, 9, &sent);
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_open_key(body_of(CM_WIRE_CREATE_KEY, 9), &got));
+    CU_ASSERT_TRUE(cm_bytes_equal(got.spec.transfer_blob, sent.spec.transfer_blob));
+    begin();
+    sent.spec.transfer_blob.size++;
+    cm_wire_write_open_key(&out, CM_WIRE_CREATE_KEY, 9, &sent);
+    CU_ASSERT_FALSE(cm_wire_read_open_key(body_of(CM_WIRE_CREATE_KEY, 9), &got));
+    begin();
+    cm_wire_write_key_opened(&out, 9, &opened);
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_key_opened(body_of(CM_WIRE_KEY_OPENED, 9), &read));
+    CU_ASSERT_STRING_EQUAL(read.key.reference, "https://v/keys/k/1");
+    begin();
+    opened.key.reference = "two\nlines"; /* cannot cross: as if there were none */
+    cm_wire_write_key_opened(&out, 9, &opened);
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_key_opened(body_of(CM_WIRE_KEY_OPENED, 9), &read));
+    CU_ASSERT_PTR_NULL(read.key.reference);
+}
+
+static void test_wire_carries_notices_as_one_line_that_can_be_printed(void)
+{
+    char large[CM_WIRE_NOTICE_MAX + 10];
+    const char *text = NULL;
+    begin();
+    cm_wire_write_notice(&out, "one\ntwo \x1b[1m\x7f \xc3\xa4 ~");
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_notice(body_of(CM_WIRE_NOTICE, 0), &text));
+    CU_ASSERT_STRING_EQUAL(text, "one?two ?[1m? ?? ~");
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    begin();
+    cm_wire_write_notice(&out, large);
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_notice(body_of(CM_WIRE_NOTICE, 0), &text));
+    CU_ASSERT_EQUAL(strlen(text), CM_WIRE_NOTICE_MAX);
+}
+
+static void test_wire_carries_every_figure_of_a_pace(void)
+{
+    const struct cm_provider_pace sent = { .rate_per_s = 1,
+                                           .in_flight = 2,
+                                           .waiting = 3,
+                                           .succeeded_count = (1ull << 53) - 1,
+                                           .throttled_count = 5,
+                                           .failed_count = 6,
+                                           .latency_us_median = 7,
+                                           .latency_us_p99 = UINT32_MAX,
+                                           .circuits_open = 9 };
+    struct cm_provider_pace got;
+    begin();
+    cm_wire_write_pace(&out, &sent);
+    CU_ASSERT_TRUE_FATAL(cm_wire_read_pace(body_of(CM_WIRE_PACE, 0), &got));
+    CU_ASSERT_EQUAL(got.rate_per_s, 1);
+    CU_ASSERT_EQUAL(got.in_flight, 2);
+    CU_ASSERT_EQUAL(got.waiting, 3);
+    CU_ASSERT_EQUAL(got.succeeded_count, (1ull << 53) - 1);
+    CU_ASSERT_EQUAL(got.throttled_count, 5);
+    CU_ASSERT_EQUAL(got.failed_count, 6);
+    CU_ASSERT_EQUAL(got.latency_us_median, 7);
+    CU_ASSERT_EQUAL(got.latency_us_p99, UINT32_MAX);
+    CU_ASSERT_EQUAL(got.circuits_open, 9);
+}
+
 static void test_wire_carries_batches_item_by_item(void)
 {
     static const uint8_t hash[CM_WIRE_INTENT_SIZE] = { 1, 2, 3 };
@@ -139,6 +211,8 @@ static bool reads(struct cm_bytes body, enum cm_wire_kind kind)
     struct cm_wire_key_opened opened;
     struct cm_wire_sign sign;
     struct cm_wire_signed signed_;
+    struct cm_provider_pace pace;
+    const char *text;
     switch (kind) {
     case CM_WIRE_HELLO:
         return cm_wire_read_hello(body, &hello);
@@ -150,6 +224,10 @@ static bool reads(struct cm_bytes body, enum cm_wire_kind kind)
         return cm_wire_read_key_opened(body, &opened);
     case CM_WIRE_SIGN:
         return cm_wire_read_sign(body, &sign);
+    case CM_WIRE_NOTICE:
+        return cm_wire_read_notice(body, &text);
+    case CM_WIRE_PACE:
+        return cm_wire_read_pace(body, &pace);
     default:
         return cm_wire_read_signed(body, &signed_);
     }
@@ -178,16 +256,21 @@ static void write_each(unsigned which)
             &(struct cm_wire_key_opened){ .key = { .type = CM_KEY_P256,
                                                    .alg = CM_SIGALG_ECDSA_SHA256,
                                                    .signature_size_max = 72,
-                                                   .spki = cm_bytes_str("spki") } });
+                                                   .spki = cm_bytes_str("spki"),
+                                                   .reference = "ref" } });
     else if (which == 4)
         cm_wire_write_sign(&out, 1, 1, &batch);
+    else if (which == 6)
+        cm_wire_write_notice(&out, "look");
+    else if (which == 7)
+        cm_wire_write_pace(&out, &(struct cm_provider_pace){ .rate_per_s = 1 });
     else
         cm_wire_write_signed(&out, 1, done, 2, NULL);
 }
 
 static void test_wire_refuses_every_message_that_is_cut_or_has_more(void)
 {
-    for (unsigned which = 0; which < 6; which++) {
+    for (unsigned which = 0; which < 8; which++) {
         size_t size;
         write_each(which);
         CU_ASSERT_EQUAL_FATAL(cm_wire_next(cm_bytes(out.data, out.size), &frame, &size),
@@ -222,6 +305,18 @@ static void test_wire_bounds_what_messages_may_say(void)
     write_each(5); /* count, no text, rows */
     out.data[CM_WIRE_HEAD_SIZE + 6] = CM_INVALID;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_SIGNED, 1), CM_WIRE_SIGNED));
+    write_each(6); /* length, text, NUL */
+    out.data[CM_WIRE_HEAD_SIZE + 3] = '\n';
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_NOTICE, 0), CM_WIRE_NOTICE));
+    begin();
+    cm_wire_write_notice(&out, "");
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_NOTICE, 0), CM_WIRE_NOTICE));
+    write_each(3); /* ends in 'r', 'e', 'f', NUL */
+    out.data[out.size - 2] = 0x1b;
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_KEY_OPENED, 1), CM_WIRE_KEY_OPENED));
+    write_each(7); /* 12 octets, then a count */
+    out.data[CM_WIRE_HEAD_SIZE + 12 + 6] = 0x20;
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_PACE, 0), CM_WIRE_PACE));
     write_each(0);
     out.data[4]++; /* another version */
     CU_ASSERT_EQUAL(cm_wire_next(cm_bytes(out.data, out.size), &found, &size), CM_WIRE_GARBAGE);
@@ -247,6 +342,9 @@ static void test_wire_refuses_texts_with_a_nul_inside(void)
 
 CM_TEST_SUITE(wire, CM_TEST(test_wire_carries_hello_with_texts_that_are_absent),
               CM_TEST(test_wire_carries_floors_whole),
+              CM_TEST(test_wire_carries_a_blob_and_the_reference_that_the_key_has_then),
+              CM_TEST(test_wire_carries_notices_as_one_line_that_can_be_printed),
+              CM_TEST(test_wire_carries_every_figure_of_a_pace),
               CM_TEST(test_wire_carries_batches_item_by_item),
               CM_TEST(test_wire_carries_signatures_of_what_was_signed_only),
               CM_TEST(test_wire_refuses_every_message_that_is_cut_or_has_more),
