@@ -319,7 +319,7 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     cm_status status =
         cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
     tell_pace(slot, &err);
-    if (goes_again(slot, &err) && !is_own(vault, call) && !call->is_cancelled) {
+    if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
         prepend(vault, call);
         if (call->is_cancelled) /* while it was out */
