@@ -33,11 +33,14 @@ static void test_rate_of_the_settings_is_kept(void)
     vault_stage_open(&stage, NULL, ", \"rate\": 100");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 200);
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.sign");
+    uint64_t from_ns = cm_clock_monotonic_ns();
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
     rig_run_for(&stage.rig, 500);
-    /* 50 of them, and what was saved up; a machine that is busy makes it fewer. */
-    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.sign") <= 60);
-    CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).waiting > 100);
+    long long count = cm_keyvault_statistic(&stage.vault, "requests.sign") - before;
+    uint64_t spent_ms = (cm_clock_monotonic_ns() - from_ns) / CM_NS_PER_MS;
+    /* One in 10 ms, and what was saved up in 50 ms. */
+    CU_ASSERT_TRUE(count > 5 && (uint64_t)count <= spent_ms / 10 + 6);
     cm_provider_cancel(stage.rig.provider, &batch->batch);
     rig_wait(&stage.rig, &batch->dones, 1);
     CU_ASSERT_EQUAL(rig_count_status(batch, CM_OK) + rig_count_status(batch, CM_CANCELLED), 200);
@@ -125,16 +128,14 @@ static void test_vault_that_dies_leaves_nothing_waiting(void)
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
     rig_run_for(&stage.rig, 150);
-    uint64_t from_ns = cm_clock_monotonic_ns();
     cm_keyvault_stop(&stage.vault);
     rig_wait(&stage.rig, &batch->dones, 1);
-    CU_ASSERT_TRUE(cm_clock_monotonic_ns() - from_ns < 5 * CM_NS_PER_S);
     /* What was out may have been signed; what waited was not. */
     CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) <= 10);
     CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) > 0);
     CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) >= 30);
-    CU_ASSERT_EQUAL(
-        rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE), 40);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE),
+                    40);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     CU_ASSERT_EQUAL(rig_submit(batch), CM_UNAVAILABLE);
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is away"));
