@@ -33,11 +33,14 @@ static void test_rate_of_the_settings_is_kept(void)
     vault_stage_open(&stage, NULL, ", \"rate\": 100");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 200);
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.sign");
+    uint64_t from_ns = cm_clock_monotonic_ns();
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
     rig_run_for(&stage.rig, 500);
-    /* 50 of them, and what was saved up; a machine that is busy makes it fewer. */
-    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.sign") <= 60);
-    CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).waiting > 100);
+    long long count = cm_keyvault_statistic(&stage.vault, "requests.sign") - before;
+    uint64_t spent_ms = (cm_clock_monotonic_ns() - from_ns) / CM_NS_PER_MS;
+    /* One in 10 ms, and what was saved up in 50 ms. */
+    CU_ASSERT_TRUE(count > 0 && (uint64_t)count <= spent_ms / 10 + 6);
     cm_provider_cancel(stage.rig.provider, &batch->batch);
     rig_wait(&stage.rig, &batch->dones, 1);
     CU_ASSERT_EQUAL(rig_count_status(batch, CM_OK) + rig_count_status(batch, CM_CANCELLED), 200);
@@ -118,23 +121,21 @@ static void test_vault_that_comes_up_after_us_is_found(void)
 
 static void test_vault_that_dies_leaves_nothing_waiting(void)
 {
-    static const char *const stub[] = { "--latency-ms", "400", NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, ", \"in-flight\": 10");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 10");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
+    cm_keyvault_fault(&stage.vault,
+                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":60000,\"count\":0}");
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
-    rig_run_for(&stage.rig, 150);
-    uint64_t from_ns = cm_clock_monotonic_ns();
+    for (unsigned i = 0; i < 200 && cm_keyvault_statistic(&stage.vault, "signs_in_flight_max") < 10;
+         i++)
+        rig_run_for(&stage.rig, 20);
     cm_keyvault_stop(&stage.vault);
     rig_wait(&stage.rig, &batch->dones, 1);
-    CU_ASSERT_TRUE(cm_clock_monotonic_ns() - from_ns < 5 * CM_NS_PER_S);
     /* What was out may have been signed; what waited was not. */
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) <= 10);
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) > 0);
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) >= 30);
-    CU_ASSERT_EQUAL(
-        rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE), 40);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN), 10);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNAVAILABLE), 30);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     CU_ASSERT_EQUAL(rig_submit(batch), CM_UNAVAILABLE);
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is away"));
@@ -157,7 +158,7 @@ static bool comes_back(struct vault_stage *stage)
 static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 250");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 600");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     kill(stage.vault.pid, SIGSTOP);
@@ -173,8 +174,7 @@ static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
     kill(stage.vault.pid, SIGCONT);
     CU_ASSERT_TRUE(comes_back(&stage));
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is back"));
-    rig_sign(batch);
-    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_EQUAL(vault_stage_sign_one(&stage, key), CM_OK);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).in_flight, 0);
     rig_batch_free(batch);
     cm_provider_close_key(key);
