@@ -214,7 +214,6 @@ class Vault(VaultDeploymentCase):
     def test_a_rotation_in_the_vault_is_told_and_the_old_version_signs_on(self):
         vault = self.start_vault()
         requests = self.deploy_in_vault("rotates", 60, vault, lines=["rate: 100000", "watch: 100ms"])
-        self.deployment.edit(r"\Z", "  signers: inline\n")
         engine = self.start()
         self.backend.push(requests[:30])
         self.backend.wait_answered()
