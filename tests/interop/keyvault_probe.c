@@ -68,11 +68,9 @@ static void sign(struct probe *probe)
     struct cm_sign_item item = { .message = cm_bytes_str("a message"),
                                  .signature = signature,
                                  .signature_space = sizeof signature };
-    struct cm_sign_batch batch = { .key = probe->key,
-                                   .items = &item,
-                                   .items_count = 1,
-                                   .done = on_done,
-                                   .done_arg = probe };
+    struct cm_sign_batch batch = {
+        .key = probe->key, .items = &item, .items_count = 1, .done = on_done, .done_arg = probe
+    };
     if (cm_provider_sign(probe->provider, &batch, NULL) != CM_OK)
         die("the batch is not taken");
     cm_loop_run(probe->loop);
