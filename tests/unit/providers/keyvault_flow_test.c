@@ -187,6 +187,25 @@ static void test_vault_that_dies_leaves_nothing_waiting(void)
     vault_stage_close(&stage);
 }
 
+/* Before the circuit opens, too: what did not get its turn is not to blame for it. */
+static void test_deadline_passes_as_unavailable_where_the_vault_does_not_answer(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 1, \"timeout-ms\": 300");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 7);
+    kill(stage.vault.pid, SIGSTOP);
+    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 900 * CM_NS_PER_MS;
+    rig_sign(batch);
+    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) > 0);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_EXPIRED), 0);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 0);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    kill(stage.vault.pid, SIGCONT);
+    vault_stage_close(&stage);
+}
+
 static bool comes_back(struct vault_stage *stage)
 {
     for (unsigned i = 0; i < 100; i++) {
@@ -249,4 +268,5 @@ CM_TEST_SUITE(keyvault_flow, CM_TEST(test_many_requests_share_few_connections),
               CM_TEST(test_vault_that_comes_up_after_us_is_found),
               CM_TEST(test_vault_that_dies_leaves_nothing_waiting),
               CM_TEST(test_vault_that_hangs_is_left_alone_until_a_probe_is_answered),
+              CM_TEST(test_deadline_passes_as_unavailable_where_the_vault_does_not_answer),
               CM_TEST(test_instance_closes_while_requests_are_out));
