@@ -517,7 +517,7 @@ static const struct cm_example examples[] = {
       "A second issuing authority, with a new key in the token." },
     { "certmill ca create line-3 --existing-key --key pkcs11:object=ours",
       "With a key that the token holds already." },
-    { "certmill ca create line-4 --provider vault --key https://NAME.vault.azure.net/keys/line-4",
+    { "certmill ca create line-4 --key https://NAME.vault.azure.net/keys/line-4",
       "With a new key in a key vault." },
     { "certmill ca create issuing --beside --provider west --key file:west.pem",
       "A second issuing key for an authority, in another provider." },

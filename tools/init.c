@@ -432,8 +432,8 @@ static const struct cm_example examples[] = {
       "One that takes its requests from Redis." },
     { "certmill init /srv/ca --provider pkcs11 --module /opt/hsm.so --pin env:PIN",
       "One whose keys are made in a token." },
-    { "certmill init /srv/ca --provider keyvault --vault https://NAME.vault.azure.net --require hsm",
-      "One whose keys are made in a vault's HSM, by the machine's managed identity." },
+    { "certmill init ca --provider keyvault --vault https://NAME.vault.azure.net",
+      "One whose keys are made in a key vault, by the machine's managed identity." },
 };
 
 const struct cm_command cm_command_init = {

@@ -358,8 +358,8 @@ static const struct cm_example examples[] = {
     { "certmill provider bench -c /srv/ca/certmill.yaml", "The settings' first provider." },
     { "certmill provider bench --kind pkcs11 --module /opt/hsm.so --pin env:PIN",
       "A token before there is a deployment." },
-    { "certmill provider bench --kind keyvault --vault https://NAME.vault.azure.net --algorithms p256",
-      "A key vault, by the machine's managed identity." },
+    { "certmill provider bench vault --vault https://NAME.vault.azure.net",
+      "The settings' provider `vault`, with new keys in this vault." },
 };
 
 const struct cm_command cm_command_provider_bench = {

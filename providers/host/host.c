@@ -54,16 +54,21 @@ static void tell_left_out(void *arg)
                          (unsigned long long)count);
 }
 
+void cm_host_pass_on(struct cm_host *host, const char *lead, const char *text)
+{
+    if (cm_notices_take(&host->notices, cm_clock_monotonic_ns()))
+        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s%s: %s",
+                         host->hello.settings.name, lead, text);
+    else if (!cm_timer_is_running(&host->notices_timer))
+        cm_timer_start(&host->notices_timer, host->loop, CM_NOTICES_MINUTE_MS, tell_left_out, host);
+}
+
 static bool on_notice(struct cm_host *host, const struct cm_wire_frame *frame)
 {
     const char *text;
     if (!cm_wire_read_notice(frame->body, &text))
         return false;
-    if (cm_notices_take(&host->notices, cm_clock_monotonic_ns()))
-        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s: %s",
-                         host->hello.settings.name, text);
-    else if (!cm_timer_is_running(&host->notices_timer))
-        cm_timer_start(&host->notices_timer, host->loop, CM_NOTICES_MINUTE_MS, tell_left_out, host);
+    cm_host_pass_on(host, "", text);
     return true;
 }
 

@@ -83,8 +83,7 @@ bool cm_hosted_on_signed(struct cm_host *host, const struct cm_wire_frame *frame
         return false;
     take_signatures(slot->batch, signed_);
     if (signed_.text)
-        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s refused to sign: %s",
-                         host->hello.settings.name, signed_.text);
+        cm_host_pass_on(host, " refused to sign", signed_.text);
     finish(host, slot);
     return true;
 }

@@ -106,7 +106,9 @@ static inline bool cm_host_is_told(unsigned failures_count)
     return (failures_count & (failures_count - 1)) == 0;
 }
 
-/* host.c: the signer is gone, and with it what was to be said of it. */
+/* host.c: words of the signer's become a notice, as long as they are not too many. */
+void cm_host_pass_on(struct cm_host *host, const char *lead, const char *text);
+/* The signer is gone, and with it what was to be said of it. */
 void cm_host_forget(struct cm_host *host);
 
 /* supervisor.c. open waits for READY; close for the end. */

@@ -458,7 +458,7 @@ bool cm_wire_read_signed(struct cm_bytes body, struct cm_wire_signed *ret_signed
 {
     struct reader reader = { .left = body };
     struct cm_wire_signed signed_ = { .items_count = get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX) };
-    signed_.text = get_text(&reader);
+    signed_.text = get_line(&reader, CM_WIRE_NOTICE_MAX);
     signed_.rows = take(&reader, (size_t)signed_.items_count * SIGNED_ROW_SIZE);
     signed_.signatures = reader.left;
     *ret_signed = signed_;

@@ -112,7 +112,7 @@ struct cm_wire_sign {
 
 struct cm_wire_signed {
     uint32_t items_count;
-    const char *text; /* why the first of those that the floor refused was; else NULL */
+    const char *text; /* one line: why the first of those that the floor refused was; else NULL */
     struct cm_bytes rows, signatures; /* what is left of them */
 };
 

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS_MAX = 5000, IDLE_HANDLES_MAX = 4096 };
+enum {
+    CONNECT_MS_MAX = 5000,
+    IDLE_HANDLES_MAX = 4096,
+    KEPT_SERVERS = 4 /* whose connections are all kept for the next time */
+};
 
 /* A socket that libcurl wants watched. */
 struct socket {
@@ -372,8 +376,8 @@ cm_status cm_http_new(struct cm_loop *loop, const char *trust, uint32_t connecti
     curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-    curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections_max);
-    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)connections_max);
+    curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections_max);
+    curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long)connections_max * KEPT_SERVERS);
     *ret_http = http;
     return CM_OK;
 }

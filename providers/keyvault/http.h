@@ -61,7 +61,7 @@ struct cm_http_call {
 };
 
 /*
- * trust: PEM file of the CAs; NULL: the system's. connections_max: to all servers together.
+ * trust: PEM file of the CAs; NULL: the system's. connections_max: to each server.
  * Fails with: NO_MEMORY, UNSUPPORTED (a libcurl without TLS).
  */
 CM_MUST_USE cm_status cm_http_new(struct cm_loop *loop, const char *trust, uint32_t connections_max,

@@ -4,7 +4,11 @@
 
 #include "providers/backends.h"
 
-enum { BATCH_ITEMS_MAX = 1024, BATCHES_IN_FLIGHT = 16 };
+enum {
+    BATCH_ITEMS_MAX = 1024,
+    BATCHES_IN_FLIGHT = 16,
+    CONNECTIONS_MORE = 2 /* than may be in flight: for a token, and for the first request of all */
+};
 
 static void tell(void *arg, const char *text)
 {
@@ -54,7 +58,8 @@ static cm_status keyvault_open(struct cm_loop *loop, const struct cm_provider_se
         free(self);
         return status == CM_NOT_FOUND ? deny(err) : status;
     }
-    status = cm_http_new(loop, self->options.trust, self->options.in_flight_max, &self->http, err);
+    status = cm_http_new(loop, self->options.trust, self->options.in_flight_max + CONNECTIONS_MORE,
+                         &self->http, err);
     if (status != CM_OK) {
         keyvault_close(&self->head);
         return status;

@@ -43,7 +43,8 @@ struct cm_vault {
     bool asks_challenge, probes;
     uint64_t challenge_ns; /* it is not asked for before */
     char own_url[CM_VAULT_URI_SIZE + 64];
-    struct cm_error refusal; /* why there is no token, for good; status OK: none */
+    struct cm_error refusal;          /* why there is no token, for good; status OK: none */
+    char trouble[CM_ERROR_TEXT_SIZE]; /* what the last failure was */
     char told[CM_ERROR_TEXT_SIZE];
     uint64_t told_ns;
 };
@@ -151,9 +152,8 @@ static cm_status judge_overdue(struct cm_vault *vault, const struct cm_vault_cal
     if (cm_tokens_have_failed(&vault->tokens))
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s: no token: %s",
                        vault->uri.host, why->text);
-    if (cm_vault_is_away(vault) || call->failures_count > 0)
-        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s cannot be reached: %s",
-                       vault->uri.host, vault->told);
+    if (cm_vault_is_away(vault) || vault->pace.failures_in_row > 0 || call->failures_count > 0)
+        return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", vault->trouble);
     return CM_FAIL(err, call->has_been_out ? CM_THROTTLED : CM_EXPIRED, CM_ORIGIN_SELF, 0,
                    "vault %s did not get to it in time", vault->uri.host);
 }
@@ -248,6 +248,8 @@ static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
         .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
     };
     uint64_t stops_before = vault->pace.stopped_ns;
+    if (answer.outcome == CM_PACE_FAILED)
+        snprintf(vault->trouble, sizeof vault->trouble, "%s", err->text);
     bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
     if (vault->pace.stopped_ns != stops_before)
         notice(vault, err->text);
@@ -319,7 +321,7 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     cm_status status =
         cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
     tell_pace(slot, &err);
-    if (goes_again(slot, &err) && !is_own(vault, call) && !call->is_cancelled) {
+    if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
         prepend(vault, call);
         if (call->is_cancelled) /* while it was out */

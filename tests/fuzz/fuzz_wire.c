@@ -55,7 +55,7 @@ static unsigned read_signed(struct cm_bytes body)
     unsigned sum = 0;
     if (!cm_wire_read_signed(body, &signed_))
         return 0;
-    sum += touch_text(signed_.text);
+    sum += touch_line(signed_.text);
     for (uint32_t i = 0; i < signed_.items_count; i++) {
         cm_wire_next_signature(&signed_, &status, &signature);
         if (status >= CM_INVALID || (status == CM_OK) != (signature.size > 0))

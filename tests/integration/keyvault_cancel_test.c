@@ -40,7 +40,7 @@ static void test_signatures_that_are_withdrawn_while_they_are_out_do_not_wait_ag
     CU_ASSERT_EQUAL(cm_provider_pace(rig.provider).in_flight, 2);
     cm_provider_cancel(rig.provider, &batch->batch);
     rig_wait(&rig, &batch->dones, 1);
-    CU_ASSERT_EQUAL(rig_count_status(batch, CM_THROTTLED), 2);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_CANCELLED), 2);
     cm_keyvault_clear_faults(&vault);
     rig_sign(batch);
     CU_ASSERT_TRUE(rig_all_verify(batch));

@@ -33,11 +33,14 @@ static void test_rate_of_the_settings_is_kept(void)
     vault_stage_open(&stage, NULL, ", \"rate\": 100");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 200);
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.sign");
+    uint64_t from_ns = cm_clock_monotonic_ns();
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
     rig_run_for(&stage.rig, 500);
-    /* 50 of them, and what was saved up; a machine that is busy makes it fewer. */
-    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.sign") <= 60);
-    CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).waiting > 100);
+    long long count = cm_keyvault_statistic(&stage.vault, "requests.sign") - before;
+    uint64_t spent_ms = (cm_clock_monotonic_ns() - from_ns) / CM_NS_PER_MS;
+    /* One in 10 ms, and what was saved up in 50 ms. */
+    CU_ASSERT_TRUE(count > 0 && (uint64_t)count <= spent_ms / 10 + 6);
     cm_provider_cancel(stage.rig.provider, &batch->batch);
     rig_wait(&stage.rig, &batch->dones, 1);
     CU_ASSERT_EQUAL(rig_count_status(batch, CM_OK) + rig_count_status(batch, CM_CANCELLED), 200);
@@ -66,6 +69,60 @@ static void test_signature_that_was_cancelled_while_it_was_out_does_not_go_again
     vault_stage_close(&stage);
 }
 
+/* Appends one file to another. */
+static void append_file(const char *from, const char *to)
+{
+    char content[8192];
+    FILE *in = fopen(from, "r"), *out = fopen(to, "a");
+    CU_ASSERT_TRUE_FATAL(in && out);
+    size_t size = fread(content, 1, sizeof content, in);
+    CU_ASSERT_EQUAL(fwrite(content, 1, size, out), size);
+    fclose(in);
+    fclose(out);
+}
+
+static struct cm_key *open_at(struct vault_stage *stage, struct cm_keyvault *vault)
+{
+    struct cm_key *key = NULL;
+    cm_keyvault_create_key(vault, "ca", EC_256, NULL);
+    CU_ASSERT_EQUAL_FATAL(
+        rig_open_key(&stage->rig, rig_vault_reference(vault, "ca"), CM_SIGALG_UNKNOWN, &key, NULL),
+        CM_OK);
+    return key;
+}
+
+static void test_vault_that_is_slow_keeps_no_other_waiting(void)
+{
+    struct vault_stage stage;
+    struct cm_keyvault other;
+    char trust[340];
+    vault_stage_start(&stage, NULL);
+    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&other, NULL));
+    snprintf(trust, sizeof trust, "%.300s/both.pem", cm_test_scratch());
+    append_file(stage.vault.certificate, trust);
+    append_file(other.certificate, trust);
+    snprintf(stage.vault.certificate, sizeof stage.vault.certificate, "%s", trust);
+    vault_stage_open_with(&stage, rig_vault_options(&stage.vault, ", \"in-flight\": 1"),
+                          rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
+    struct cm_key *slow = open_at(&stage, &stage.vault), *quick = open_at(&stage, &other);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, slow, 1);
+    rig_run_for(&stage.rig, 100);
+    cm_keyvault_fault(&stage.vault, "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":9000}");
+    CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
+    rig_run_for(&stage.rig, 50);
+    for (unsigned i = 0; i < 5; i++)
+        CU_ASSERT_TRUE(rig_signs(&stage.rig, quick, 2));
+    CU_ASSERT_EQUAL(batch->dones, 0);
+    cm_keyvault_stop(&stage.vault);
+    rig_wait(&stage.rig, &batch->dones, 1);
+    CU_ASSERT_EQUAL(batch->items[0].status, CM_UNCERTAIN);
+    rig_batch_free(batch);
+    cm_provider_close_key(slow);
+    cm_provider_close_key(quick);
+    vault_stage_close(&stage);
+    cm_keyvault_stop(&other);
+}
+
 /* ------------------------------------------------------------------ away -- */
 
 struct late_start {
@@ -75,23 +132,12 @@ struct late_start {
     struct cm_timer timer;
 };
 
-static void copy_file(const char *from, const char *to)
-{
-    char content[8192];
-    FILE *in = fopen(from, "r"), *out = fopen(to, "w");
-    CU_ASSERT_TRUE_FATAL(in && out);
-    size_t size = fread(content, 1, sizeof content, in);
-    CU_ASSERT_EQUAL(fwrite(content, 1, size, out), size);
-    fclose(in);
-    fclose(out);
-}
-
 static void start_late(void *arg)
 {
     struct late_start *late = arg;
     const char *const stub[] = { "--port", late->port, NULL };
     CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&late->stage->vault, stub));
-    copy_file(late->stage->vault.certificate, late->trust);
+    append_file(late->stage->vault.certificate, late->trust);
     cm_keyvault_create_key(&late->stage->vault, "ca", EC_256, NULL);
 }
 
@@ -118,28 +164,45 @@ static void test_vault_that_comes_up_after_us_is_found(void)
 
 static void test_vault_that_dies_leaves_nothing_waiting(void)
 {
-    static const char *const stub[] = { "--latency-ms", "400", NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, ", \"in-flight\": 10");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 10");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
+    cm_keyvault_fault(&stage.vault,
+                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":60000,\"count\":0}");
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
-    rig_run_for(&stage.rig, 150);
-    uint64_t from_ns = cm_clock_monotonic_ns();
+    for (unsigned i = 0; i < 200 && cm_keyvault_statistic(&stage.vault, "signs_in_flight_max") < 10;
+         i++)
+        rig_run_for(&stage.rig, 20);
     cm_keyvault_stop(&stage.vault);
     rig_wait(&stage.rig, &batch->dones, 1);
-    CU_ASSERT_TRUE(cm_clock_monotonic_ns() - from_ns < 5 * CM_NS_PER_S);
     /* What was out may have been signed; what waited was not. */
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) <= 10);
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNCERTAIN) > 0);
-    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) >= 30);
-    CU_ASSERT_EQUAL(
-        rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE), 40);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN), 10);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNAVAILABLE), 30);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     CU_ASSERT_EQUAL(rig_submit(batch), CM_UNAVAILABLE);
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is away"));
     rig_batch_free(batch);
     cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
+/* Before the circuit opens, too: what did not get its turn is not to blame for it. */
+static void test_deadline_passes_as_unavailable_where_the_vault_does_not_answer(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 1, \"timeout-ms\": 300");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 7);
+    kill(stage.vault.pid, SIGSTOP);
+    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 900 * CM_NS_PER_MS;
+    rig_sign(batch);
+    CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) > 0);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_EXPIRED), 0);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 0);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    kill(stage.vault.pid, SIGCONT);
     vault_stage_close(&stage);
 }
 
@@ -157,7 +220,7 @@ static bool comes_back(struct vault_stage *stage)
 static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 250");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 600");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     kill(stage.vault.pid, SIGSTOP);
@@ -173,8 +236,7 @@ static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
     kill(stage.vault.pid, SIGCONT);
     CU_ASSERT_TRUE(comes_back(&stage));
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is back"));
-    rig_sign(batch);
-    CU_ASSERT_TRUE(rig_all_verify(batch));
+    CU_ASSERT_EQUAL(vault_stage_sign_one(&stage, key), CM_OK);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).in_flight, 0);
     rig_batch_free(batch);
     cm_provider_close_key(key);
@@ -202,7 +264,9 @@ static void test_instance_closes_while_requests_are_out(void)
 CM_TEST_SUITE(keyvault_flow, CM_TEST(test_many_requests_share_few_connections),
               CM_TEST(test_rate_of_the_settings_is_kept),
               CM_TEST(test_signature_that_was_cancelled_while_it_was_out_does_not_go_again),
+              CM_TEST(test_vault_that_is_slow_keeps_no_other_waiting),
               CM_TEST(test_vault_that_comes_up_after_us_is_found),
               CM_TEST(test_vault_that_dies_leaves_nothing_waiting),
               CM_TEST(test_vault_that_hangs_is_left_alone_until_a_probe_is_answered),
+              CM_TEST(test_deadline_passes_as_unavailable_where_the_vault_does_not_answer),
               CM_TEST(test_instance_closes_while_requests_are_out));

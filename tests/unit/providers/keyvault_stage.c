@@ -90,5 +90,8 @@ cm_status vault_stage_sign_one(struct vault_stage *stage, struct cm_key *key)
 
 bool vault_stage_works(struct vault_stage *stage, const char *name)
 {
-    return vault_stage_try(stage, rig_vault_reference(&stage->vault, name), "") == CM_OK;
+    cm_status status = vault_stage_try(stage, rig_vault_reference(&stage->vault, name), "");
+    if (status != CM_OK)
+        printf("%s: %s\n%s", name, cm_status_name(status), stage->notices);
+    return status == CM_OK;
 }

@@ -165,9 +165,20 @@ static void expect_works(struct vault_stage *stage, const char *members, const c
     vault_stage_close(stage);
 }
 
-/* A self-signed certificate, and its key in the same file where that is asked for. */
-static void write_certificate(EVP_PKEY *pkey, const char *path, bool with_key)
+static void write_pem(const char *path, X509 *certificate, EVP_PKEY *pkey)
 {
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    PEM_write_X509(file, certificate);
+    if (pkey)
+        PEM_write_PrivateKey(file, pkey, NULL, NULL, 0, NULL, NULL);
+    fclose(file);
+}
+
+/* A self-signed certificate, alone and with its key. */
+static void write_certificates(const char *public_path, const char *path)
+{
+    EVP_PKEY *pkey = EVP_RSA_gen(2048);
     X509 *certificate = X509_new();
     X509_NAME *name = X509_get_subject_name(certificate);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"certmill", -1, -1,
@@ -177,13 +188,10 @@ static void write_certificate(EVP_PKEY *pkey, const char *path, bool with_key)
     X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
     X509_set_pubkey(certificate, pkey);
     CU_ASSERT_TRUE_FATAL(X509_sign(certificate, pkey, EVP_sha256()) > 0);
-    FILE *file = fopen(path, "w");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    PEM_write_X509(file, certificate);
-    if (with_key)
-        PEM_write_PrivateKey(file, pkey, NULL, NULL, 0, NULL, NULL);
-    fclose(file);
+    write_pem(public_path, certificate, NULL);
+    write_pem(path, certificate, pkey);
     X509_free(certificate);
+    EVP_PKEY_free(pkey);
 }
 
 static void test_certificate_serves_as_a_credential(void)
@@ -192,10 +200,7 @@ static void test_certificate_serves_as_a_credential(void)
     snprintf(public_path, sizeof public_path, "%s/public.pem", cm_test_scratch());
     snprintf(path, sizeof path, "%s",
              rig_write_file("client.pem", "", 0, 0600)); /* so that it has its mode */
-    EVP_PKEY *pkey = EVP_RSA_gen(2048);
-    write_certificate(pkey, public_path, false);
-    write_certificate(pkey, path, true);
-    EVP_PKEY_free(pkey);
+    write_certificates(public_path, path);
     const char *const stub[] = { "--client-certificate", public_path, NULL };
     struct vault_stage stage;
     vault_stage_start(&stage, stub);

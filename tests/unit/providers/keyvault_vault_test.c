@@ -40,7 +40,7 @@ static void check_signature(struct vault_stage *stage, struct cm_key *key,
 static void check_signatures(const struct fault_case *faults, size_t count)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 400");
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 1000");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     for (size_t i = 0; i < count; i++)
         check_signature(&stage, key, &faults[i]);
@@ -76,7 +76,7 @@ static void test_signature_is_unavailable_where_the_vault_refuses(void)
 
 static void test_signature_whose_answer_is_lost_is_uncertain(void)
 {
-    CHECK_SIGNATURES({ "\"kind\":\"slow\",\"delay_ms\":2000", CM_UNCERTAIN, 1 },
+    CHECK_SIGNATURES({ "\"kind\":\"slow\",\"delay_ms\":4000", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"truncate\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-after-headers\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-before\",\"count\":0", CM_UNCERTAIN, 0 },
@@ -125,7 +125,7 @@ static void check_opening(struct vault_stage *stage, const char *operation,
 static void check_openings(const char *operation, const struct fault_case *faults, size_t count)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 400");
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 1000");
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
     CU_ASSERT_TRUE(vault_stage_works(&stage, "ca"));
     for (size_t i = 0; i < count; i++)
@@ -139,7 +139,7 @@ static void test_opening_repeats_what_was_lost_and_says_what_was_refused(void)
     static const struct fault_case faults[] = {
         { "\"kind\":\"status\",\"status\":401", CM_OK, 0 },
         { "\"kind\":\"status\",\"status\":500,\"count\":2", CM_OK, 0 },
-        { "\"kind\":\"slow\",\"delay_ms\":2000", CM_OK, 0 },
+        { "\"kind\":\"slow\",\"delay_ms\":4000", CM_OK, 0 },
         { "\"kind\":\"truncate\"", CM_OK, 0 },
         { "\"kind\":\"close-after-headers\"", CM_OK, 0 },
         { "\"kind\":\"close-before\",\"count\":2", CM_OK, 0 },
@@ -158,7 +158,7 @@ static void test_opening_repeats_what_was_lost_and_says_what_was_refused(void)
 static void test_opening_proves_the_key(void)
 {
     static const struct fault_case faults[] = {
-        { "\"kind\":\"slow\",\"delay_ms\":2000", CM_OK, 0 },
+        { "\"kind\":\"slow\",\"delay_ms\":4000", CM_OK, 0 },
         { "\"kind\":\"status\",\"status\":403", CM_DENIED, 0 },
         { "\"kind\":\"bad-signature\"", CM_CORRUPT, 0 },
         { "\"kind\":\"wrong-kid\"", CM_CORRUPT, 0 },

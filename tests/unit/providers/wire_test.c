@@ -311,6 +311,9 @@ static void test_wire_bounds_what_messages_may_say(void)
     begin();
     cm_wire_write_notice(&out, "");
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_NOTICE, 0), CM_WIRE_NOTICE));
+    begin();
+    cm_wire_write_signed(&out, 1, NULL, 0, "two\nlines");
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_SIGNED, 1), CM_WIRE_SIGNED));
     write_each(3); /* ends in 'r', 'e', 'f', NUL */
     out.data[out.size - 2] = 0x1b;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_KEY_OPENED, 1), CM_WIRE_KEY_OPENED));
