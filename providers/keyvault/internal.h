@@ -56,9 +56,10 @@ struct cm_vault_key {
  * Fails with: CORRUPT, NO_KEY (disabled, or outside its time), DENIED (may not sign), MISMATCH,
  *             UNSUPPORTED.
  */
-CM_MUST_USE cm_status cm_vault_key_new(struct cm_keyvault *self, const struct cm_vault_uri *asked,
-                                       const json_t *bundle, enum cm_sigalg alg,
-                                       struct cm_vault_key **ret_key, struct cm_error *err);
+CM_MUST_USE cm_status cm_vault_key_new(struct cm_keyvault *self, struct cm_vault *vault,
+                                       const struct cm_vault_uri *asked, const json_t *bundle,
+                                       enum cm_sigalg alg, struct cm_vault_key **ret_key,
+                                       struct cm_error *err);
 /* Now, or when the look that is out has come back. */
 void cm_vault_key_free(struct cm_vault_key *key);
 

@@ -225,15 +225,15 @@ static void write_urls(struct cm_vault_key *key)
     cm_vault_write_url(key->vault, path, "", key->latest_url, sizeof key->latest_url);
 }
 
-cm_status cm_vault_key_new(struct cm_keyvault *self, const struct cm_vault_uri *asked,
-                           const json_t *bundle, enum cm_sigalg alg, struct cm_vault_key **ret_key,
-                           struct cm_error *err)
+cm_status cm_vault_key_new(struct cm_keyvault *self, struct cm_vault *vault,
+                           const struct cm_vault_uri *asked, const json_t *bundle,
+                           enum cm_sigalg alg, struct cm_vault_key **ret_key, struct cm_error *err)
 {
     struct cm_vault_key *key = calloc(1, sizeof *key);
     if (!key)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a key");
     key->owner = self;
-    key->vault = cm_keyvault_vault(self, asked);
+    key->vault = vault;
     cm_status status = take_version(key, asked, bundle, err);
     if (status == CM_OK)
         status = check_attributes(&key->uri, bundle, err);

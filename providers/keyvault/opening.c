@@ -167,7 +167,8 @@ static void take_bundle(struct opening *opening, const struct cm_vault_uri *aske
                         const json_t *bundle)
 {
     struct cm_error err;
-    if (cm_vault_key_new(opening->self, asked, bundle, opening->alg, &opening->key, &err)
+    if (cm_vault_key_new(opening->self, opening->vault, asked, bundle, opening->alg, &opening->key,
+                         &err)
         != CM_OK) {
         fail(opening, &err);
         return;

@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "providers/keyvault/answer.h"
+#include "providers/keyvault/waiting.h"
 
 enum {
     FAILURES_MAX = 3,   /* of one call */
@@ -34,8 +35,7 @@ struct cm_vault {
     struct cm_vault_uri uri;
     struct cm_pace pace;
     struct cm_tokens tokens;
-    struct cm_vault_call *first, **last; /* waiting */
-    uint32_t waiting_count;
+    struct cm_vault_waiting waiting;
     struct cm_vault_slot *free_slots, *out_slots;
     struct cm_timer pump_timer, look_timer;
     bool is_pacing; /* pump_timer runs because the pace said so: nothing goes before */
@@ -69,7 +69,7 @@ static void notice(struct cm_vault *vault, const char *text)
 void cm_vault_tell(const struct cm_vault *vault, struct cm_provider_pace *figures)
 {
     cm_pace_tell(&vault->pace, cm_clock_monotonic_ns(), figures);
-    figures->waiting += vault->waiting_count;
+    figures->waiting += vault->waiting.count;
 }
 
 /* ------------------------------------------------------------------ those who wait -- */
@@ -81,71 +81,17 @@ static void pump_soon(struct cm_vault *vault, uint64_t wait_ns)
                        (uint32_t)((wait_ns + CM_NS_PER_MS - 1) / CM_NS_PER_MS), pump, vault);
 }
 
-static void append(struct cm_vault *vault, struct cm_vault_call *call)
+static cm_status judge_cancelled(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
-    call->next = NULL;
-    *vault->last = call;
-    vault->last = &call->next;
-    vault->waiting_count++;
-}
-
-static void prepend(struct cm_vault *vault, struct cm_vault_call *call)
-{
-    call->next = vault->first;
-    if (!vault->first)
-        vault->last = &call->next;
-    vault->first = call;
-    vault->waiting_count++;
-}
-
-static struct cm_vault_call *take_first(struct cm_vault *vault)
-{
-    struct cm_vault_call *call = vault->first;
-    vault->first = call->next;
-    if (!vault->first)
-        vault->last = &vault->first;
-    vault->waiting_count--;
-    return call;
-}
-
-static void end(struct cm_vault_call *call, const struct cm_error *err)
-{
-    call->done(call, err->status, NULL, err);
-}
-
-/* What becomes of a call that waits; OK: it goes on waiting. */
-typedef cm_status verdict_fn(struct cm_vault *vault, const struct cm_vault_call *call,
-                             struct cm_error *err);
-
-/* The list is taken apart first: done may submit again. */
-static void end_those(struct cm_vault *vault, verdict_fn *judge)
-{
-    struct cm_vault_call *call = vault->first;
-    vault->first = NULL;
-    vault->last = &vault->first;
-    vault->waiting_count = 0;
-    while (call) {
-        struct cm_vault_call *next = call->next;
-        struct cm_error err = { .status = CM_OK };
-        if (judge(vault, call, &err) == CM_OK)
-            append(vault, call);
-        else
-            end(call, &err);
-        call = next;
-    }
-}
-
-static cm_status judge_cancelled(struct cm_vault *vault, const struct cm_vault_call *call,
-                                 struct cm_error *err)
-{
+    const struct cm_vault *vault = arg;
     if (!call->is_cancelled)
         return CM_OK;
     return CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: cancelled", vault->uri.host);
 }
 
-static cm_status judge_overdue(struct cm_vault *vault, const struct cm_vault_call *call,
-                               struct cm_error *err)
+static cm_status judge_overdue(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
+    const struct cm_vault *vault = arg;
     const struct cm_error *why = &vault->tokens.err;
     if (call->deadline_ns == 0 || cm_clock_monotonic_ns() < call->deadline_ns)
         return CM_OK;
@@ -158,18 +104,18 @@ static cm_status judge_overdue(struct cm_vault *vault, const struct cm_vault_cal
                    "vault %s did not get to it in time", vault->uri.host);
 }
 
-static cm_status judge_away(struct cm_vault *vault, const struct cm_vault_call *call,
-                            struct cm_error *err)
+static cm_status judge_away(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
+    const struct cm_vault *vault = arg;
     if (call->nature != CM_VAULT_SIGNATURE)
         return CM_OK;
     return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "vault %s is away", vault->uri.host);
 }
 
 /* No token for good, as far as we know: signatures wait for an operator, everybody else is told. */
-static cm_status judge_tokenless(struct cm_vault *vault, const struct cm_vault_call *call,
-                                 struct cm_error *err)
+static cm_status judge_tokenless(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
+    const struct cm_vault *vault = arg;
     cm_status status = call->nature == CM_VAULT_SIGNATURE ? CM_UNAVAILABLE : vault->refusal.status;
     return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host,
                    vault->refusal.text);
@@ -177,20 +123,20 @@ static cm_status judge_tokenless(struct cm_vault *vault, const struct cm_vault_c
 
 void cm_vault_sweep(struct cm_vault *vault)
 {
-    end_those(vault, judge_cancelled);
+    cm_vault_waiting_end_those(&vault->waiting, judge_cancelled, vault);
 }
 
 static void look(void *arg)
 {
     struct cm_vault *vault = arg;
-    end_those(vault, judge_overdue);
-    if (vault->first)
+    cm_vault_waiting_end_those(&vault->waiting, judge_overdue, vault);
+    if (vault->waiting.first)
         cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
 }
 
 void cm_vault_submit(struct cm_vault *vault, struct cm_vault_call *call)
 {
-    append(vault, call);
+    cm_vault_waiting_append(&vault->waiting, call);
     if (!cm_timer_is_running(&vault->look_timer))
         cm_timer_start(&vault->look_timer, vault->env.loop, LOOK_MS, look, vault);
     pump_soon(vault, 0);
@@ -235,7 +181,7 @@ static void tell_circuit(struct cm_vault *vault, const struct cm_error *err)
         (void)CM_FAIL(&text, CM_OK, CM_ORIGIN_SELF, 0, "vault %s is back", vault->uri.host);
     notice(vault, text.text);
     if (vault->pace.is_open)
-        end_those(vault, judge_away);
+        cm_vault_waiting_end_those(&vault->waiting, judge_away, vault);
 }
 
 /* The pace learns what came of it. */
@@ -323,7 +269,7 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     tell_pace(slot, &err);
     if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
-        prepend(vault, call);
+        cm_vault_waiting_prepend(&vault->waiting, call);
         if (call->is_cancelled) /* while it was out */
             cm_vault_sweep(vault);
         if (!cm_timer_is_running(&vault->look_timer))
@@ -394,7 +340,7 @@ static void on_challenge(struct cm_vault_call *call, cm_status status, const jso
         else
             vault->refusal = *err;
         vault->refusal.status = CM_DENIED;
-        end_those(vault, judge_tokenless);
+        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
         vault->refusal.status = CM_OK;
     } else {
         notice(vault, err->text);
@@ -475,10 +421,10 @@ static void pump_when_paced(struct cm_vault *vault, uint64_t wait_ns)
 static bool end_first(struct cm_vault *vault)
 {
     struct cm_error err = { .status = CM_OK };
-    if (judge_cancelled(vault, vault->first, &err) == CM_OK
-        && judge_overdue(vault, vault->first, &err) == CM_OK)
+    if (judge_cancelled(vault->waiting.first, vault, &err) == CM_OK
+        && judge_overdue(vault->waiting.first, vault, &err) == CM_OK)
         return false;
-    end(take_first(vault), &err);
+    cm_vault_call_end(cm_vault_waiting_take(&vault->waiting), &err);
     return true;
 }
 
@@ -486,7 +432,7 @@ static bool end_first(struct cm_vault *vault)
 static void pump(void *arg)
 {
     struct cm_vault *vault = arg;
-    if (vault->is_pacing || (!vault->first && !vault->pace.is_open))
+    if (vault->is_pacing || (!vault->waiting.first && !vault->pace.is_open))
         return;
     if (!vault->tokens.has_challenge) {
         ask_challenge(vault);
@@ -499,16 +445,16 @@ static void pump(void *arg)
         probe(vault, token);
         return;
     }
-    while (vault->first) {
+    while (vault->waiting.first) {
         if (end_first(vault))
             continue;
         uint64_t wait_ns =
-            cm_pace_take(&vault->pace, vault->first->cost_us, cm_clock_monotonic_ns());
+            cm_pace_take(&vault->pace, vault->waiting.first->cost_us, cm_clock_monotonic_ns());
         if (wait_ns != 0) {
             pump_when_paced(vault, wait_ns);
             return;
         }
-        send_out(vault, take_first(vault), token);
+        send_out(vault, cm_vault_waiting_take(&vault->waiting), token);
     }
 }
 
@@ -520,7 +466,7 @@ static void on_token(void *arg)
         notice(vault, err->text);
     if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
         vault->refusal = *err;
-        end_those(vault, judge_tokenless);
+        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
     }
     pump_soon(vault, 0);
 }
@@ -535,7 +481,7 @@ struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_va
         abort();
     vault->env = *env;
     vault->uri = *uri;
-    vault->last = &vault->first;
+    cm_vault_waiting_init(&vault->waiting);
     cm_pace_init(&vault->pace, env->options->rate, cm_vault_uri_is_managed_hsm(uri),
                  env->options->in_flight_max, now_ns, now_ns);
     cm_tokens_init(&vault->tokens, env->loop, env->http, env->options, on_token, vault);
@@ -556,10 +502,10 @@ void cm_vault_free(struct cm_vault *vault)
         cm_http_stop(&slot->http);
         give_slot(slot);
         if (!is_own(vault, call))
-            end(call, &closing);
+            cm_vault_call_end(call, &closing);
     }
-    while (vault->first)
-        end(take_first(vault), &closing);
+    while (vault->waiting.first)
+        cm_vault_call_end(cm_vault_waiting_take(&vault->waiting), &closing);
     while (vault->free_slots) {
         struct cm_vault_slot *slot = vault->free_slots;
         vault->free_slots = slot->next;
