@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import keyvault
-from deployment import scratch
+from deployment import SOURCE, scratch
 from keyvault import Keyvault
 
 PROGRAM = os.path.join(HERE, "keyvault_js")
@@ -108,7 +108,7 @@ class Client(unittest.TestCase):
 
 
 def main():
-    place = os.path.abspath(os.environ.get("KEYVAULT_CLIENT", "keyvault_client"))
+    place = os.environ.get("KEYVAULT_CLIENT") or os.path.join(SOURCE, "build", "keyvault_client")
     reason = why_no_node() or (None if is_installed(place) else install(place))
     Client.place = place
     case.main(reason)
