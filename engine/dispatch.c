@@ -56,6 +56,13 @@ static bool may_be_tried_again(const struct cm_lot *lot, cm_status status)
     return cm_status_class(status) == CM_CLASS_RECORD && lot->failures_count < FAILURES_MAX;
 }
 
+/* Who did not get to a key in time, or was withdrawn, says nothing of it: it may just be slow. */
+static bool tells_of_trouble(cm_status status)
+{
+    return status == CM_UNCERTAIN
+           || (status != CM_EXPIRED && status != CM_CANCELLED && is_to_be_waited_for(status));
+}
+
 /* What an attempt tells of its key. */
 static void judge_key(struct cm_lot *lot, bool has_progress, bool is_away)
 {
@@ -86,7 +93,7 @@ static void count_outcomes(struct cm_lot *lot)
         cm_status status = lot->sign_batch.items[i].status;
         has_loss |= status == CM_UNCERTAIN;
         has_failure |= status != CM_UNCERTAIN && cm_status_class(status) == CM_CLASS_RECORD;
-        is_away &= status == CM_UNCERTAIN || is_to_be_waited_for(status);
+        is_away &= tells_of_trouble(status);
         has_progress |= status == CM_OK;
     }
     lot->losses_count += has_loss && has_signer_died(lot);

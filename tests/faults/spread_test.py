@@ -79,6 +79,17 @@ class Spread(case.Case):
         self.assertTrue(0.15 < share < 0.4, f"west is three times as slow and has signed {share:.0%}")
         self.assertEqual(len(evidence.store.abandoned), 0)
 
+    def test_a_key_that_did_not_get_to_it_in_time_is_slow_and_not_away(self):
+        expired = " ".join(f"item={number}:EXPIRED" for number in range(10))  # for longer than the engine's patience
+        requests = self.deploy_two("slow", 2, west=f"delay=300 {expired}")
+        engine = self.start()
+        self.backend.push(requests[:1])
+        self.backend.wait_answered()
+        self.backend.push(requests[1:])
+        evidence = self.finish_all(engine, 2)
+        self.assertEqual(self.issuers(), {EAST: 1, WEST: 1})
+        self.assertEqual(len(evidence.store.abandoned), 0)
+
     def test_every_key_publishes_its_chain(self):
         requests = self.deploy_two("chains", 64)
         engine = self.start()
