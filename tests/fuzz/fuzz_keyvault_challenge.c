@@ -47,9 +47,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char allowed[] = "https://vault.azure.net";
     struct cm_challenge challenge;
     struct cm_error err = { .status = CM_OK };
-    char *header = strndup((const char *)data, size);
+    char *header = calloc(1, size + 1);
     if (!header)
         abort();
+    if (size > 0)
+        memcpy(header, data, size);
     if (cm_challenge_read(header, host, NULL, &challenge, &err) == CM_OK) {
         check_accepted(&challenge);
         if (!lies_above(challenge.resource))

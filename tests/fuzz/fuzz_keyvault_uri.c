@@ -35,9 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cm_vault_uri uri;
     struct cm_error err = { .status = CM_OK };
-    char *text = strndup((const char *)data, size);
+    char *text = calloc(1, size + 1);
     if (!text)
         abort();
+    if (size > 0)
+        memcpy(text, data, size);
     if (cm_vault_uri_read(text, &uri, &err) == CM_OK)
         check_accepted(&uri);
     else
