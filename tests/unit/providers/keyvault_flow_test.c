@@ -20,7 +20,9 @@ static void test_many_requests_share_few_connections(void)
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 300));
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 100));
     CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "connections") <= 10);
-    CU_ASSERT_EQUAL(cm_keyvault_statistic(&stage.vault, "signs_in_flight_max"), 8);
+    long long in_flight_max = cm_keyvault_statistic(&stage.vault, "signs_in_flight_max");
+    CU_ASSERT_TRUE(in_flight_max > 1
+                   && in_flight_max <= 8); /* 8, unless we are slower than the vault */
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).in_flight, 0);
     CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).succeeded_count >= 400);
     cm_provider_close_key(key);
