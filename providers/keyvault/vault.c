@@ -194,6 +194,8 @@ static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
         .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
     };
     uint64_t stops_before = vault->pace.stopped_ns;
+    if (answer.outcome == CM_PACE_SUCCEEDED)
+        cm_tokens_taken(&vault->tokens, slot->token_number);
     if (answer.outcome == CM_PACE_FAILED)
         snprintf(vault->trouble, sizeof vault->trouble, "%s", err->text);
     bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
@@ -215,8 +217,7 @@ static bool renew_token(struct cm_vault_slot *slot, struct cm_error *err)
             return false;
         cm_tokens_challenged(&vault->tokens, &challenge);
     }
-    if (slot->token_number == vault->tokens.number) /* else there is another one already */
-        cm_tokens_drop(&vault->tokens);
+    cm_tokens_refused(&vault->tokens, slot->token_number, err->text);
     return slot->call->refusals_count++ < REFUSALS_MAX;
 }
 
@@ -462,7 +463,7 @@ static void on_token(void *arg)
 {
     struct cm_vault *vault = arg;
     const struct cm_error *err = &vault->tokens.err;
-    if (vault->tokens.failures_count > 0)
+    if (err->status != CM_OK)
         notice(vault, err->text);
     if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
         vault->refusal = *err;
