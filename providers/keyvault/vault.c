@@ -234,7 +234,8 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
     const struct cm_http_call *http = &slot->http;
     bool has_left = http->outcome == CM_HTTP_LOST || http->status >= 500;
     if (http->outcome == CM_HTTP_ANSWERED && http->status == 401)
-        return renew_token(slot, err);
+        return renew_token(slot, err)
+               && (call->nature != CM_VAULT_SIGNATURE || !slot->vault->pace.is_open);
     if (http->outcome == CM_HTTP_ANSWERED && http->status == 429)
         return true;
     if (outcome_of(http) != CM_PACE_FAILED || slot->vault->pace.is_open)
