@@ -237,8 +237,9 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
     struct cm_error why;
     size_t i;
     json_t *item;
+    bool is_refused = cm_status_class(status) == CM_CLASS_REFUSE;
     if (status != CM_OK) {
-        fail(opening, opening->err.status != CM_OK ? &opening->err : err);
+        fail(opening, is_refused && opening->err.status != CM_OK ? &opening->err : err);
         return;
     }
     json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
@@ -274,7 +275,8 @@ static bool is_enabled(const json_t *bundle)
 }
 
 /* Without a version the vault sends the latest. Where that is disabled, it may say so, refuse (403) or
- * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none. */
+ * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none, or
+ * when that is refused too. */
 static void on_key(struct cm_vault_call *call, cm_status status, const json_t *answer,
                    const struct cm_error *err)
 {

@@ -167,10 +167,30 @@ static void test_opening_proves_the_key(void)
     check_openings("sign", faults, sizeof faults / sizeof faults[0]);
 }
 
+/* The latest version is refused, and so others are looked for. */
+static void test_opening_tells_an_outage_from_a_refusal(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
+    play(&stage, "get", "\"kind\":\"status\",\"status\":403,\"count\":0");
+    play(&stage, "versions", "\"kind\":\"status\",\"status\":503,\"count\":3");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "503"),
+                    CM_UNAVAILABLE);
+    play(&stage, "versions", "\"kind\":\"bad-json\"");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "JSON"),
+                    CM_CORRUPT);
+    play(&stage, "versions", "\"kind\":\"status\",\"status\":404");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "403"),
+                    CM_DENIED);
+    vault_stage_close(&stage);
+}
+
 CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
               CM_TEST(test_signature_is_unavailable_where_the_vault_refuses),
               CM_TEST(test_signature_whose_answer_is_lost_is_uncertain),
               CM_TEST(test_signature_that_is_wrong_is_corrupt),
               CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
               CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
+              CM_TEST(test_opening_tells_an_outage_from_a_refusal),
               CM_TEST(test_opening_proves_the_key));
