@@ -457,8 +457,10 @@ static void on_deleted(struct cm_vault_call *call, cm_status status, const json_
 {
     struct destruction *destruction = call->arg;
     const struct cm_error none = { .status = CM_OK };
-    bool is_gone = status == CM_OK || (status == CM_NO_KEY && call->failures_count > 0);
-    (void)answer; /* that it is gone may be due to an answer that was lost */
+    /* Gone, or about to be: by the request whose answer was lost. */
+    bool is_ours = call->may_be_done && (err->native == 404 || err->native == 409);
+    bool is_gone = status == CM_OK || is_ours;
+    (void)answer;
     destruction->destroyed(is_gone ? CM_OK : status, is_gone ? &none : err, destruction->arg);
     free(destruction);
 }

@@ -89,6 +89,14 @@ static cm_status judge_cancelled(const struct cm_vault_call *call, void *arg, st
     return CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: cancelled", vault->uri.host);
 }
 
+/* Signatures alone tell why; to whoever waits for a key the vault was not to be had. */
+static cm_status overdue_status(const struct cm_vault_call *call)
+{
+    if (call->nature != CM_VAULT_SIGNATURE)
+        return CM_UNAVAILABLE;
+    return call->has_been_out ? CM_THROTTLED : CM_EXPIRED;
+}
+
 static cm_status judge_overdue(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
     const struct cm_vault *vault = arg;
@@ -100,8 +108,9 @@ static cm_status judge_overdue(const struct cm_vault_call *call, void *arg, stru
                        vault->uri.host, why->text);
     if (cm_vault_is_away(vault) || vault->pace.failures_in_row > 0 || call->failures_count > 0)
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", vault->trouble);
-    return CM_FAIL(err, call->has_been_out ? CM_THROTTLED : CM_EXPIRED, CM_ORIGIN_SELF, 0,
-                   "vault %s did not get to it in time", vault->uri.host);
+    return CM_FAIL(err, overdue_status(call), CM_ORIGIN_SELF, 0,
+                   "vault %s did not get to it in time%s", vault->uri.host,
+                   vault->pace.stops_in_row > 0 ? ": it answers 429" : "");
 }
 
 static cm_status judge_away(const struct cm_vault_call *call, void *arg, struct cm_error *err)
@@ -238,6 +247,7 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
                && (call->nature != CM_VAULT_SIGNATURE || !slot->vault->pace.is_open);
     if (http->outcome == CM_HTTP_ANSWERED && http->status == 429)
         return true;
+    call->may_be_done = call->may_be_done || has_left;
     if (outcome_of(http) != CM_PACE_FAILED || slot->vault->pace.is_open)
         return false;
     if (call->nature == CM_VAULT_SIGNATURE && http->outcome == CM_HTTP_LOST)
@@ -248,10 +258,13 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
 }
 
 /* A signature that is refused waits with its request until an operator has mended it: the key has
- * signed before, so whatever the vault does not like now is not in the request. */
+ * signed before, so whatever the vault does not like now is not in the request. And a conflict with what
+ * makes nothing passes: the name is being deleted or restored. */
 static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call,
                         struct cm_error *err)
 {
+    if (call->nature == CM_VAULT_READ && err->status == CM_EXISTS)
+        return err->status = CM_UNAVAILABLE;
     if (call->nature != CM_VAULT_SIGNATURE || cm_status_class(err->status) != CM_CLASS_REFUSE)
         return err->status;
     notice(vault, err->text);
