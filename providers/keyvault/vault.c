@@ -202,13 +202,13 @@ static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
         .sent_ns = slot->sent_ns,
         .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
     };
-    uint64_t stops_before = vault->pace.stopped_ns;
+    uint64_t stop_before = vault->pace.stopped_ns, said_before = vault->pace.said_ns;
     if (answer.outcome == CM_PACE_SUCCEEDED)
         cm_tokens_taken(&vault->tokens, slot->token_number);
     if (answer.outcome == CM_PACE_FAILED)
         snprintf(vault->trouble, sizeof vault->trouble, "%s", err->text);
     bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
-    if (vault->pace.stopped_ns != stops_before)
+    if (vault->pace.stopped_ns != stop_before || vault->pace.said_ns != said_before)
         notice(vault, err->text);
     if (has_turned)
         tell_circuit(vault, err);
