@@ -42,20 +42,36 @@ static void init_curl(void)
 
 /* ------------------------------------------------------------------ one request -- */
 
+/* It may hold a token. */
+static void free_wiped(const void *memory, size_t space)
+{
+    if (memory)
+        explicit_bzero((void *)(uintptr_t)memory, space);
+    free((void *)(uintptr_t)memory);
+}
+
+/* Not realloc, which leaves behind what it moves. */
+static bool grow_answer(struct cm_http_call *call, size_t space)
+{
+    uint8_t *larger = malloc(space);
+    if (!larger)
+        return false;
+    if (call->answer.size > 0)
+        memcpy(larger, call->answer.data, call->answer.size);
+    free_wiped(call->answer.data, call->answer_space);
+    call->answer.data = larger;
+    call->answer_space = space;
+    return true;
+}
+
 static size_t on_answer(char *data, size_t size, size_t count, void *arg)
 {
     struct cm_http_call *call = arg;
     size_t more = size * count, used = call->answer.size;
     if (more > CM_HTTP_ANSWER_MAX - used)
         return 0;
-    if (used + more > call->answer_space) {
-        size_t space = 2 * (used + more);
-        uint8_t *larger = realloc((void *)(uintptr_t)call->answer.data, space);
-        if (!larger)
-            return 0;
-        call->answer.data = larger;
-        call->answer_space = space;
-    }
+    if (used + more > call->answer_space && !grow_answer(call, 2 * (used + more)))
+        return 0;
     memcpy((uint8_t *)(uintptr_t)call->answer.data + used, data, more);
     call->answer.size += more;
     return more;
@@ -184,7 +200,7 @@ void cm_http_stop(struct cm_http_call *call)
         return;
     curl_multi_remove_handle(call->http->multi, call->easy);
     give_handle(call->http, call);
-    free((void *)(uintptr_t)call->answer.data);
+    free_wiped(call->answer.data, call->answer_space);
     call->answer = cm_bytes(NULL, 0);
 }
 
@@ -240,12 +256,10 @@ static void finish(struct cm_http_call *call, CURLcode code)
     judge(call, code);
     curl_multi_remove_handle(http->multi, call->easy);
     give_handle(http, call);
-    void *memory = (void *)(uintptr_t)call->answer.data;
+    const void *memory = call->answer.data;
     size_t space = call->answer_space;
-    call->done(call, call->arg);
-    if (memory) /* it may hold a token */
-        explicit_bzero(memory, space);
-    free(memory);
+    call->done(call, call->arg); /* may free or start the call */
+    free_wiped(memory, space);
 }
 
 static void collect(struct cm_http *http)

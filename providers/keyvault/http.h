@@ -31,7 +31,7 @@ typedef void cm_http_done_fn(struct cm_http_call *call, void *arg);
 
 /* One request. Lives in its owner, who fills the first part; zero-initialised. */
 struct cm_http_call {
-    /* asked; borrowed until done */
+    /* asked; texts are borrowed for cm_http_start alone, the body until done */
     const char *method;       /* "GET", "POST", "PUT", "DELETE" */
     const char *url;          /* https, or http where is_plain */
     const char *bearer;       /* of the Authorization header; NULL: none */
