@@ -28,7 +28,6 @@ struct cm_http {
     struct socket *sockets;
     CURL **idle; /* handles that have been used, with what they have learned */
     size_t idle_count;
-    uint32_t calls_out;
     bool has_started; /* a call since the last turn of libcurl's */
 };
 
@@ -169,7 +168,6 @@ static void give_handle(struct cm_http *http, struct cm_http_call *call)
     else
         curl_easy_cleanup(call->easy);
     call->easy = NULL;
-    http->calls_out--;
 }
 
 void cm_http_start(struct cm_http *http, struct cm_http_call *call)
@@ -183,7 +181,6 @@ void cm_http_start(struct cm_http *http, struct cm_http_call *call)
     call->status = 0;
     call->challenge[0] = call->retry_after[0] = call->request_id[0] = call->why[0] = '\0';
     set_up(call, call->easy);
-    http->calls_out++;
     http->has_started = true;
     if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
         abort(); /* a handle that was just set up: out of memory */

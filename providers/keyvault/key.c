@@ -99,14 +99,11 @@ static cm_status make_verifier(struct cm_vault_key *key, struct cm_error *err)
     key->public_key = d2i_PUBKEY(NULL, &der, (long)key->jwk.spki.size);
     key->verifier = key->public_key ? EVP_PKEY_CTX_new(key->public_key, NULL) : NULL;
     bool is_ready = key->digest && key->verifier && EVP_PKEY_verify_init(key->verifier) == 1;
-    if (is_ready && key->key.type == CM_KEY_RSA)
-        is_ready = EVP_PKEY_CTX_set_rsa_padding(key->verifier, cm_sigalg_is_pss(key->key.alg)
-                                                                   ? RSA_PKCS1_PSS_PADDING
-                                                                   : RSA_PKCS1_PADDING)
-                   == 1;
-    is_ready = is_ready && EVP_PKEY_CTX_set_signature_md(key->verifier, key->digest) == 1;
     if (is_ready && cm_sigalg_is_pss(key->key.alg))
         is_ready = cm_pss_set(key->verifier);
+    else if (is_ready && key->key.type == CM_KEY_RSA)
+        is_ready = EVP_PKEY_CTX_set_rsa_padding(key->verifier, RSA_PKCS1_PADDING) == 1;
+    is_ready = is_ready && EVP_PKEY_CTX_set_signature_md(key->verifier, key->digest) == 1;
     if (is_ready)
         return CM_OK;
     return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_OPENSSL, 0, "the public key of %.80s", key->uri.name);
@@ -272,6 +269,8 @@ static void destroy(struct cm_vault_key *key)
 
 void cm_vault_key_free(struct cm_vault_key *key)
 {
+    if (!key)
+        return;
     if (!key->is_looking) {
         destroy(key);
         return;

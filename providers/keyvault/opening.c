@@ -60,10 +60,10 @@ static void finish(struct opening *opening, cm_status status, const struct cm_er
 {
     struct cm_key *key = status == CM_OK ? &opening->key->key : NULL;
     const struct cm_error none = { .status = CM_OK };
-    if (status != CM_OK && opening->key)
-        cm_vault_key_free(opening->key);
-    else if (status == CM_OK)
+    if (status == CM_OK)
         cm_vault_key_watch(opening->key);
+    else
+        cm_vault_key_free(opening->key);
     opening->opened(status, key, status == CM_OK ? &none : err, opening->arg);
     cm_timer_done(&opening->timer);
     free(opening->body);

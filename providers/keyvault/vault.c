@@ -43,7 +43,6 @@ struct cm_vault {
     bool asks_challenge, probes;
     uint64_t challenge_ns; /* it is not asked for before */
     char own_url[CM_VAULT_URI_SIZE + 64];
-    struct cm_error refusal;          /* why there is no token, for good; status OK: none */
     char trouble[CM_ERROR_TEXT_SIZE]; /* what the last failure was */
     char told[CM_ERROR_TEXT_SIZE];
     uint64_t told_ns;
@@ -124,10 +123,17 @@ static cm_status judge_away(const struct cm_vault_call *call, void *arg, struct 
 /* No token for good, as far as we know: signatures wait for an operator, everybody else is told. */
 static cm_status judge_tokenless(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
-    const struct cm_vault *vault = arg;
-    cm_status status = call->nature == CM_VAULT_SIGNATURE ? CM_UNAVAILABLE : vault->refusal.status;
-    return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host,
-                   vault->refusal.text);
+    *err = *(const struct cm_error *)arg;
+    if (call->nature == CM_VAULT_SIGNATURE)
+        err->status = CM_UNAVAILABLE;
+    return err->status;
+}
+
+static void end_tokenless(struct cm_vault *vault, cm_status status, const char *why)
+{
+    struct cm_error err;
+    (void)CM_FAIL(&err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host, why);
+    cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, &err);
 }
 
 void cm_vault_sweep(struct cm_vault *vault)
@@ -349,14 +355,8 @@ static void on_challenge(struct cm_vault_call *call, cm_status status, const jso
         return;
     }
     if (status == CM_OK || status == CM_DENIED || status == CM_NO_KEY || status == CM_UNSUPPORTED) {
-        if (status == CM_OK)
-            (void)CM_FAIL(&vault->refusal, CM_DENIED, CM_ORIGIN_SELF, 0,
-                          "it asks for none: this is no vault");
-        else
-            vault->refusal = *err;
-        vault->refusal.status = CM_DENIED;
-        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
-        vault->refusal.status = CM_OK;
+        end_tokenless(vault, CM_DENIED,
+                      status == CM_OK ? "it asks for none: this is no vault" : err->text);
     } else {
         notice(vault, err->text);
     }
@@ -479,10 +479,8 @@ static void on_token(void *arg)
     const struct cm_error *err = &vault->tokens.err;
     if (err->status != CM_OK)
         notice(vault, err->text);
-    if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
-        vault->refusal = *err;
-        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
-    }
+    if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE)
+        end_tokenless(vault, err->status, err->text);
     pump_soon(vault, 0);
 }
 
@@ -507,6 +505,8 @@ struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_va
 void cm_vault_free(struct cm_vault *vault)
 {
     struct cm_error closing;
+    if (!vault)
+        return;
     (void)CM_FAIL(&closing, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: closing", vault->uri.host);
     cm_tokens_done(&vault->tokens);
     cm_timer_done(&vault->pump_timer);
