@@ -53,7 +53,7 @@ static void on_signed(struct cm_vault_call *call, cm_status status, const json_t
     uint32_t size = cm_vault_key_take(key, answer, cm_bytes(item->hash, item->hash_size),
                                       of->signature, of->signature_space, &why);
     if (size == 0)
-        key->owner->env.notice(key->owner->env.arg, why.text);
+        cm_vault_notice(key->vault, why.text);
     settle(item, size > 0 ? CM_OK : CM_CORRUPT, size);
 }
 

@@ -99,6 +99,10 @@ bool cm_vault_is_away(const struct cm_vault *vault);
 void cm_vault_write_url(const struct cm_vault *vault, const char *path, const char *more,
                         char *ret_url, size_t space);
 
+/* Tells the operator; the same words, up to the first parenthesis, at most once a minute: hundreds see
+ * the same trouble, and several may take turns. */
+void cm_vault_notice(struct cm_vault *vault, const char *text);
+
 /* Adds the vault's figures. */
 void cm_vault_tell(const struct cm_vault *vault, struct cm_provider_pace *figures);
 
