@@ -133,10 +133,12 @@ uint32_t cm_vault_key_take(const struct cm_vault_key *key, const json_t *answer,
 {
     const char *kid = json_string_value(json_object_get(answer, "kid"));
     struct cm_vault_uri uri;
+    char shown[121];
     if (!kid || cm_vault_uri_read(kid, &uri, NULL) != CM_OK
         || !cm_vault_uri_same_key(&uri, &key->uri) || !cm_vault_uri_same_vault(&uri, &key->uri)) {
-        (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "key %.60s: the vault signed with %.120s",
-                      key->uri.name, kid ? kid : "no key that it names");
+        kid = kid ? kid : "no key that it names";
+        (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "key %.60s: the vault signed with %s",
+                      key->uri.name, cm_bytes_printable(cm_bytes_str(kid), shown, sizeof shown));
         return 0;
     }
     uint32_t size = cm_jose_signature(answer, key->key.type, key->key.bits, ret_signature, space);
