@@ -210,16 +210,18 @@ static void take_header(CURL *easy, const char *name, char *text, size_t space)
         snprintf(text, space, "%s", header->value);
 }
 
+/* The line that begins with it, or else the first that has it behind challenges of other schemes. */
 static void take_challenge(CURL *easy, char *text, size_t space)
 {
     struct curl_header *header;
     for (size_t i = 0;
          curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK;
          i++) {
-        if (strncasecmp(header->value, "Bearer", 6) != 0)
-            continue;
-        snprintf(text, space, "%s", header->value);
-        return;
+        bool is_alone = strncasecmp(header->value, "Bearer", 6) == 0;
+        if (is_alone || (text[0] == '\0' && strcasestr(header->value, "Bearer")))
+            snprintf(text, space, "%s", header->value);
+        if (is_alone)
+            return;
     }
 }
 

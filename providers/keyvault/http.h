@@ -49,7 +49,7 @@ struct cm_http_call {
     enum cm_http_outcome outcome;
     long status;            /* ANSWERED */
     struct cm_bytes answer; /* ANSWERED: the body */
-    char challenge[2048];   /* WWW-Authenticate: the Bearer one; "": none */
+    char challenge[2048];   /* WWW-Authenticate: the line with Bearer; "": none */
     char retry_after[64];   /* "": none */
     char request_id[64];    /* x-ms-request-id, for the operator's support case; "": none */
     char why[256];          /* NOT_SENT, LOST */

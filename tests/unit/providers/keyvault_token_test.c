@@ -148,7 +148,7 @@ static void test_token_that_is_refused_at_once_is_replaced_with_waits(void)
 
 static void test_challenge_is_understood_in_each_form(void)
 {
-    static const char *const forms[] = { "resource", "uri", "scope", "both" };
+    static const char *const forms[] = { "resource", "uri", "scope", "both", "beside" };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         const char *const stub[] = { "--challenge", forms[i], NULL };
         struct vault_stage stage;
