@@ -175,6 +175,11 @@ static void take_bundle(struct opening *opening, const struct cm_vault_uri *aske
     }
     opening->hash_size =
         cm_vault_key_hash(opening->key, cm_bytes_str(CM_PROOF_TEXT), opening->hash);
+    if (opening->hash_size == 0) {
+        (void)CM_FAIL(&err, CM_NO_MEMORY, CM_ORIGIN_OPENSSL, 0, "hash a proof");
+        fail(opening, &err);
+        return;
+    }
     cm_vault_key_write_body(opening->key, cm_bytes(opening->hash, opening->hash_size),
                             opening->sign_body);
     prove(opening);
