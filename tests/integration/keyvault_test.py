@@ -99,7 +99,7 @@ class Vault(VaultDeploymentCase):
         os.chmod(path, 0o600)
         vault = self.start_vault("--client-certificate", path)
         done = run("init", folder, "--provider", "keyvault", "--vault", vault.url, "--client", keyvault.CLIENT_ID, "--certificate",
-                   path, "--passphrase", "env:KEY_PASSPHRASE", "--trust", vault.certificate, "--resource", keyvault.RESOURCE,
+                   path, "--passphrase", "env:KEY_PASSPHRASE", "--trust", vault.certificate, "--resource", keyvault.RESOURCE, "--authority", vault.url,
                    env={**os.environ, "KEY_PASSPHRASE": SECRET})
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(os.path.join(folder, "certmill.yaml"), encoding="utf-8") as file:
