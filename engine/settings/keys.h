@@ -115,7 +115,8 @@ enum settings_kind {
       "The only resource that a vault may ask a token for, like `https://vault.azure.net`. Without it: one whose "     \
       "host the vault's host lies under.")                                                                             \
     X(S, TEXT, authority, "authority", OPTIONAL, 0, 9, 255, "",                                                        \
-      "`https://HOST` of the directory that tokens come from. Without it: the one that the vault names.")              \
+      "`https://HOST` of the directory that tokens come from. Without it: the one that the vault names, which must "    \
+      "be one of Microsoft's.")                                                                                         \
     X(S, NAME, api_version, "api-version", OPTIONAL, 0, 1, 64, "7.4", "Of the REST API.")
 
 #define SETTINGS_provider(X, S)                                                                                        \
