@@ -237,8 +237,9 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
     struct cm_error why;
     size_t i;
     json_t *item;
+    bool is_refused = cm_status_class(status) == CM_CLASS_REFUSE;
     if (status != CM_OK) {
-        fail(opening, opening->err.status != CM_OK ? &opening->err : err);
+        fail(opening, is_refused && opening->err.status != CM_OK ? &opening->err : err);
         return;
     }
     json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
@@ -274,7 +275,8 @@ static bool is_enabled(const json_t *bundle)
 }
 
 /* Without a version the vault sends the latest. Where that is disabled, it may say so, refuse (403) or
- * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none. */
+ * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none, or
+ * when that is refused too. */
 static void on_key(struct cm_vault_call *call, cm_status status, const json_t *answer,
                    const struct cm_error *err)
 {
@@ -464,8 +466,10 @@ static void on_deleted(struct cm_vault_call *call, cm_status status, const json_
 {
     struct destruction *destruction = call->arg;
     const struct cm_error none = { .status = CM_OK };
-    bool is_gone = status == CM_OK || (status == CM_NO_KEY && call->failures_count > 0);
-    (void)answer; /* that it is gone may be due to an answer that was lost */
+    /* Gone, or about to be: by the request whose answer was lost. */
+    bool is_ours = call->may_be_done && (err->native == 404 || err->native == 409);
+    bool is_gone = status == CM_OK || is_ours;
+    (void)answer;
     destruction->destroyed(is_gone ? CM_OK : status, is_gone ? &none : err, destruction->arg);
     free(destruction);
 }

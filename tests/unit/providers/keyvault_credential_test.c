@@ -480,6 +480,7 @@ static void test_credential_reads_tokens(void)
     expect_token("{" TOKEN ", \"expires_in\": 3600, \"refresh_in\": null}", 3600, 3480);
     expect_token("{" TOKEN ", \"expires_in\": 60}", 60, 30);
     expect_token("{" TOKEN ", \"expires_in\": 240}", 240, 120);
+    expect_token("{" TOKEN ", \"expires_in\": 1}", 1, 1);
     expect_token("{" TOKEN ", \"expires_on\": \"1800003600\"}", 3600, 3480);
     expect_token("{" TOKEN ", \"expires_in\": 9223372036854775807}", 30 * 86400, 15 * 86400);
 }

@@ -274,6 +274,26 @@ static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
     vault_stage_close(&stage);
 }
 
+/* The others' failures have opened the circuit before its 401 comes: it would wait for the vault. */
+static void test_signature_that_needs_another_token_ends_where_the_vault_is_away(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 9");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 9);
+    cm_keyvault_fault(&stage.vault,
+                      "[{\"on\":\"sign\",\"kind\":\"status\",\"status\":401,\"delay_ms\":500},"
+                      "{\"on\":\"sign\",\"kind\":\"close-before\",\"count\":0},"
+                      "{\"on\":\"list\",\"kind\":\"close-before\",\"count\":0}]");
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNAVAILABLE), 1);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN), 8);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* For the leak checkers: at the end a probe is out, and the looks of two keys. */
 static void test_instance_closes_while_requests_are_out(void)
 {
@@ -301,4 +321,5 @@ CM_TEST_SUITE(keyvault_flow, CM_TEST(test_many_requests_share_few_connections),
               CM_TEST(test_vault_that_dies_leaves_nothing_waiting),
               CM_TEST(test_vault_that_hangs_is_left_alone_until_a_probe_is_answered),
               CM_TEST(test_deadline_passes_as_unavailable_where_the_vault_does_not_answer),
+              CM_TEST(test_signature_that_needs_another_token_ends_where_the_vault_is_away),
               CM_TEST(test_instance_closes_while_requests_are_out));

@@ -100,6 +100,31 @@ static void test_token_that_is_refused_is_told_with_the_directorys_number(void)
     vault_stage_close(&stage);
 }
 
+/* Tokens are to be had, and the vault takes none: the directory is not asked for one after the other. */
+static void test_token_that_is_refused_at_once_is_replaced_with_waits(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    rig_run_for(&stage.rig, 50); /* the look of the new key is over */
+    cm_keyvault_fault(&stage.vault,
+                      "[{\"on\":\"sign\",\"kind\":\"status\",\"status\":401,\"count\":0}]");
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.token");
+    for (unsigned i = 0; i < 20; i++) {
+        struct rig_batch *batch = rig_batch_new(&stage.rig, key, 1);
+        batch->batch.deadline_ns = cm_clock_monotonic_ns() + 50 * CM_NS_PER_MS;
+        rig_sign(batch);
+        CU_ASSERT_NOT_EQUAL(batch->items[0].status, CM_OK);
+        rig_batch_free(batch);
+    }
+    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.token") - before < 15);
+    CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "a token that had just come is refused"));
+    cm_keyvault_clear_faults(&stage.vault);
+    CU_ASSERT_EQUAL(vault_stage_sign_one(&stage, key), CM_OK);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* ------------------------------------------------------------------ challenges -- */
 
 static void test_challenge_is_understood_in_each_form(void)
@@ -272,6 +297,7 @@ CM_TEST_SUITE(keyvault_token,
               CM_TEST(test_token_that_is_good_is_used_although_the_next_is_refused),
               CM_TEST(test_token_is_asked_for_again_where_the_directory_fails),
               CM_TEST(test_token_that_is_refused_is_told_with_the_directorys_number),
+              CM_TEST(test_token_that_is_refused_at_once_is_replaced_with_waits),
               CM_TEST(test_challenge_is_understood_in_each_form),
               CM_TEST(test_challenge_that_wants_tokens_for_others_is_refused),
               CM_TEST(test_challenge_of_an_unknown_directory_gets_no_secret),
