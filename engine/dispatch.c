@@ -337,10 +337,8 @@ static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_request *r
     return lot;
 }
 
-void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
+static void sort_into_lots(struct cm_batch *batch)
 {
-    batch->done = done;
-    cm_spread_settle(&batch->engine->spread, batch->requests_count, batch->choices);
     batch->lots_count = 0;
     batch->lots = cm_arena_alloc(&batch->arena, LANES * (batch->engine->issuers.keys_count + 1)
                                                     * sizeof *batch->lots);
@@ -351,6 +349,25 @@ void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
         request->lot = lot_for(batch, request);
         request->lot->requests[request->lot->requests_count++] = request;
     }
+}
+
+/* A request that took the probe, and was refused after that, has asked no key: the next may. */
+static void look_at_probes(struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->engine->settings->authorities_count; i++) {
+        struct cm_choice *choice = &batch->choices[i];
+        choice->is_probe_taken = false;
+        for (uint32_t j = 0; choice->probe && j < batch->lots_count; j++)
+            choice->is_probe_taken |= batch->lots[j].issuer == choice->probe;
+    }
+}
+
+void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
+{
+    batch->done = done;
+    sort_into_lots(batch);
+    look_at_probes(batch);
+    cm_spread_settle(&batch->engine->spread, batch->requests_count, batch->choices);
     batch->lots_pending = batch->lots_count;
     if (batch->lots_count == 0) {
         batch->done(batch);

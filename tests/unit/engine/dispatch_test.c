@@ -1,4 +1,4 @@
-/* Lots and their keys: what becomes of answers that are lost. */
+/* Lots and their keys: what becomes of answers that are lost, and of probes. */
 #include "engine/internal.h"
 
 #include "engine/base/clock.h"
@@ -112,6 +112,12 @@ static void begin(uint32_t count, uint64_t now_ns)
                                            .tbs.der = cm_bytes(messages[i], 4) };
 }
 
+static void take_probe(uint32_t position)
+{
+    requests[position].issuer = choices[0].probe;
+    choices[0].is_probe_taken = true;
+}
+
 /* All that is out comes back so; the signer lives, or died of it. */
 static void answer(cm_status status, bool signer_died)
 {
@@ -178,7 +184,30 @@ static void test_bytes_that_kill_every_signer_come_to_an_end_although_they_leave
     close();
 }
 
+static void test_a_probe_that_was_refused_makes_the_next_one_due(void)
+{
+    uint64_t now_ns = 100 * CM_NS_PER_S;
+    open();
+    cm_spread_failed(&engine.spread, a1, 1);
+    begin(2, now_ns);
+    CU_ASSERT_PTR_EQUAL_FATAL(choices[0].probe, a1);
+    CU_ASSERT_FALSE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    take_probe(0);
+    cm_request_refuse(&requests[0]); /* by prove or compose */
+    cm_dispatch(&batch, on_done);
+    CU_ASSERT_TRUE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    answer(CM_OK, false);
+    drop_lots();
+    begin(2, now_ns);
+    CU_ASSERT_PTR_EQUAL_FATAL(choices[0].probe, a1);
+    take_probe(1);
+    cm_dispatch(&batch, on_done); /* and this one asks the key */
+    CU_ASSERT_FALSE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    close();
+}
+
 CM_TEST_SUITE(dispatch,
               CM_TEST(test_only_the_entry_that_has_lost_too_many_answers_is_not_tried_again),
               CM_TEST(test_answers_lost_by_a_signer_that_lives_are_not_counted),
-              CM_TEST(test_bytes_that_kill_every_signer_come_to_an_end_although_they_leave));
+              CM_TEST(test_bytes_that_kill_every_signer_come_to_an_end_although_they_leave),
+              CM_TEST(test_a_probe_that_was_refused_makes_the_next_one_due));
