@@ -141,17 +141,19 @@ static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error
 }
 
 /* Relative paths start in the deployment's folder, as they will when the settings are read. */
-static void find_secrets(struct cm_init_plan *plan)
+static cm_status find_secrets(struct cm_init_plan *plan, struct cm_error *err)
 {
     char *folder = realpath(plan->folder, NULL);
+    cm_status status = CM_OK;
     plan->passphrase_from = plan->passphrase;
     if (folder && plan->passphrase && strncmp(plan->passphrase, "file:", 5) == 0
         && plan->passphrase[5] != '/')
         plan->passphrase_from =
             cm_arena_printf(plan->arena, "file:%s/%s", folder, plan->passphrase + 5);
     if (cm_init_is_in_vault(plan))
-        plan->vault_options = cm_vault_flags_options(plan->call, folder, plan->arena);
+        status = cm_vault_flags_options(plan->call, folder, plan->arena, &plan->vault_options, err);
     free(folder);
+    return status;
 }
 
 static cm_status open_provider(const struct cm_init_plan *plan, struct cm_provider_session *session,
@@ -191,7 +193,8 @@ static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_autho
     struct cm_provider_session session = { 0 };
     *root = *issuing = (struct cm_init_authority){ 0 };
     cm_status status = make_folders(plan, err);
-    find_secrets(plan);
+    if (status == CM_OK)
+        status = find_secrets(plan, err);
     if (status == CM_OK)
         status = fill_folders(plan, &session, root, issuing, err);
     cm_new_authority_close_key(&issuing->ca, status != CM_OK);

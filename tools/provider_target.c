@@ -80,8 +80,7 @@ static cm_status describe(struct cm_provider_target *target, struct cm_error *er
     const char *complaint = cm_vault_flags_complaint(call);
     if (complaint)
         return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "%s", complaint);
-    target->provider.options = cm_vault_flags_options(call, NULL, &target->arena);
-    return CM_OK;
+    return cm_vault_flags_options(call, NULL, &target->arena, &target->provider.options, err);
 }
 
 cm_status cm_provider_target_find(struct cm_provider_target *target, const struct cm_call *call,

@@ -134,6 +134,16 @@ class Vault(VaultDeploymentCase):
             self.assertEqual(done.returncode, 2, words)
             self.assertIn(expected, done.stderr, words)
 
+    def test_init_in_a_folder_that_no_option_can_name_asks_no_vault(self):
+        vault = self.start_vault()
+        folder = os.path.join(os.fsencode(deployment.scratch()), b"f\xff")
+        os.mkdir(folder)
+        words = ["--vault", vault.url, *self.flags(vault), "--trust", "vault.pem"]
+        done = run("init", folder, "--provider", "keyvault", *words, errors="replace")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--trust: expected a path in UTF-8", done.stderr)
+        self.assertEqual(os.listdir(folder), [])
+
     def test_ca_create_makes_takes_and_imports_keys(self):
         vault = self.start_vault()
         self.deploy_in_vault("creates", 0, vault)
