@@ -43,23 +43,47 @@ static cm_status check_credential(struct settings_build *build, uint32_t i,
     return CM_OK;
 }
 
-static cm_status check_url(struct settings_build *build, uint32_t i, const char *key,
-                           const char *url)
+/* "HOST[:PORT]": how long it is; 0: there is none. */
+static size_t host_size(const char *text)
 {
-    bool good = !url || (strncmp(url, "https://", 8) == 0 && url[8] != '/');
-    for (; good && url && *url; url++)
-        good = *url > ' ' && *url <= '~';
-    return good ? CM_OK : complain(build, i, key, "expected an URL that begins with https://");
+    size_t size = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
+    if (size == 0 || text[size] != ':')
+        return size;
+    size_t digits = strspn(text + size + 1, "0123456789");
+    return digits > 0 ? size + 1 + digits : 0;
+}
+
+/* "https://HOST" and after it a slash or nothing; with has_path any path. */
+static bool is_https(const char *url, bool has_path)
+{
+    size_t host = strncmp(url, "https://", 8) == 0 ? host_size(url + 8) : 0;
+    if (host == 0)
+        return false;
+    const char *path = url + 8 + host;
+    if (path[0] != '\0' && path[0] != '/')
+        return false;
+    for (const char *at = path; *at; at++)
+        if (*at <= ' ' || *at > '~' || strchr("?#", *at))
+            return false;
+    return has_path || path[0] == '\0' || path[1] == '\0';
+}
+
+/* The backend refuses the same, but only when it is opened, and without the line. */
+static cm_status check_urls(struct settings_build *build, uint32_t i,
+                            const struct raw_keyvault *vault)
+{
+    if (vault->resource && !is_https(vault->resource, true))
+        return complain(build, i, "keyvault.resource", "expected an URL that begins with https://");
+    if (vault->authority && !is_https(vault->authority, false))
+        return complain(build, i, "keyvault.authority",
+                        "expected https://HOST, and nothing after the host");
+    return CM_OK;
 }
 
 static cm_status check(struct settings_build *build, uint32_t i, const struct raw_provider *raw)
 {
     cm_status status = check_credential(build, i, raw);
-    if (status == CM_OK)
-        status = check_url(build, i, "keyvault.resource", raw->keyvault.resource);
-    if (status == CM_OK)
-        status = check_url(build, i, "keyvault.authority", raw->keyvault.authority);
-    return status;
+    return status == CM_OK ? check_urls(build, i, &raw->keyvault) : status;
 }
 
 /* --------------------------------------------------------------------------------- writing -- */

@@ -121,8 +121,18 @@ static const struct {
     { VAULT("passphrase: \"env:S\""), ":5: providers[0].passphrase: expected none" },
     { VAULT("keyvault: {resource: \"http://vault.azure.net\"}"),
       ":5: providers[0].keyvault.resource: expected an URL that begins with https://" },
+    { VAULT("keyvault: {resource: \"https://vault.azure.net?a\"}"),
+      ":5: providers[0].keyvault.resource: expected an URL that begins with https://" },
     { VAULT("keyvault: {authority: \"https:// a\"}"),
-      ":5: providers[0].keyvault.authority: expected an URL that begins with https://" },
+      ":5: providers[0].keyvault.authority: expected https://HOST, and nothing after the host" },
+    { VAULT("keyvault: {\nauthority: \"https://login.microsoftonline.com/tenant\"}"),
+      ":6: providers[0].keyvault.authority: expected https://HOST, and nothing after the host" },
+    { VAULT("keyvault: {authority: \"https://a?b\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
+    { VAULT("keyvault: {authority: \"https://me@a\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
+    { VAULT("keyvault: {authority: \"https://a:/\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
     { VAULT("keyvault: {in-flight: 0}"),
       ":5: providers[0].keyvault.in-flight: expected a number from 1 to 4096" },
     { VAULT("keyvault: {timeout: 10}"), ":5: providers[0].keyvault.timeout: expected a duration" },
@@ -595,11 +605,11 @@ static void test_the_map_of_a_key_vault_becomes_its_options(void)
               "passphrase: \"file:key-pass\", keyvault: {credential: client-certificate, tenant: t, "
               "client: c, certificate: own.pem, require: hsm, in-flight: 9, rate: 40, timeout: 3s, "
               "watch: 1m, trust: 'a\"b.pem', resource: \"https://vault.azure.net\", "
-              "authority: \"https://login.example\", api-version: 7.6}"),
+              "authority: \"https://login.example:8443/\", api-version: 7.6}"),
           { "{\"credential\":\"client-certificate\",\"tenant\":\"t\",\"client\":\"c\",\"certificate\":\"",
             "/own.pem\",\"require\":\"hsm\",\"in-flight\":9,\"rate\":40,\"timeout-ms\":3000,"
             "\"watch-ms\":60000,\"trust\":\"",
-            "/a\\\"b.pem\",\"resource\":\"https://vault.azure.net\",\"authority\":\"https://login.example\","
+            "/a\\\"b.pem\",\"resource\":\"https://vault.azure.net\",\"authority\":\"https://login.example:8443/\","
             "\"api-version\":\"7.6\"}" } },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
