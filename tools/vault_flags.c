@@ -13,7 +13,7 @@ static const struct {
     bool is_path;
 } settings_flags[] = {
     { "credential", false }, { "tenant", false }, { "client", false },   { "certificate", true },
-    { "require", false },    { "trust", true },   { "resource", false },
+    { "require", false },    { "trust", true },   { "resource", false }, { "authority", false },
 };
 
 bool cm_vault_flags_given(const struct cm_call *call)

@@ -55,10 +55,15 @@
           .argument = "FILE",                                                                      \
           .help = "`keyvault`: PEM file of the CAs that the vault's certificate may lead to. "     \
                   "Without it: the system's. " paths },                                            \
+        { .name = "resource",                                                                      \
+          .type = CM_OPTION_TEXT,                                                                  \
+          .argument = "URL",                                                                       \
+          .help = "`keyvault`: the only resource that the vault may ask a token for. Without it: " \
+                  "one whose host the vault's host lies under." },                                 \
     {                                                                                              \
-        .name = "resource", .type = CM_OPTION_TEXT, .argument = "URL",                             \
-        .help = "`keyvault`: the only resource that the vault may ask a token for. Without it: "   \
-                "one whose host the vault's host lies under."                                      \
+        .name = "authority", .type = CM_OPTION_TEXT, .argument = "URL",                            \
+        .help = "`keyvault`: the directory that tokens come from, where it is none of "            \
+                "Microsoft's. Without it: the one that the vault names."                           \
     }
 
 /* Any of them is on the command line. */

@@ -50,6 +50,8 @@ class Vault(VaultDeploymentCase):
         self.assertEqual(self.keys(), {"root-1": self.version(vault, "certmill-root"),
                                        "issuing-1": self.version(vault, "certmill-issuing-1")})
         self.assertEqual(os.listdir(os.path.join(self.deployment.folder, "keys")), [])
+        with open(os.path.join(self.deployment.folder, "certmill.yaml"), encoding="utf-8") as file:
+            self.assertIn(f'      authority: "{vault.url}"\n', file.read())
         self.verify("issuing.pem")
 
     def test_init_makes_keys_of_the_protection_and_name_asked_for(self):
@@ -100,7 +102,7 @@ class Vault(VaultDeploymentCase):
         vault = self.start_vault("--client-certificate", path)
         done = run("init", folder, "--provider", "keyvault", "--vault", vault.url, "--client", keyvault.CLIENT_ID, "--certificate",
                    path, "--passphrase", "env:KEY_PASSPHRASE", "--trust", vault.certificate, "--resource", keyvault.RESOURCE,
-                   env={**os.environ, "KEY_PASSPHRASE": SECRET})
+                   "--authority", vault.url, env={**os.environ, "KEY_PASSPHRASE": SECRET})
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(os.path.join(folder, "certmill.yaml"), encoding="utf-8") as file:
             text = file.read()
