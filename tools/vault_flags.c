@@ -16,12 +16,17 @@ static const struct {
     { "require", false },    { "trust", true },   { "resource", false }, { "authority", false },
 };
 
-bool cm_vault_flags_given(const struct cm_call *call)
+bool cm_vault_flags_describe(const struct cm_call *call)
 {
     for (size_t i = 0; i < COUNT(settings_flags); i++)
         if (cm_call_value(call, settings_flags[i].name))
             return true;
-    return cm_call_value(call, "vault") || cm_call_value(call, "client-secret");
+    return cm_call_value(call, "client-secret") != NULL;
+}
+
+bool cm_vault_flags_given(const struct cm_call *call)
+{
+    return cm_call_value(call, "vault") || cm_vault_flags_describe(call);
 }
 
 static const char *value_of(const struct cm_call *call, const char *name)

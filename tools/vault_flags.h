@@ -69,6 +69,9 @@
 /* Any of them is on the command line. */
 bool cm_vault_flags_given(const struct cm_call *call);
 
+/* One that says how the provider is: any but --vault, which only says where keys are made. */
+bool cm_vault_flags_describe(const struct cm_call *call);
+
 /* NULL, or why the flags cannot be meant so: a usage error. */
 const char *cm_vault_flags_complaint(const struct cm_call *call);
 

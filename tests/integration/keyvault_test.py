@@ -291,8 +291,18 @@ class Vault(VaultDeploymentCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(vault.request("GET", "/keys", token=self.token(vault)).json()["value"][0]["kid"], vault.url + "/keys/there")
         done = run("provider", "bench", "--kind", "keyvault", *self.flags(vault))
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 2)
         self.assertIn("name it with --vault", done.stderr)
+
+    def test_a_vault_has_no_pin_to_be_wrong(self):
+        vault = self.start_vault()
+        self.deploy_in_vault("pinless", 0, vault)
+        before = vault.statistics()["requests"]
+        for words in ([], ["vault"]):
+            done = self.deployment.run("provider", "test", *words, "--vault", vault.url, "--try-wrong-pin", check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(b"a key vault has no PIN", done.stderr)
+        self.assertEqual(vault.statistics()["requests"], before)
 
     # --- doctor ---
 
