@@ -127,17 +127,29 @@ static cm_status sync_folders(const struct cm_init_plan *plan, struct cm_error *
     return status;
 }
 
-/* Written last: a folder with a settings file is a whole deployment. Read as everyone will. */
+/*
+ * Read as everyone will, before there is a key: a vault keeps the names of those that are deleted again.
+ * Under another name, because a folder with a settings file is a whole deployment.
+ */
+static cm_status check_settings(const struct cm_init_plan *plan, struct cm_error *err)
+{
+    const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml.new", plan->folder);
+    struct cm_settings *settings = NULL;
+    cm_status status =
+        cm_new_files_write(plan->files, path, 0600, cm_init_settings_text(plan), err);
+    if (status != CM_OK)
+        return status;
+    status = cm_settings_read(path, &settings, err);
+    cm_settings_free(settings);
+    unlink(path);
+    return status;
+}
+
+/* Written last. */
 static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error *err)
 {
     const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml", plan->folder);
-    struct cm_settings *settings = NULL;
-    cm_status status =
-        cm_new_files_write(plan->files, path, 0644, cm_init_settings_text(plan), err);
-    if (status == CM_OK)
-        status = cm_settings_read(path, &settings, err);
-    cm_settings_free(settings);
-    return status;
+    return cm_new_files_write(plan->files, path, 0644, cm_init_settings_text(plan), err);
 }
 
 /* Relative paths start in the deployment's folder, as they will when the settings are read. */
@@ -175,7 +187,9 @@ static cm_status fill_folders(struct cm_init_plan *plan, struct cm_provider_sess
                               struct cm_init_authority *root, struct cm_init_authority *issuing,
                               struct cm_error *err)
 {
-    cm_status status = open_provider(plan, session, err);
+    cm_status status = check_settings(plan, err);
+    if (status == CM_OK)
+        status = open_provider(plan, session, err);
     if (status == CM_OK)
         status = cm_init_make_authorities(plan, session, root, issuing, err);
     if (status == CM_OK)

@@ -52,6 +52,7 @@ class Vault(VaultDeploymentCase):
         self.assertEqual(os.listdir(os.path.join(self.deployment.folder, "keys")), [])
         with open(os.path.join(self.deployment.folder, "certmill.yaml"), encoding="utf-8") as file:
             self.assertIn(f'      authority: "{vault.url}"\n', file.read())
+        self.assertFalse(os.path.exists(os.path.join(self.deployment.folder, "certmill.yaml.new")))
         self.verify("issuing.pem")
 
     def test_init_makes_keys_of_the_protection_and_name_asked_for(self):
@@ -135,6 +136,20 @@ class Vault(VaultDeploymentCase):
             done = run("init", os.path.join(deployment.scratch(), "ca"), *words)
             self.assertEqual(done.returncode, 2, words)
             self.assertIn(expected, done.stderr, words)
+
+    def test_an_init_that_no_settings_allow_makes_no_key(self):
+        vault = self.start_vault()
+        words = ["--provider", "keyvault", "--vault", vault.url, *self.flags(vault)]
+        for wrong, expected in ((["--queue", "redis", "--redis-url", "tcp://x"], "queue.redis.url: expected unix:///PATH"),
+                                (["--base-url", "https://pki.example"], "crl-url: expected an URL that begins with http://"),
+                                (["--authority", vault.url + "/tenant"], "keyvault.authority: expected https://HOST")):
+            folder = os.path.join(deployment.scratch(), "ca")
+            done = run("init", folder, *words, *wrong)
+            self.assertEqual(done.returncode, 1, wrong)
+            self.assertIn(expected, done.stderr)
+            self.assertNotIn("deleted", done.stderr)
+            self.assertFalse(os.path.exists(folder))
+        self.assertEqual(vault.statistics()["requests"]["create"], 0)
 
     def test_init_in_a_folder_that_no_option_can_name_asks_no_vault(self):
         vault = self.start_vault()
