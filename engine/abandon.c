@@ -19,35 +19,69 @@ struct abandonment {
     struct cm_engine *engine;
     struct cm_store_op op;
     struct cm_audit_event audit;
+    struct cm_promise **promises; /* of the rows; marked, so that nobody else takes them */
     struct cm_abandoned_row *rows;
     int64_t *closed;
     char detail[64];
 };
 
+/* It stands until the record is durable: its intent must not be closed without it. */
 static void collect_overdue(struct cm_promise *promise, void *arg)
 {
     struct abandonment *abandonment = arg;
     struct cm_store_op *op = &abandonment->op;
+    const struct cm_promises *promises = &abandonment->engine->promises;
+    promise->settled_by = abandonment;
+    abandonment->promises[op->abandoned_count] = promise;
     abandonment->rows[op->abandoned_count++] =
         (struct cm_abandoned_row){ .serial = promise->item.serial,
                                    .generation_number = promise->generation_number };
-    int64_t intent_number = cm_promises_settle(&abandonment->engine->promises, promise);
-    if (intent_number != 0)
-        abandonment->closed[op->intents_closed_count++] = intent_number;
+    /* True once: for the last of the intent to be marked. */
+    if (cm_promises_closes(promises, promise->intent_number, abandonment))
+        abandonment->closed[op->intents_closed_count++] = promise->intent_number;
+}
+
+static bool closes(const struct abandonment *abandonment, int64_t intent_number)
+{
+    for (uint32_t i = 0; i < abandonment->op.intents_closed_count; i++)
+        if (abandonment->closed[i] == intent_number)
+            return true;
+    return false;
+}
+
+static void settle_all(struct abandonment *abandonment)
+{
+    struct cm_engine *engine = abandonment->engine;
+    for (uint32_t i = 0; i < abandonment->op.abandoned_count; i++) {
+        int64_t last_of = cm_promises_settle(&engine->promises, abandonment->promises[i]);
+        if (last_of != 0 && !closes(abandonment, last_of))
+            cm_abandon_close(engine, last_of);
+    }
+}
+
+static void abandonment_free(struct abandonment *abandonment)
+{
+    free(abandonment->promises);
+    free(abandonment->rows);
+    free(abandonment->closed);
+    free(abandonment);
 }
 
 static void on_abandoned(struct cm_store_op *op)
 {
     struct abandonment *abandonment = op->arg;
     struct cm_engine *engine = abandonment->engine;
-    if (op->status != CM_OK) /* the intents are still open: the next start finds them again */
+    if (op->status == CM_OK) {
+        settle_all(abandonment);
+        if (op->abandoned_count > 0)
+            cm_engine_notice(engine, "%u promised serials that nobody came for were abandoned",
+                             op->abandoned_count);
+    } else { /* the next look tries again */
+        for (uint32_t i = 0; i < op->abandoned_count; i++)
+            abandonment->promises[i]->settled_by = NULL;
         cm_engine_notice(engine, "store: %s; promised serials stay open", op->err.text);
-    else if (op->abandoned_count > 0)
-        cm_engine_notice(engine, "%u serials promised before a crash were abandoned",
-                         op->abandoned_count);
-    free(abandonment->rows);
-    free(abandonment->closed);
-    free(abandonment);
+    }
+    abandonment_free(abandonment);
     engine->counters.in_flight--;
     cm_engine_look_around(engine);
 }
@@ -58,9 +92,10 @@ static struct abandonment *abandonment_new(struct cm_engine *engine, uint32_t pr
     if (!abandonment)
         abort();
     abandonment->engine = engine;
+    abandonment->promises = calloc(promises_count, sizeof(struct cm_promise *));
     abandonment->rows = calloc(promises_count, sizeof *abandonment->rows);
     abandonment->closed = calloc(promises_count, sizeof *abandonment->closed);
-    if (!abandonment->rows || !abandonment->closed)
+    if (!abandonment->promises || !abandonment->rows || !abandonment->closed)
         abort();
     abandonment->op = (struct cm_store_op){ .kind = CM_STORE_RECORD,
                                             .done = on_abandoned,
@@ -83,11 +118,16 @@ static void submit(struct abandonment *abandonment)
     cm_store_submit(abandonment->engine->store, op);
 }
 
-static void abandon_all(struct cm_engine *engine)
+void cm_abandon_overdue(struct cm_engine *engine)
 {
+    if (engine->promises.open_count == 0)
+        return;
     struct abandonment *abandonment = abandonment_new(engine, engine->promises.open_count);
     cm_promises_walk(&engine->promises, collect_overdue, abandonment);
-    submit(abandonment);
+    if (abandonment->op.abandoned_count > 0)
+        submit(abandonment);
+    else
+        abandonment_free(abandonment);
 }
 
 void cm_abandon_close(struct cm_engine *engine, int64_t intent_number)
@@ -102,9 +142,8 @@ static void look(void *arg)
 {
     struct cm_engine *engine = arg;
     uint64_t age_ns = cm_clock_monotonic_ns() - engine->promises_since_ns;
-    if (engine->promises.open_count > 0
-        && age_ns >= engine->settings->engine.intent_hold_s * CM_NS_PER_S)
-        abandon_all(engine);
+    if (age_ns >= engine->settings->engine.intent_hold_s * CM_NS_PER_S)
+        cm_abandon_overdue(engine);
     cm_timer_start(&engine->promises_timer, engine->loop, LOOK_MS, look, engine);
 }
 

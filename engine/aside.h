@@ -8,6 +8,8 @@
  *   - at once, when it is to be composed anew for another key of its authority;
  *   - when a key of its authority signs again; until then one at a time, as a probe.
  *
+ * From there on it takes turns with what has just come from the queue.
+ *
  * What was promised to it (engine/promises.h) stands meanwhile. It goes not through the queue: that
  * would hand it out again at once, before those that can be signed for, and round and round.
  *
@@ -38,6 +40,7 @@ struct cm_aside {
     struct cm_aside_list waiting; /* for a key of their authority */
     uint32_t count;               /* of both */
     struct cm_timer timer;        /* runs while any are waiting */
+    bool had_turn;                /* intake's: the last that went into a batch came from here */
 };
 
 void cm_aside_init(struct cm_engine *engine);

@@ -33,7 +33,7 @@ struct cm_lot {
     uint64_t progress_ns;     /* last signature, or the beginning: its patience counts from here */
     uint64_t signer_since_ns; /* state of the provider as the attempt began */
     uint32_t waits_count;     /* in a row: the signer was away, or slow */
-    uint32_t losses_count;    /* answers that were lost as a signer died */
+    uint32_t losses_count;    /* no entry of it has lost more answers as a signer died */
     uint32_t failures_count;  /* signing attempts that went wrong */
     bool has_moved;           /* items stand in another order than requests */
     bool is_out;              /* the provider has the sign_batch */

@@ -7,8 +7,8 @@
  * second signature over them harms nobody. A signer that is away or slow is waited for, as long as
  * it takes; where the waiting would hold up others, or another key of the authority signs, its
  * requests leave the batch after a while and come again (engine/aside.h). Answers that are wrong, or
- * lost with their signer, are asked for a bounded number of times. After that the serial is
- * abandoned.
+ * lost with their signer, are asked for a bounded number of times; those that were lost are counted
+ * with the entry, wherever it goes. After that the serial is abandoned.
  */
 #include "engine/internal.h"
 
@@ -47,20 +47,35 @@ static bool is_to_be_waited_for(cm_status status)
            || status == CM_CANCELLED;
 }
 
-static bool may_be_tried_again(const struct cm_lot *lot, cm_status status)
+/* Items move between attempts; the message stays the request's. */
+static const struct cm_request *request_of(const struct cm_lot *lot,
+                                           const struct cm_sign_item *item)
 {
-    if (is_to_be_waited_for(status))
+    uint32_t i = 0;
+    while (lot->requests[i]->tbs.der.data != item->message.data)
+        i++;
+    return lot->requests[i];
+}
+
+static bool may_be_tried_again(const struct cm_lot *lot, const struct cm_sign_item *item)
+{
+    if (is_to_be_waited_for(item->status))
         return true;
-    if (status == CM_UNCERTAIN)
-        return lot->losses_count < LOSSES_MAX;
-    return cm_status_class(status) == CM_CLASS_RECORD && lot->failures_count < FAILURES_MAX;
+    if (item->status == CM_UNCERTAIN)
+        return lot->losses_count < LOSSES_MAX
+               || request_of(lot, item)->entry->losses_count < LOSSES_MAX;
+    return cm_status_class(item->status) == CM_CLASS_RECORD && lot->failures_count < FAILURES_MAX;
 }
 
 /* Who did not get to a key in time, or was withdrawn, says nothing of it: it may just be slow. */
+static bool says_nothing(cm_status status)
+{
+    return status == CM_EXPIRED || status == CM_CANCELLED;
+}
+
 static bool tells_of_trouble(cm_status status)
 {
-    return status == CM_UNCERTAIN
-           || (status != CM_EXPIRED && status != CM_CANCELLED && is_to_be_waited_for(status));
+    return status == CM_UNCERTAIN || (!says_nothing(status) && is_to_be_waited_for(status));
 }
 
 /* What an attempt tells of its key. */
@@ -85,21 +100,33 @@ static bool has_signer_died(const struct cm_lot *lot)
     return cm_provider_state(lot->issuer->key->provider).since_ns != lot->signer_since_ns;
 }
 
+/* They stay with the request when it leaves: bytes that kill every signer leave again and again. */
+static void count_losses(struct cm_lot *lot)
+{
+    if (!has_signer_died(lot))
+        return;
+    for (uint32_t i = 0; i < lot->sign_batch.items_count; i++)
+        if (lot->sign_batch.items[i].status == CM_UNCERTAIN)
+            request_of(lot, &lot->sign_batch.items[i])->entry->losses_count++;
+}
+
 /* What this attempt came to, as far as it counts. */
 static void count_outcomes(struct cm_lot *lot)
 {
-    bool has_loss = false, has_failure = false, has_progress = false, is_away = true;
+    bool has_loss = false, has_failure = false, has_progress = false;
+    bool has_trouble = false, has_other = false;
     for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
         cm_status status = lot->sign_batch.items[i].status;
         has_loss |= status == CM_UNCERTAIN;
         has_failure |= status != CM_UNCERTAIN && cm_status_class(status) == CM_CLASS_RECORD;
-        is_away &= tells_of_trouble(status);
+        has_trouble |= tells_of_trouble(status);
+        has_other |= !tells_of_trouble(status) && !says_nothing(status);
         has_progress |= status == CM_OK;
     }
     lot->losses_count += has_loss && has_signer_died(lot);
     lot->failures_count += has_failure;
     lot->waits_count = has_progress ? 0 : lot->waits_count + 1;
-    judge_key(lot, has_progress, is_away);
+    judge_key(lot, has_progress, has_trouble && !has_other);
 }
 
 /* Moves the items that are still without a signature to the front; returns how many there are. */
@@ -108,7 +135,7 @@ static uint32_t keep_unsigned(struct cm_lot *lot)
     uint32_t left = 0;
     for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
         struct cm_sign_item *item = &lot->sign_batch.items[i];
-        if (item->status != CM_OK && may_be_tried_again(lot, item->status)) {
+        if (item->status != CM_OK && may_be_tried_again(lot, item)) {
             struct cm_sign_item other = lot->sign_batch.items[left];
             lot->sign_batch.items[left] = *item;
             *item = other;
@@ -140,8 +167,7 @@ static void leave(struct cm_lot *lot, enum cm_request_outcome outcome)
     join_items(lot);
     for (uint32_t i = 0; i < lot->requests_count; i++) {
         struct cm_request *request = lot->requests[i];
-        if (request->sign_item->status != CM_OK
-            && may_be_tried_again(lot, request->sign_item->status))
+        if (request->sign_item->status != CM_OK && may_be_tried_again(lot, request->sign_item))
             request->outcome = outcome;
     }
     finish_lot(lot);
@@ -188,6 +214,7 @@ static void on_signed(struct cm_sign_batch *sign_batch, void *arg)
     struct cm_lot *lot = arg;
     (void)sign_batch;
     lot->is_out = false;
+    count_losses(lot);
     count_outcomes(lot);
     uint32_t left = keep_unsigned(lot);
     if (left > 0) {
@@ -279,6 +306,8 @@ static void start_lot(struct cm_lot *lot)
     for (uint32_t i = 0; i < count; i++) {
         struct cm_request *request = lot->requests[i];
         prepare_sign_item(lot, i);
+        if (request->entry->losses_count > lot->losses_count)
+            lot->losses_count = request->entry->losses_count;
         if (request->keeps_promise)
             continue; /* its intent is in the store already */
         struct cm_intent_item *item = &lot->intent.items[lot->intent.items_count++];
@@ -314,10 +343,8 @@ static struct cm_lot *lot_for(struct cm_batch *batch, const struct cm_request *r
     return lot;
 }
 
-void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
+static void sort_into_lots(struct cm_batch *batch)
 {
-    batch->done = done;
-    cm_spread_settle(&batch->engine->spread, batch->requests_count, batch->choices);
     batch->lots_count = 0;
     batch->lots = cm_arena_alloc(&batch->arena, LANES * (batch->engine->issuers.keys_count + 1)
                                                     * sizeof *batch->lots);
@@ -328,6 +355,25 @@ void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
         request->lot = lot_for(batch, request);
         request->lot->requests[request->lot->requests_count++] = request;
     }
+}
+
+/* A request that took the probe, and was refused after that, has asked no key: the next may. */
+static void look_at_probes(struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->engine->settings->authorities_count; i++) {
+        struct cm_choice *choice = &batch->choices[i];
+        choice->is_probe_taken = false;
+        for (uint32_t j = 0; choice->probe && j < batch->lots_count; j++)
+            choice->is_probe_taken |= batch->lots[j].issuer == choice->probe;
+    }
+}
+
+void cm_dispatch(struct cm_batch *batch, cm_batch_done_fn *done)
+{
+    batch->done = done;
+    sort_into_lots(batch);
+    look_at_probes(batch);
+    cm_spread_settle(&batch->engine->spread, batch->requests_count, batch->choices);
     batch->lots_pending = batch->lots_count;
     if (batch->lots_count == 0) {
         batch->done(batch);

@@ -162,13 +162,25 @@ static void backlog_pop(struct cm_engine *engine)
     engine->backlog_count--;
 }
 
+/* While both have some they alternate: after an outage tens of thousands may come from aside. */
+static bool is_turn_of_aside(const struct cm_engine *engine)
+{
+    return cm_aside_peek(engine) && (engine->backlog_count == 0 || !engine->aside.had_turn);
+}
+
 void cm_intake_continue(struct cm_engine *engine)
 {
-    struct cm_entry *entry;
-    while ((entry = cm_aside_peek(engine)) && gather(engine, entry))
-        cm_aside_take(engine);
-    while ((entry = backlog_peek(engine)) && gather(engine, entry))
-        backlog_pop(engine);
+    for (;;) {
+        bool is_of_aside = is_turn_of_aside(engine);
+        struct cm_entry *entry = is_of_aside ? cm_aside_peek(engine) : backlog_peek(engine);
+        if (!entry || !gather(engine, entry))
+            break;
+        if (is_of_aside)
+            cm_aside_take(engine);
+        else
+            backlog_pop(engine);
+        engine->aside.had_turn = is_of_aside;
+    }
     flush_when_due(engine);
 }
 

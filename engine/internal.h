@@ -163,6 +163,8 @@ void cm_engine_listen(struct cm_engine *engine);
 
 /* Gives up the serials of promises that are older than the hold time; from the start on. */
 void cm_abandon_watch(struct cm_engine *engine);
+/* Gives up every promise whose request is not in work. What fails is tried again by the next call. */
+void cm_abandon_overdue(struct cm_engine *engine);
 /* Closes an intent of which several batches settled the last promises, so that none could close it. */
 void cm_abandon_close(struct cm_engine *engine, int64_t intent_number);
 

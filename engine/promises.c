@@ -64,7 +64,7 @@ struct cm_promise *cm_promises_find(const struct cm_promises *promises,
     if (promises->open_count == 0)
         return NULL;
     struct cm_promise *promise = promises->buckets[bucket_of(promises, key)];
-    while (promise && memcmp(&promise->item.key, key, sizeof *key) != 0)
+    while (promise && (promise->settled_by || memcmp(&promise->item.key, key, sizeof *key) != 0))
         promise = promise->next;
     return promise;
 }
@@ -106,9 +106,7 @@ void cm_promises_walk(struct cm_promises *promises,
                       void (*walk)(struct cm_promise *promise, void *arg), void *arg)
 {
     for (uint32_t i = 0; i < promises->buckets_count; i++)
-        for (struct cm_promise *promise = promises->buckets[i], *next; promise; promise = next) {
-            next = promise->next;
-            if (!promise->in_work)
+        for (struct cm_promise *promise = promises->buckets[i]; promise; promise = promise->next)
+            if (!promise->in_work && !promise->settled_by)
                 walk(promise, arg);
-        }
 }

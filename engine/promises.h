@@ -20,7 +20,8 @@ struct cm_promise {
     int64_t created_ms;
     int64_t generation_number;
     bool in_work;           /* its request is in a batch now, or set aside */
-    const void *settled_by; /* the batch whose record, not durable yet, settles it; else NULL */
+    const void *settled_by; /* the batch, or the abandonment, whose record settles it and is not
+                               durable yet; else NULL */
 };
 
 struct cm_promises {
@@ -38,13 +39,13 @@ void cm_promises_done(struct cm_promises *promises);
 struct cm_promise *cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
                                    const struct cm_intent_item *item);
 
-/* NULL when nothing was promised to this request. */
+/* NULL when nothing was promised to this request, or what was is being given up. */
 struct cm_promise *cm_promises_find(const struct cm_promises *promises,
                                     const struct cm_request_key *key);
 
 /*
- * True when everything still open of the intent is settled by this batch, so that the batch's record
- * can close the intent too.
+ * True when everything still open of the intent is settled by this batch (or abandonment), so that its
+ * record can close the intent too.
  */
 bool cm_promises_closes(const struct cm_promises *promises, int64_t intent_number,
                         const void *batch);
@@ -55,7 +56,7 @@ bool cm_promises_closes(const struct cm_promises *promises, int64_t intent_numbe
  */
 int64_t cm_promises_settle(struct cm_promises *promises, struct cm_promise *promise);
 
-/* Calls back for every promise that is not in work. */
+/* Calls back for every promise that is neither in work nor being settled. walk settles none. */
 void cm_promises_walk(struct cm_promises *promises,
                       void (*walk)(struct cm_promise *promise, void *arg), void *arg);
 

@@ -51,7 +51,7 @@ struct cm_spread {
 struct cm_choice {
     const struct cm_issuer_key *issuer; /* NULL: the authority is away; its requests stay out */
     const struct cm_issuer_key *probe;  /* takes the first request; NULL: none is due */
-    bool is_probe_taken;                /* the worker's */
+    bool is_probe_taken; /* the worker's: by a request; from dispatch on: the key is asked */
 };
 
 /* issuers outlives it. done takes one that was never initialised with init, zeroed. */

@@ -20,6 +20,7 @@ void cm_entry_start(struct cm_entry *entry)
     entry->standing = CM_ENTRY_UNJUDGED;
     entry->is_rated = false;
     entry->is_credited = false;
+    entry->losses_count = 0;
     entry->arrived_ns = 0;
     entry->backend = NULL;
 }

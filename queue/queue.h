@@ -90,9 +90,10 @@ struct cm_entry {
     bool is_covered;                 /* fields is all that came: a signature over them covers it */
     enum cm_entry_standing standing; /* the engine's: whether its requester vouches for it */
     bool is_rated; /* the engine's: it has been charged to its requester's and its group's rate */
-    bool is_credited;    /* the engine's: the queue has its credit back already */
-    uint64_t arrived_ns; /* cm_clock_monotonic_ns() when it came */
-    void *backend;       /* the queue's */
+    bool is_credited;      /* the engine's: the queue has its credit back already */
+    uint32_t losses_count; /* the engine's: signatures that were lost as their signer died */
+    uint64_t arrived_ns;   /* cm_clock_monotonic_ns() when it came */
+    void *backend;         /* the queue's */
 };
 
 enum cm_answer_status {

@@ -356,16 +356,25 @@ static json_t *create_request(const struct opening *opening)
     return request;
 }
 
+/* No answer, or none that says that it was not: it had reached the vault, or somebody before it. */
+static bool may_have_been_made(const struct cm_error *err)
+{
+    return err->status == CM_UNCERTAIN || err->status == CM_CORRUPT || err->native >= 500;
+}
+
 static void on_made(struct cm_vault_call *call, cm_status status, const json_t *answer,
                     const struct cm_error *err)
 {
     struct opening *opening = call->arg;
+    struct cm_error why = *err;
     free(opening->body);
     opening->body = NULL;
-    opening->is_perhaps_new = status == CM_UNCERTAIN;
+    opening->is_perhaps_new = may_have_been_made(err);
     opening->is_new = status == CM_OK || opening->is_perhaps_new;
+    if (opening->is_perhaps_new)
+        why.status = CM_UNCERTAIN;
     if (status != CM_OK)
-        fail(opening, err);
+        fail(opening, &why);
     else
         take_bundle(opening, &opening->uri, answer);
 }

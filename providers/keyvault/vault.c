@@ -304,6 +304,11 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     call->has_been_out = true;
     cm_status status =
         cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
+    if (status == CM_CORRUPT && call->nature == CM_VAULT_SIGNATURE) {
+        http->outcome =
+            CM_HTTP_LOST; /* a proxy's page, say: whether the vault signed is not known */
+        status = err.status = CM_UNCERTAIN;
+    }
     tell_pace(slot, &err);
     if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);

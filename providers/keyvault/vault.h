@@ -17,7 +17,7 @@
  *     UNCERTAIN     the request had left, and no answer came; only where repeating matters
  *     EXPIRED       a signature: the deadline passed before it could go
  *     CANCELLED     on request, before it went, or instead of going again
- *     CORRUPT       2xx with something that is no JSON object
+ *     CORRUPT       2xx with something that is no JSON object; of a signature UNCERTAIN
  *
  * The first thing that ever goes out is a request without a token: its 401 says where tokens come
  * from. When the circuit is open, signatures that wait come back UNAVAILABLE at once, so that another

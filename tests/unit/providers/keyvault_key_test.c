@@ -287,15 +287,19 @@ static void check_making_once(struct vault_stage *stage, const char *name, const
 static void test_key_whose_making_was_lost_is_not_made_again(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 300");
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 3000");
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
     CU_ASSERT_TRUE(vault_stage_works(&stage, "ca")); /* so that there is a connection to be used */
     check_making_once(&stage, "a", "{\"on\":\"create\",\"kind\":\"close-before\"}",
                       "key a may be there");
     check_making_once(&stage, "b", "{\"on\":\"create\",\"kind\":\"close-after-headers\"}",
                       "key b may be there");
-    check_making_once(&stage, "c", "{\"on\":\"create\",\"kind\":\"slow\",\"delay_ms\":1000}",
+    check_making_once(&stage, "c", "{\"on\":\"create\",\"kind\":\"slow\",\"delay_ms\":60000}",
                       "key c may be there");
+    check_making_once(&stage, "d", "{\"on\":\"create\",\"kind\":\"status\",\"status\":502}",
+                      "key d may be there");
+    check_making_once(&stage, "e", "{\"on\":\"create\",\"kind\":\"bad-json\"}",
+                      "key e may be there");
     vault_stage_close(&stage);
 }
 

@@ -177,6 +177,20 @@ static void test_challenge_that_wants_tokens_for_others_is_refused(void)
     expect_no_token(&stage, "must not have tokens for https://graph.microsoft.com");
 }
 
+/* Who calls himself a vault may name anything as the place that tokens come from. */
+static void test_challenge_of_an_unknown_directory_gets_no_secret(void)
+{
+    struct vault_stage stage;
+    char options[1024];
+    vault_stage_start(&stage, NULL);
+    snprintf(options, sizeof options,
+             "{\"credential\": \"client-secret\", \"client\": \"%s\", \"trust\": \"%s\", "
+             "\"resource\": \"https://vault.azure.net\"}",
+             CM_KEYVAULT_CLIENT_ID, stage.vault.certificate);
+    vault_stage_open_with(&stage, options, rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
+    expect_no_token(&stage, "a directory that is none of Microsoft's");
+}
+
 /* Without the option, only a host under vault.azure.net may have tokens for that. */
 static void test_challenge_of_a_host_that_is_no_vault_is_refused(void)
 {
@@ -196,9 +210,10 @@ static void test_challenge_of_a_host_that_is_no_vault_is_refused(void)
 static const char *options_of(const struct vault_stage *stage, const char *members)
 {
     static char options[1024];
-    snprintf(options, sizeof options,
-             "{%s, \"trust\": \"%s\", \"resource\": \"https://vault.azure.net\"}", members,
-             stage->vault.certificate);
+    snprintf(
+        options, sizeof options,
+        "{%s, \"trust\": \"%s\", \"resource\": \"https://vault.azure.net\", \"authority\": \"%s\"}",
+        members, stage->vault.certificate, stage->vault.url);
     return options;
 }
 
@@ -305,6 +320,7 @@ CM_TEST_SUITE(keyvault_token,
               CM_TEST(test_token_that_is_refused_at_once_is_replaced_with_waits),
               CM_TEST(test_challenge_is_understood_in_each_form),
               CM_TEST(test_challenge_that_wants_tokens_for_others_is_refused),
+              CM_TEST(test_challenge_of_an_unknown_directory_gets_no_secret),
               CM_TEST(test_challenge_of_a_host_that_is_no_vault_is_refused),
               CM_TEST(test_certificate_serves_as_a_credential),
               CM_TEST(test_workload_identity_serves_as_a_credential),

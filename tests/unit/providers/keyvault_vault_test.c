@@ -81,16 +81,33 @@ static void test_signature_whose_answer_is_lost_is_uncertain(void)
                      { "\"kind\":\"truncate\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-after-headers\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-before\",\"count\":0", CM_UNCERTAIN, 0 },
-                     { "\"kind\":\"huge\",\"size\":1000000", CM_UNCERTAIN, 1 });
+                     { "\"kind\":\"huge\",\"size\":1000000", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"bad-json\"", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"empty\"", CM_UNCERTAIN, 1 });
 }
 
 static void test_signature_that_is_wrong_is_corrupt(void)
 {
     CHECK_SIGNATURES({ "\"kind\":\"wrong-kid\"", CM_CORRUPT, 1 },
                      { "\"kind\":\"wrong-version\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"bad-signature\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"bad-json\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"empty\"", CM_CORRUPT, 1 });
+                     { "\"kind\":\"bad-signature\"", CM_CORRUPT, 1 });
+}
+
+/* A page of a proxy, say: it heals, so no request may fail for it, however long it lasts. */
+static void test_vault_that_answers_gibberish_is_away(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
+    play(&stage, "sign", "\"kind\":\"bad-json\",\"count\":0");
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE),
+                    40);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
 }
 
 static void test_signature_waits_for_throttling_no_longer_than_its_deadline(void)
@@ -313,6 +330,7 @@ CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
               CM_TEST(test_signature_is_unavailable_where_the_vault_refuses),
               CM_TEST(test_signature_whose_answer_is_lost_is_uncertain),
               CM_TEST(test_signature_that_is_wrong_is_corrupt),
+              CM_TEST(test_vault_that_answers_gibberish_is_away),
               CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
               CM_TEST(test_troubles_that_take_turns_are_told_once_each),
               CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
