@@ -16,8 +16,8 @@
  * another process and its results copied back (providers/host/), and callers do not notice.
  *
  * Backends: openssl/ (software keys, any OpenSSL 3 provider), pkcs11/ (keys in an HSM or another
- * token), fake/ (tests: scripted faults), and host/ (any of the others in a process of its own,
- * host.h). A backend that blocks implements struct cm_blocking_ops and is made asynchronous by
+ * token), keyvault/ (keys in Azure Key Vault or Managed HSM), fake/ (tests: scripted faults), and
+ * host/ (any of the others in a process of its own, host.h). A backend that blocks implements struct cm_blocking_ops and is made asynchronous by
  * blocking.h. One conformance suite (provider_test.c and provider_keys_test.c in
  * tests/conformance) runs against each.
  */

@@ -53,7 +53,8 @@
         { .name = "trust",                                                                         \
           .type = CM_OPTION_PATH,                                                                  \
           .argument = "FILE",                                                                      \
-          .help = "`keyvault`: PEM file of the CAs that the vault's certificate may lead to. "     \
+          .help = "`keyvault`: PEM file of the CAs that certificates of the vault, and of the "    \
+                  "directory that tokens come from, may lead to, in place of the system's. "       \
                   "Without it: the system's. " paths },                                            \
         { .name = "resource",                                                                      \
           .type = CM_OPTION_TEXT,                                                                  \

@@ -110,7 +110,8 @@ enum settings_kind {
     X(S, DURATION, watch, "watch", OPTIONAL, 0, 100, SETTINGS_MS_PER_D, "5m",                                          \
       "Between looks at whether a key has another version in the vault.")                                              \
     X(S, PATH, trust, "trust", OPTIONAL, 0, 1, 2048, "",                                                               \
-      "A PEM file of the CAs that the vault's certificate may lead to. Without it: the system's.")                     \
+      "A PEM file of the CAs that certificates of the vault, and of the directory that tokens come from, may lead "    \
+      "to, in place of the system's. Without it: the system's.")                                                       \
     X(S, TEXT, resource, "resource", OPTIONAL, 0, 9, 255, "",                                                          \
       "The only resource that a vault may ask a token for, like `https://vault.azure.net`. Without it: one whose "     \
       "host the vault's host lies under.")                                                                             \

@@ -101,14 +101,6 @@ static bool read_header(const char *next, struct members *members)
 
 /* --- what it says -------------------------------------------------------------------------------- */
 
-static bool is_visible(const char *text)
-{
-    for (; *text; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
-    return true;
-}
-
 static bool is_tenant(const char *text, size_t size)
 {
     return size > 0 && text[0] != '.'
@@ -144,7 +136,7 @@ static bool read_resource(const struct members *members, struct cm_challenge *ch
     size_t size = strlen(resource);
     if (size > suffix_size && strcmp(resource + size - suffix_size, default_scope) == 0)
         resource[size - suffix_size] = '\0';
-    return is_visible(resource) && !cm_https_url_read(resource, ret_url);
+    return cm_text_is_visible(resource) && !cm_https_url_read(resource, ret_url);
 }
 
 /* With the dot: evilvault.azure.net does not lie under vault.azure.net. */

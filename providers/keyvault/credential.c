@@ -98,15 +98,6 @@ static const char *need_variable(const char *name, struct cm_error *err)
     return value;
 }
 
-/* It ends up in a header line or a URL. */
-static bool is_visible(const char *text)
-{
-    for (; *text; text++)
-        if (*text <= ' ' || *text > '~')
-            return false;
-    return true;
-}
-
 /* Others may be able to read the file: kubelet decides about that. */
 static cm_status read_federated_token(const char *path, char *buffer, size_t space,
                                       struct cm_error *err)
@@ -127,7 +118,7 @@ static cm_status read_federated_token(const char *path, char *buffer, size_t spa
         size--;
     bool is_token = size > 0 && size < space;
     buffer[is_token ? size : 0] = '\0';
-    if (!is_token || strlen(buffer) != size || !is_visible(buffer))
+    if (!is_token || strlen(buffer) != size || !cm_text_is_visible(buffer))
         return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
                        "federated token %s: the file does not hold one line of a token", path);
     return CM_OK;
@@ -264,7 +255,7 @@ static void put_resource(struct asking *asking, const char *api_version)
 static cm_status check_endpoint(const char *name, const char *url, struct cm_error *err)
 {
     bool is_http = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
-    if (is_http && is_visible(url) && !strpbrk(url, "?#"))
+    if (is_http && cm_text_is_visible(url) && !strpbrk(url, "?#"))
         return CM_OK;
     return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "environment variable %s is not a URL", name);
 }
@@ -279,7 +270,7 @@ static cm_status ask_app_service(struct asking *asking, const char *endpoint, st
         return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
                        "IDENTITY_ENDPOINT is set without IDENTITY_HEADER: the managed identity of "
                        "Azure Arc is not supported; use client-certificate");
-    if (!is_visible(secret))
+    if (!cm_text_is_visible(secret))
         return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
                        "environment variable IDENTITY_HEADER holds what no header may hold");
     put(&asking->url, endpoint);

@@ -28,7 +28,6 @@ struct cm_http {
     struct socket *sockets;
     CURL **idle; /* handles that have been used, with what they have learned */
     size_t idle_count;
-    uint32_t calls_out;
     bool has_started; /* a call since the last turn of libcurl's */
 };
 
@@ -42,20 +41,36 @@ static void init_curl(void)
 
 /* ------------------------------------------------------------------ one request -- */
 
+/* It may hold a token. */
+static void free_wiped(const void *memory, size_t space)
+{
+    if (memory)
+        explicit_bzero((void *)(uintptr_t)memory, space);
+    free((void *)(uintptr_t)memory);
+}
+
+/* Not realloc, which leaves behind what it moves. */
+static bool grow_answer(struct cm_http_call *call, size_t space)
+{
+    uint8_t *larger = malloc(space);
+    if (!larger)
+        return false;
+    if (call->answer.size > 0)
+        memcpy(larger, call->answer.data, call->answer.size);
+    free_wiped(call->answer.data, call->answer_space);
+    call->answer.data = larger;
+    call->answer_space = space;
+    return true;
+}
+
 static size_t on_answer(char *data, size_t size, size_t count, void *arg)
 {
     struct cm_http_call *call = arg;
     size_t more = size * count, used = call->answer.size;
     if (more > CM_HTTP_ANSWER_MAX - used)
         return 0;
-    if (used + more > call->answer_space) {
-        size_t space = 2 * (used + more);
-        uint8_t *larger = realloc((void *)(uintptr_t)call->answer.data, space);
-        if (!larger)
-            return 0;
-        call->answer.data = larger;
-        call->answer_space = space;
-    }
+    if (used + more > call->answer_space && !grow_answer(call, 2 * (used + more)))
+        return 0;
     memcpy((uint8_t *)(uintptr_t)call->answer.data + used, data, more);
     call->answer.size += more;
     return more;
@@ -155,7 +170,6 @@ static void give_handle(struct cm_http *http, struct cm_http_call *call)
     else
         curl_easy_cleanup(call->easy);
     call->easy = NULL;
-    http->calls_out--;
 }
 
 void cm_http_start(struct cm_http *http, struct cm_http_call *call)
@@ -169,7 +183,6 @@ void cm_http_start(struct cm_http *http, struct cm_http_call *call)
     call->status = 0;
     call->challenge[0] = call->retry_after[0] = call->request_id[0] = call->why[0] = '\0';
     set_up(call, call->easy);
-    http->calls_out++;
     http->has_started = true;
     if (curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
         abort(); /* a handle that was just set up: out of memory */
@@ -186,7 +199,7 @@ void cm_http_stop(struct cm_http_call *call)
         return;
     curl_multi_remove_handle(call->http->multi, call->easy);
     give_handle(call->http, call);
-    free((void *)(uintptr_t)call->answer.data);
+    free_wiped(call->answer.data, call->answer_space);
     call->answer = cm_bytes(NULL, 0);
 }
 
@@ -199,16 +212,18 @@ static void take_header(CURL *easy, const char *name, char *text, size_t space)
         snprintf(text, space, "%s", header->value);
 }
 
+/* The line that begins with it, or else the first that has it behind challenges of other schemes. */
 static void take_challenge(CURL *easy, char *text, size_t space)
 {
     struct curl_header *header;
     for (size_t i = 0;
          curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK;
          i++) {
-        if (strncasecmp(header->value, "Bearer", 6) != 0)
-            continue;
-        snprintf(text, space, "%s", header->value);
-        return;
+        bool is_alone = strncasecmp(header->value, "Bearer", 6) == 0;
+        if (is_alone || (text[0] == '\0' && strcasestr(header->value, "Bearer")))
+            snprintf(text, space, "%s", header->value);
+        if (is_alone)
+            return;
     }
 }
 
@@ -241,12 +256,10 @@ static void finish(struct cm_http_call *call, CURLcode code)
     judge(call, code);
     curl_multi_remove_handle(http->multi, call->easy);
     give_handle(http, call);
-    void *memory = (void *)(uintptr_t)call->answer.data;
+    const void *memory = call->answer.data;
     size_t space = call->answer_space;
-    call->done(call, call->arg);
-    if (memory) /* it may hold a token */
-        explicit_bzero(memory, space);
-    free(memory);
+    call->done(call, call->arg); /* may free or start the call */
+    free_wiped(memory, space);
 }
 
 static void collect(struct cm_http *http)

@@ -31,7 +31,7 @@ typedef void cm_http_done_fn(struct cm_http_call *call, void *arg);
 
 /* One request. Lives in its owner, who fills the first part; zero-initialised. */
 struct cm_http_call {
-    /* asked; borrowed until done */
+    /* asked; texts are borrowed for cm_http_start alone, the body until done */
     const char *method;       /* "GET", "POST", "PUT", "DELETE" */
     const char *url;          /* https, or http where is_plain */
     const char *bearer;       /* of the Authorization header; NULL: none */
@@ -49,7 +49,7 @@ struct cm_http_call {
     enum cm_http_outcome outcome;
     long status;            /* ANSWERED */
     struct cm_bytes answer; /* ANSWERED: the body */
-    char challenge[2048];   /* WWW-Authenticate: the Bearer one; "": none */
+    char challenge[2048];   /* WWW-Authenticate: the line with Bearer; "": none */
     char retry_after[64];   /* "": none */
     char request_id[64];    /* x-ms-request-id, for the operator's support case; "": none */
     char why[256];          /* NOT_SENT, LOST */

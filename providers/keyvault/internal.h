@@ -60,7 +60,7 @@ CM_MUST_USE cm_status cm_vault_key_new(struct cm_keyvault *self, struct cm_vault
                                        const struct cm_vault_uri *asked, const json_t *bundle,
                                        enum cm_sigalg alg, struct cm_vault_key **ret_key,
                                        struct cm_error *err);
-/* Now, or when the look that is out has come back. */
+/* Now, or when the look that is out has come back. Takes NULL. */
 void cm_vault_key_free(struct cm_vault_key *key);
 
 /* From now on the vault is asked now and then whether there is another version; the operator is told. */

@@ -99,14 +99,11 @@ static cm_status make_verifier(struct cm_vault_key *key, struct cm_error *err)
     key->public_key = d2i_PUBKEY(NULL, &der, (long)key->jwk.spki.size);
     key->verifier = key->public_key ? EVP_PKEY_CTX_new(key->public_key, NULL) : NULL;
     bool is_ready = key->digest && key->verifier && EVP_PKEY_verify_init(key->verifier) == 1;
-    if (is_ready && key->key.type == CM_KEY_RSA)
-        is_ready = EVP_PKEY_CTX_set_rsa_padding(key->verifier, cm_sigalg_is_pss(key->key.alg)
-                                                                   ? RSA_PKCS1_PSS_PADDING
-                                                                   : RSA_PKCS1_PADDING)
-                   == 1;
-    is_ready = is_ready && EVP_PKEY_CTX_set_signature_md(key->verifier, key->digest) == 1;
     if (is_ready && cm_sigalg_is_pss(key->key.alg))
         is_ready = cm_pss_set(key->verifier);
+    else if (is_ready && key->key.type == CM_KEY_RSA)
+        is_ready = EVP_PKEY_CTX_set_rsa_padding(key->verifier, RSA_PKCS1_PADDING) == 1;
+    is_ready = is_ready && EVP_PKEY_CTX_set_signature_md(key->verifier, key->digest) == 1;
     if (is_ready)
         return CM_OK;
     return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_OPENSSL, 0, "the public key of %.80s", key->uri.name);
@@ -136,10 +133,12 @@ uint32_t cm_vault_key_take(const struct cm_vault_key *key, const json_t *answer,
 {
     const char *kid = json_string_value(json_object_get(answer, "kid"));
     struct cm_vault_uri uri;
+    char shown[121];
     if (!kid || cm_vault_uri_read(kid, &uri, NULL) != CM_OK
         || !cm_vault_uri_same_key(&uri, &key->uri) || !cm_vault_uri_same_vault(&uri, &key->uri)) {
-        (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "key %.60s: the vault signed with %.120s",
-                      key->uri.name, kid ? kid : "no key that it names");
+        kid = kid ? kid : "no key that it names";
+        (void)CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "key %.60s: the vault signed with %s",
+                      key->uri.name, cm_bytes_printable(cm_bytes_str(kid), shown, sizeof shown));
         return 0;
     }
     uint32_t size = cm_jose_signature(answer, key->key.type, key->key.bits, ret_signature, space);
@@ -272,6 +271,8 @@ static void destroy(struct cm_vault_key *key)
 
 void cm_vault_key_free(struct cm_vault_key *key)
 {
+    if (!key)
+        return;
     if (!key->is_looking) {
         destroy(key);
         return;

@@ -60,10 +60,10 @@ static void finish(struct opening *opening, cm_status status, const struct cm_er
 {
     struct cm_key *key = status == CM_OK ? &opening->key->key : NULL;
     const struct cm_error none = { .status = CM_OK };
-    if (status != CM_OK && opening->key)
-        cm_vault_key_free(opening->key);
-    else if (status == CM_OK)
+    if (status == CM_OK)
         cm_vault_key_watch(opening->key);
+    else
+        cm_vault_key_free(opening->key);
     opening->opened(status, key, status == CM_OK ? &none : err, opening->arg);
     cm_timer_done(&opening->timer);
     free(opening->body);
@@ -175,6 +175,11 @@ static void take_bundle(struct opening *opening, const struct cm_vault_uri *aske
     }
     opening->hash_size =
         cm_vault_key_hash(opening->key, cm_bytes_str(CM_PROOF_TEXT), opening->hash);
+    if (opening->hash_size == 0) {
+        (void)CM_FAIL(&err, CM_NO_MEMORY, CM_ORIGIN_OPENSSL, 0, "hash a proof");
+        fail(opening, &err);
+        return;
+    }
     cm_vault_key_write_body(opening->key, cm_bytes(opening->hash, opening->hash_size),
                             opening->sign_body);
     prove(opening);

@@ -64,10 +64,8 @@ static bool is_path(const char *text)
 static bool is_url(const char *text)
 {
     struct cm_https_url url;
-    for (const char *c = text; *c; c++)
-        if (*c <= ' ' || *c > '~')
-            return false;
-    return strlen(text) < TEXT_SIZE_MAX && !cm_https_url_read(text, &url);
+    return strlen(text) < TEXT_SIZE_MAX && cm_text_is_visible(text)
+           && !cm_https_url_read(text, &url);
 }
 
 static bool is_authority(const char *text)

@@ -16,7 +16,8 @@
  *     "timeout-ms"   until an answer must have come; 100 to 600000, 10000
  *     "watch-ms"     between looks at whether the vault has another version of a key that is open;
  *                    100 to 86400000, 300000
- *     "trust"        PEM file of the CAs that a vault's certificate may lead to; absent: the system's
+ *     "trust"        PEM file of the CAs that certificates of vaults, and of the directory that tokens
+ *                    come from, may lead to, in place of the system's; absent: the system's
  *     "resource"     the only resource that a vault may ask a token for; absent: one whose host the
  *                    vault's host lies under
  *     "authority"    https URL of the directory that tokens come from; absent: that of the challenge,

@@ -123,12 +123,18 @@ static uint64_t wait_for_level(const struct cm_pace *pace, double missing_us, ui
     return (uint64_t)(missing_us / (cm_pace_share(pace, now_ns) * pace->scale) * NS_PER_US) + 1;
 }
 
+static uint64_t later_of(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns > b_ns ? a_ns : b_ns;
+}
+
 uint64_t cm_pace_take(struct cm_pace *pace, uint32_t cost_us, uint64_t now_ns)
 {
     if (pace->is_open || pace->in_flight >= pace->in_flight_max)
         return CM_PACE_WHEN_ONE_COMES_BACK;
-    if (now_ns < pace->resumes_ns)
-        return pace->resumes_ns - now_ns;
+    uint64_t when_ns = later_of(pace->resumes_ns, pace->said_ns);
+    if (now_ns < when_ns)
+        return when_ns - now_ns;
     fill(pace, now_ns);
     double missing_us = needed_us(pace, cost_us) - pace->level_us;
     if (missing_us > 0)
@@ -209,6 +215,8 @@ static bool on_failed(struct cm_pace *pace, const struct cm_pace_answer *answer,
 {
     pace->failed_count++;
     pace->failures_in_row++;
+    if (answer->retry_after_ms > 0)
+        pace->said_ns = later_of(pace->said_ns, now_ns + answer->retry_after_ms * CM_NS_PER_MS);
     if (is_probe(pace, answer)) {
         pace->probes_in_row++;
         plan_probe(pace, now_ns);
@@ -232,7 +240,7 @@ static bool on_alive(struct cm_pace *pace)
 
 uint64_t cm_pace_take_probe(struct cm_pace *pace, uint64_t now_ns)
 {
-    uint64_t when_ns = pace->probe_ns > pace->resumes_ns ? pace->probe_ns : pace->resumes_ns;
+    uint64_t when_ns = later_of(later_of(pace->probe_ns, pace->resumes_ns), pace->said_ns);
     if (!pace->is_open || pace->is_probed || pace->in_flight >= pace->in_flight_max)
         return CM_PACE_WHEN_ONE_COMES_BACK;
     if (now_ns < when_ns)

@@ -21,7 +21,8 @@
  *
  * Circuit. Eight failures in a row (no connection, 5xx, no answer in time) open it: nothing goes
  * out but a probe after 1, 2, 4 ... 30 s (and up to a fifth more). What shows that the vault answers
- * closes it: a 429 too, and a 401 to a probe.
+ * closes it: a 429 too, and a 401 to a probe. A failure with Retry-After (503) stops everything, probes
+ * too, for so long; the share does not fall for it.
  *
  * In flight: never more than in_flight_max. Pure state machine: the caller brings the clock
  * (cm_clock_monotonic_ns) and the randomness. One thread.
@@ -54,7 +55,8 @@ struct cm_pace {
     uint32_t stops_in_row;
     /* circuit */
     bool is_open;
-    bool is_probed; /* a probe is out */
+    bool is_probed;   /* a probe is out */
+    uint64_t said_ns; /* nothing goes before: a failure's Retry-After */
     uint32_t failures_in_row;
     uint32_t probes_in_row;
     uint64_t opened_ns;

@@ -105,7 +105,7 @@ static void tell_latencies(const struct cm_pace *pace, struct cm_provider_pace *
 
 void cm_pace_tell(const struct cm_pace *pace, uint64_t now_ns, struct cm_provider_pace *figures)
 {
-    if (!pace->is_open && now_ns >= pace->resumes_ns)
+    if (!pace->is_open && now_ns >= pace->resumes_ns && now_ns >= pace->said_ns)
         figures->rate_per_s +=
             (uint32_t)(cm_pace_share(pace, now_ns) * pace->scale * 1000000 / pace->p256_us + 0.5);
     figures->in_flight += pace->in_flight;

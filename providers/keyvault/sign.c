@@ -53,11 +53,11 @@ static void on_signed(struct cm_vault_call *call, cm_status status, const json_t
     uint32_t size = cm_vault_key_take(key, answer, cm_bytes(item->hash, item->hash_size),
                                       of->signature, of->signature_space, &why);
     if (size == 0)
-        key->owner->env.notice(key->owner->env.arg, why.text);
+        cm_vault_notice(key->vault, why.text);
     settle(item, size > 0 ? CM_OK : CM_CORRUPT, size);
 }
 
-static void prepare(struct batch *batch, uint32_t position)
+static bool prepare(struct batch *batch, uint32_t position)
 {
     struct cm_sign_batch *sign_batch = batch->sign_batch;
     const struct cm_vault_key *key = sign_batch->key->backend;
@@ -75,6 +75,7 @@ static void prepare(struct batch *batch, uint32_t position)
         .done = on_signed,
         .arg = item,
     };
+    return item->hash_size > 0;
 }
 
 cm_status cm_keyvault_sign(struct cm_provider *provider, struct cm_sign_batch *sign_batch,
@@ -91,9 +92,13 @@ cm_status cm_keyvault_sign(struct cm_provider *provider, struct cm_sign_batch *s
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a batch");
     batch->sign_batch = sign_batch;
     batch->open_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!prepare(batch, i)) {
+            free(batch);
+            return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_OPENSSL, 0, "hash what is to be signed");
+        }
+    }
     sign_batch->backend = batch;
-    for (uint32_t i = 0; i < count; i++)
-        prepare(batch, i);
     for (uint32_t i = 0; i < count; i++)
         cm_vault_submit(key->vault, &batch->items[i].call);
     return CM_OK;

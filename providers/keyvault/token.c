@@ -3,8 +3,15 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "providers/keyvault/pace.h"
 
-enum { RETRY_MS_MIN = 1000, RETRY_SHIFT_MAX = 6, RETRY_MS_MAX = 60000, TIMEOUT_MS = 10000 };
+enum {
+    RETRY_MS_MIN = 1000,
+    RETRY_SHIFT_MAX = 6,
+    RETRY_MS_MAX = 60000,
+    JITTER_QUOTIENT = 5,
+    TIMEOUT_MS = 10000
+};
 
 static void ask(void *arg);
 
@@ -29,14 +36,22 @@ static bool is_asking(const struct cm_tokens *tokens)
     return cm_http_is_out(&tokens->call);
 }
 
-static void fail(struct cm_tokens *tokens)
+/* And up to a fifth more: many who lost the directory at once do not all come back at once. The
+ * nanoseconds of the clock are random enough. */
+static uint32_t backoff_ms(unsigned failures_count)
 {
-    uint32_t shift =
-        tokens->failures_count < RETRY_SHIFT_MAX ? tokens->failures_count : RETRY_SHIFT_MAX;
+    unsigned shift = failures_count < RETRY_SHIFT_MAX ? failures_count : RETRY_SHIFT_MAX;
     uint32_t wait_ms = (uint32_t)RETRY_MS_MIN << shift;
-    tokens->failures_count++;
-    cm_timer_start(&tokens->retry, tokens->loop, wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX,
-                   ask, tokens);
+    wait_ms = wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX;
+    return wait_ms + (uint32_t)(cm_clock_monotonic_ns() % (wait_ms / JITTER_QUOTIENT));
+}
+
+/* least_ms: Retry-After; 0: nobody said so. */
+static void fail(struct cm_tokens *tokens, uint32_t least_ms)
+{
+    uint32_t wait_ms = backoff_ms(tokens->failures_count++);
+    cm_timer_start(&tokens->retry, tokens->loop, wait_ms > least_ms ? wait_ms : least_ms, ask,
+                   tokens);
     tokens->changed(tokens->arg);
 }
 
@@ -52,7 +67,7 @@ static void on_answer(struct cm_http_call *call, void *arg)
         status = CM_FAIL(&tokens->err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
                          "the directory that gives tokens cannot be reached: %s", call->why);
     if (status != CM_OK) {
-        fail(tokens);
+        fail(tokens, cm_pace_retry_after_ms(call->retry_after, cm_clock_wall_s()));
         return;
     }
     cm_token_done(&tokens->token);
@@ -71,7 +86,7 @@ static void ask(void *arg)
     cm_status status = cm_credential_ask(tokens->options, &tokens->challenge, cm_clock_wall_s(),
                                          request, &tokens->err);
     if (status != CM_OK) {
-        fail(tokens);
+        fail(tokens, 0);
         return;
     }
     tokens->call = (struct cm_http_call){
@@ -131,7 +146,7 @@ void cm_tokens_refused(struct cm_tokens *tokens, uint64_t number, const char *wh
         return;
     (void)CM_FAIL(&tokens->err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
                   "a token that had just come is refused: %s", why);
-    fail(tokens);
+    fail(tokens, 0);
 }
 
 bool cm_tokens_have_failed(const struct cm_tokens *tokens)

@@ -6,7 +6,8 @@
  *     GOOD       there is one; from its refresh time on another one is asked for meanwhile, and
  *                this one is used until it ends
  *     FAILED     the last request failed, or the vault has refused its token before it had taken it
- *                once; asked again after 1, 2, 4 ... 60 s
+ *                once; asked again after 1, 2, 4 ... 60 s and up to a fifth more, or when the
+ *                directory's Retry-After says so, whichever is later
  *
  * One request at a time. Who waits is told by one callback, when there is something to be told.
  * Thread: the loop's alone.

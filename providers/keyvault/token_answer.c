@@ -7,6 +7,8 @@
 
 #include <openssl/crypto.h>
 
+#include "providers/keyvault/uri.h"
+
 enum {
     LIFE_S_MAX = 30 * 24 * 3600, /* no token lives longer, whatever it says */
     LIFE_S_LONG = 2 * 3600,
@@ -36,10 +38,7 @@ static int64_t number_of(const json_t *object, const char *member)
 static bool is_token(const char *text)
 {
     size_t size = text ? strlen(text) : 0;
-    for (size_t i = 0; i < size; i++)
-        if (text[i] <= ' ' || text[i] > '~')
-            return false;
-    return size > 0 && size < CM_TOKEN_SIZE_MAX;
+    return size > 0 && size < CM_TOKEN_SIZE_MAX && cm_text_is_visible(text);
 }
 
 /* --- a token ------------------------------------------------------------------------------------- */

@@ -89,6 +89,14 @@ static bool read_name(struct cm_bytes part, char *ret_name, size_t space)
 
 /* ------------------------------------------------------------------ the whole -- */
 
+bool cm_text_is_visible(const char *text)
+{
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~')
+            return false;
+    return true;
+}
+
 const char *cm_https_url_read(const char *text, struct cm_https_url *ret_url)
 {
     const size_t scheme_size = sizeof scheme - 1;

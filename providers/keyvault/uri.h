@@ -35,6 +35,9 @@ struct cm_https_url {
     const char *path; /* borrowed from the text: "" or from the slash on */
 };
 
+/* Visible ASCII alone: what may stand in a URL or a header line. "" is. */
+bool cm_text_is_visible(const char *text);
+
 /* Returns NULL, or what is wrong: "does not start with https://", "names a user", ... */
 CM_MUST_USE const char *cm_https_url_read(const char *text, struct cm_https_url *ret_url);
 

@@ -17,7 +17,14 @@ enum {
     CHALLENGE_MS = 1000 /* before the vault is asked for its challenge again */
 };
 
+enum { NOTICES_KEPT = 8 };
 #define SAME_NOTICE_NS (60 * CM_NS_PER_S)
+
+/* What the operator knows already. */
+struct told {
+    char text[CM_ERROR_TEXT_SIZE];
+    uint64_t at_ns; /* 0: nothing yet */
+};
 
 /* A request that is out. */
 struct cm_vault_slot {
@@ -43,26 +50,34 @@ struct cm_vault {
     bool asks_challenge, probes;
     uint64_t challenge_ns; /* it is not asked for before */
     char own_url[CM_VAULT_URI_SIZE + 64];
-    struct cm_error refusal;          /* why there is no token, for good; status OK: none */
     char trouble[CM_ERROR_TEXT_SIZE]; /* what the last failure was */
-    char told[CM_ERROR_TEXT_SIZE];
-    uint64_t told_ns;
+    struct told told[NOTICES_KEPT];
 };
 
 static void pump(void *arg);
 
 /* ------------------------------------------------------------------ telling -- */
 
-/* The same words, up to the request's id, at most once a minute: hundreds see the same trouble. */
-static void notice(struct cm_vault *vault, const char *text)
+/* Up to the request's id, which is another each time. */
+static bool says_the_same(const char *a, const char *b)
+{
+    size_t size = strcspn(a, "(");
+    return strcspn(b, "(") == size && memcmp(a, b, size) == 0;
+}
+
+void cm_vault_notice(struct cm_vault *vault, const char *text)
 {
     uint64_t now_ns = cm_clock_monotonic_ns();
-    size_t size = strcspn(text, "(");
-    if (strncmp(vault->told, text, size ? size : 1) == 0
-        && now_ns - vault->told_ns < SAME_NOTICE_NS)
-        return;
-    snprintf(vault->told, sizeof vault->told, "%s", text);
-    vault->told_ns = now_ns;
+    struct told *oldest = &vault->told[0];
+    for (struct told *told = vault->told; told < vault->told + NOTICES_KEPT; told++) {
+        bool is_recent = told->at_ns > 0 && now_ns - told->at_ns < SAME_NOTICE_NS;
+        if (is_recent && says_the_same(told->text, text))
+            return;
+        if (told->at_ns < oldest->at_ns)
+            oldest = told;
+    }
+    snprintf(oldest->text, sizeof oldest->text, "%s", text);
+    oldest->at_ns = now_ns;
     vault->env.notice(vault->env.arg, text);
 }
 
@@ -124,10 +139,17 @@ static cm_status judge_away(const struct cm_vault_call *call, void *arg, struct 
 /* No token for good, as far as we know: signatures wait for an operator, everybody else is told. */
 static cm_status judge_tokenless(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
-    const struct cm_vault *vault = arg;
-    cm_status status = call->nature == CM_VAULT_SIGNATURE ? CM_UNAVAILABLE : vault->refusal.status;
-    return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host,
-                   vault->refusal.text);
+    *err = *(const struct cm_error *)arg;
+    if (call->nature == CM_VAULT_SIGNATURE)
+        err->status = CM_UNAVAILABLE;
+    return err->status;
+}
+
+static void end_tokenless(struct cm_vault *vault, cm_status status, const char *why)
+{
+    struct cm_error err;
+    (void)CM_FAIL(&err, status, CM_ORIGIN_SELF, 0, "vault %s: no token: %s", vault->uri.host, why);
+    cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, &err);
 }
 
 void cm_vault_sweep(struct cm_vault *vault)
@@ -179,6 +201,7 @@ static enum cm_pace_outcome outcome_of(const struct cm_http_call *http)
     return http->status == 401 ? CM_PACE_NO_MATTER : CM_PACE_SUCCEEDED;
 }
 
+/* Each turn: the last one that was told is how it is. */
 static void tell_circuit(struct cm_vault *vault, const struct cm_error *err)
 {
     struct cm_error text;
@@ -188,7 +211,7 @@ static void tell_circuit(struct cm_vault *vault, const struct cm_error *err)
                       err->text);
     else
         (void)CM_FAIL(&text, CM_OK, CM_ORIGIN_SELF, 0, "vault %s is back", vault->uri.host);
-    notice(vault, text.text);
+    vault->env.notice(vault->env.arg, text.text);
     if (vault->pace.is_open)
         cm_vault_waiting_end_those(&vault->waiting, judge_away, vault);
 }
@@ -202,14 +225,14 @@ static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
         .sent_ns = slot->sent_ns,
         .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
     };
-    uint64_t stops_before = vault->pace.stopped_ns;
+    uint64_t stop_before = vault->pace.stopped_ns, said_before = vault->pace.said_ns;
     if (answer.outcome == CM_PACE_SUCCEEDED)
         cm_tokens_taken(&vault->tokens, slot->token_number);
     if (answer.outcome == CM_PACE_FAILED)
         snprintf(vault->trouble, sizeof vault->trouble, "%s", err->text);
     bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
-    if (vault->pace.stopped_ns != stops_before)
-        notice(vault, err->text);
+    if (vault->pace.stopped_ns != stop_before || vault->pace.said_ns != said_before)
+        cm_vault_notice(vault, err->text);
     if (has_turned)
         tell_circuit(vault, err);
 }
@@ -267,7 +290,7 @@ static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call
         return err->status = CM_UNAVAILABLE;
     if (call->nature != CM_VAULT_SIGNATURE || cm_status_class(err->status) != CM_CLASS_REFUSE)
         return err->status;
-    notice(vault, err->text);
+    cm_vault_notice(vault, err->text);
     return err->status = CM_UNAVAILABLE;
 }
 
@@ -354,16 +377,10 @@ static void on_challenge(struct cm_vault_call *call, cm_status status, const jso
         return;
     }
     if (status == CM_OK || status == CM_DENIED || status == CM_NO_KEY || status == CM_UNSUPPORTED) {
-        if (status == CM_OK)
-            (void)CM_FAIL(&vault->refusal, CM_DENIED, CM_ORIGIN_SELF, 0,
-                          "it asks for none: this is no vault");
-        else
-            vault->refusal = *err;
-        vault->refusal.status = CM_DENIED;
-        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
-        vault->refusal.status = CM_OK;
+        end_tokenless(vault, CM_DENIED,
+                      status == CM_OK ? "it asks for none: this is no vault" : err->text);
     } else {
-        notice(vault, err->text);
+        cm_vault_notice(vault, err->text);
     }
     vault->challenge_ns = cm_clock_monotonic_ns() + CHALLENGE_MS * CM_NS_PER_MS;
 }
@@ -483,11 +500,9 @@ static void on_token(void *arg)
     struct cm_vault *vault = arg;
     const struct cm_error *err = &vault->tokens.err;
     if (err->status != CM_OK)
-        notice(vault, err->text);
-    if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
-        vault->refusal = *err;
-        cm_vault_waiting_end_those(&vault->waiting, judge_tokenless, vault);
-    }
+        cm_vault_notice(vault, err->text);
+    if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE)
+        end_tokenless(vault, err->status, err->text);
     pump_soon(vault, 0);
 }
 
@@ -512,6 +527,8 @@ struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_va
 void cm_vault_free(struct cm_vault *vault)
 {
     struct cm_error closing;
+    if (!vault)
+        return;
     (void)CM_FAIL(&closing, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: closing", vault->uri.host);
     cm_tokens_done(&vault->tokens);
     cm_timer_done(&vault->pump_timer);

@@ -36,7 +36,6 @@
 
 struct cm_vault;
 struct cm_vault_call;
-struct cm_vault_slot;
 
 /* answer is NULL unless status is OK; answer and err are borrowed for the call. */
 typedef void cm_vault_done_fn(struct cm_vault_call *call, cm_status status, const json_t *answer,
@@ -79,7 +78,7 @@ struct cm_vault_env {
 
 /* uri: its host and port are the vault's. */
 struct cm_vault *cm_vault_new(const struct cm_vault_env *env, const struct cm_vault_uri *uri);
-/* What still waits or is out ends CANCELLED, inside. */
+/* What still waits or is out ends CANCELLED, inside. Takes NULL. */
 void cm_vault_free(struct cm_vault *vault);
 
 bool cm_vault_is_at(const struct cm_vault *vault, const struct cm_vault_uri *uri);
@@ -99,6 +98,10 @@ bool cm_vault_is_away(const struct cm_vault *vault);
 /* "https://HOST/PATH?api-version=V" + more, which begins with "&" or is "". */
 void cm_vault_write_url(const struct cm_vault *vault, const char *path, const char *more,
                         char *ret_url, size_t space);
+
+/* Tells the operator; the same words, up to the first parenthesis, at most once a minute: hundreds see
+ * the same trouble, and several may take turns. */
+void cm_vault_notice(struct cm_vault *vault, const char *text);
 
 /* Adds the vault's figures. */
 void cm_vault_tell(const struct cm_vault *vault, struct cm_provider_pace *figures);

@@ -96,7 +96,8 @@ enum kv_challenge {
     KV_CHALLENGE_RESOURCE, /* authorization, resource */
     KV_CHALLENGE_URI,      /* authorization_uri, resource */
     KV_CHALLENGE_SCOPE,    /* authorization, scope */
-    KV_CHALLENGE_BOTH      /* authorization, resource and scope */
+    KV_CHALLENGE_BOTH,     /* authorization, resource and scope */
+    KV_CHALLENGE_BESIDE    /* authorization, resource; behind other schemes */
 };
 
 struct kv_throttle_options {

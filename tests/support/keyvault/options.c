@@ -30,7 +30,8 @@ static const struct option_line {
     { "identity-header", TEXT, AT(identity_header), "TEXT", "X-IDENTITY-HEADER of App Service" },
     { "resource", TEXT, AT(resource), "URI", "what tokens are given for" },
     { "challenge", CHALLENGE, AT(challenge), "FORM",
-      "resource (default), uri (authorization_uri), scope, both (resource and scope)" },
+      "resource (default), uri (authorization_uri), scope, both (resource and scope), beside "
+      "(resource, behind challenges of other schemes)" },
     { "challenge-resource", TEXT, AT(challenge_resource), "URI",
       "what the challenge says instead of --resource" },
     { "authority", TEXT, AT(authority), "URL",
@@ -81,7 +82,7 @@ static int read_choice(const char *name, const char *text, const char *const *wo
 
 static void read_value(struct kv_options *options, const struct option_line *line, const char *text)
 {
-    static const char *const challenges[] = { "resource", "uri", "scope", "both" };
+    static const char *const challenges[] = { "resource", "uri", "scope", "both", "beside" };
     static const char *const windows[] = { "fixed", "sliding" };
     void *at = (char *)options + line->at;
     char *end = NULL;
@@ -102,7 +103,7 @@ static void read_value(struct kv_options *options, const struct option_line *lin
             fail(line->name, "takes a number");
         break;
     case CHALLENGE:
-        *(enum kv_challenge *)at = (enum kv_challenge)read_choice(line->name, text, challenges, 4);
+        *(enum kv_challenge *)at = (enum kv_challenge)read_choice(line->name, text, challenges, 5);
         break;
     case WINDOW:
         *(bool *)at = read_choice(line->name, text, windows, 2) == 1;

@@ -135,11 +135,13 @@ static void challenge(struct kv_exchange *exchange, const char *message)
     bool has_uri = options->challenge == KV_CHALLENGE_URI;
     bool has_scope =
         options->challenge == KV_CHALLENGE_SCOPE || options->challenge == KV_CHALLENGE_BOTH;
+    bool has_others = options->challenge == KV_CHALLENGE_BESIDE;
     char authority[256], text[1024];
     int size;
     snprintf(authority, sizeof authority, "https://127.0.0.1:%d/%s", exchange->stub->port,
              options->tenant);
-    size = snprintf(text, sizeof text, "Bearer %s=\"%.200s\"",
+    size = snprintf(text, sizeof text, "%sBearer %s=\"%.200s\"",
+                    has_others ? "Negotiate, Basic realm=\"Bearer\", " : "",
                     has_uri ? "authorization_uri" : "authorization",
                     options->authority ? options->authority : authority);
     if (has_scope)

@@ -5,6 +5,7 @@
  */
 #include "providers/keyvault/jose.h"
 #include "engine/base/base64url.h"
+#include "providers/keyvault/internal.h"
 #include "tests/support/test_main.h"
 
 #include <stdlib.h>
@@ -398,6 +399,18 @@ static void test_jose_reads_octets_strictly(void)
     expect_no_octets(json_object());
 }
 
+static void test_key_id_of_another_key_is_told_in_printable_words(void)
+{
+    const struct cm_vault_key key = { .uri = { .host = "vault", .name = "ca", .version = "1" } };
+    uint8_t signature[CM_SIGNATURE_SIZE_MAX];
+    struct cm_error err;
+    json_t *answer = json_pack("{s:s}", "kid", "https://evil\n\x1b[2J");
+    CU_ASSERT_EQUAL(
+        cm_vault_key_take(&key, answer, cm_bytes(NULL, 0), signature, sizeof signature, &err), 0);
+    CU_ASSERT_STRING_EQUAL(err.text, "key ca: the vault signed with https://evil\\x0a\\x1b[2J");
+    json_decref(answer);
+}
+
 CM_TEST_SUITE(keyvault_jose, CM_TEST(test_jose_reads_ec_keys),
               CM_TEST(test_jose_pads_coordinates_that_came_too_short),
               CM_TEST(test_jose_refuses_bad_ec_keys),
@@ -408,4 +421,5 @@ CM_TEST_SUITE(keyvault_jose, CM_TEST(test_jose_reads_ec_keys),
               CM_TEST(test_jose_writes_ecdsa_signatures_as_openssl_does),
               CM_TEST(test_jose_refuses_scalars_out_of_range),
               CM_TEST(test_jose_refuses_signatures_of_other_lengths),
-              CM_TEST(test_jose_reads_octets_strictly));
+              CM_TEST(test_jose_reads_octets_strictly),
+              CM_TEST(test_key_id_of_another_key_is_told_in_printable_words));

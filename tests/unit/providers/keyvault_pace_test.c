@@ -436,6 +436,27 @@ static uint64_t open_circuit(void)
     return START_NS + 10 * CM_NS_PER_MS;
 }
 
+/* 503 with Retry-After: the vault is not there, and nobody was too fast. */
+static void test_pace_stops_for_as_long_as_a_failure_says(void)
+{
+    pace_init(100);
+    CU_ASSERT_FALSE(ask(CM_PACE_THROTTLED, START_NS));
+    uint64_t now_ns = START_NS + 100 * CM_NS_PER_S;
+    double share = cm_pace_share(&pace, now_ns + CM_NS_PER_S);
+    CU_ASSERT_EQUAL(cm_pace_take(&pace, 0, now_ns), 0);
+    CU_ASSERT_FALSE(give_sent(CM_PACE_FAILED, now_ns, now_ns, 7000));
+    CU_ASSERT_EQUAL(cm_pace_take(&pace, 0, now_ns), 7 * CM_NS_PER_S);
+    CU_ASSERT_EQUAL(cm_pace_take(&pace, 0, now_ns + 3 * CM_NS_PER_S), 4 * CM_NS_PER_S);
+    CU_ASSERT_EQUAL(cm_pace_share(&pace, now_ns + CM_NS_PER_S), share);
+    CU_ASSERT_EQUAL(cm_pace_take(&pace, 0, now_ns + 7 * CM_NS_PER_S), 0);
+    /* Nor does a probe go earlier. */
+    now_ns = open_circuit();
+    now_ns += cm_pace_take_probe(&pace, now_ns);
+    CU_ASSERT_EQUAL(cm_pace_take_probe(&pace, now_ns), 0);
+    CU_ASSERT_FALSE(give_sent(CM_PACE_FAILED, now_ns, now_ns, 50000));
+    CU_ASSERT_EQUAL(cm_pace_take_probe(&pace, now_ns), 50 * CM_NS_PER_S);
+}
+
 static void test_pace_counts_failures_in_a_row_only(void)
 {
     pace_init(100);
@@ -612,6 +633,7 @@ CM_TEST_SUITE(keyvault_pace, CM_TEST(test_pace_alone_uses_what_is_permitted_and_
               CM_TEST(test_pace_takes_a_burst_of_429_for_one),
               CM_TEST(test_pace_believes_a_success_that_left_after_the_stop_only),
               CM_TEST(test_pace_stops_for_as_long_as_the_vault_says),
+              CM_TEST(test_pace_stops_for_as_long_as_a_failure_says),
               CM_TEST(test_pace_never_has_more_in_flight_than_it_may),
               CM_TEST(test_pace_counts_failures_in_a_row_only),
               CM_TEST(test_pace_probes_more_and_more_seldom_until_the_vault_is_back),

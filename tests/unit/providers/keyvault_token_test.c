@@ -86,6 +86,25 @@ static void test_token_is_asked_for_again_where_the_directory_fails(void)
     vault_stage_close(&stage);
 }
 
+static void test_token_is_not_asked_for_before_the_directory_said(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 1);
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.token");
+    free(cm_keyvault_control(&stage.vault, "POST", "/stub/tokens/revoke", ""));
+    cm_keyvault_fault(&stage.vault, "{\"on\":\"token\",\"kind\":\"status\",\"status\":429,"
+                                    "\"retry_after\":\"3600\",\"count\":0}");
+    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 2500 * CM_NS_PER_MS;
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(batch->items[0].status, CM_UNAVAILABLE);
+    CU_ASSERT_EQUAL(cm_keyvault_statistic(&stage.vault, "requests.token") - before, 1);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 static void test_token_that_is_refused_is_told_with_the_directorys_number(void)
 {
     struct vault_stage stage;
@@ -129,7 +148,7 @@ static void test_token_that_is_refused_at_once_is_replaced_with_waits(void)
 
 static void test_challenge_is_understood_in_each_form(void)
 {
-    static const char *const forms[] = { "resource", "uri", "scope", "both" };
+    static const char *const forms[] = { "resource", "uri", "scope", "both", "beside" };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         const char *const stub[] = { "--challenge", forms[i], NULL };
         struct vault_stage stage;
@@ -296,6 +315,7 @@ CM_TEST_SUITE(keyvault_token,
               CM_TEST(test_token_is_replaced_before_it_ends_and_no_request_is_refused),
               CM_TEST(test_token_that_is_good_is_used_although_the_next_is_refused),
               CM_TEST(test_token_is_asked_for_again_where_the_directory_fails),
+              CM_TEST(test_token_is_not_asked_for_before_the_directory_said),
               CM_TEST(test_token_that_is_refused_is_told_with_the_directorys_number),
               CM_TEST(test_token_that_is_refused_at_once_is_replaced_with_waits),
               CM_TEST(test_challenge_is_understood_in_each_form),

@@ -127,6 +127,32 @@ static void test_signature_waits_for_throttling_no_longer_than_its_deadline(void
     vault_stage_close(&stage);
 }
 
+/* ------------------------------------------------------------------ telling -- */
+
+static void play_in_turn(struct vault_stage *stage, struct cm_key *key, const char *const *faults,
+                         unsigned faults_count)
+{
+    for (unsigned i = 0; i < 3 * faults_count; i++) {
+        play(stage, "sign", faults[i % faults_count]);
+        CU_ASSERT_NOT_EQUAL(vault_stage_sign_one(stage, key), CM_OK);
+    }
+}
+
+static void test_troubles_that_take_turns_are_told_once_each(void)
+{
+    static const char *const faults[] = { "\"kind\":\"status\",\"status\":403",
+                                          "\"kind\":\"status\",\"status\":404",
+                                          "\"kind\":\"bad-signature\"" };
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    play_in_turn(&stage, key, faults, 3);
+    CU_ASSERT_EQUAL(stage.notices_count, 3);
+    CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "does not verify"));
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* ------------------------------------------------------------------ opening -- */
 
 static void check_opening(struct vault_stage *stage, const char *operation,
@@ -306,6 +332,7 @@ CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
               CM_TEST(test_signature_that_is_wrong_is_corrupt),
               CM_TEST(test_vault_that_answers_gibberish_is_away),
               CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
+              CM_TEST(test_troubles_that_take_turns_are_told_once_each),
               CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
               CM_TEST(test_opening_tells_an_outage_from_a_refusal),
               CM_TEST(test_deadline_of_what_is_no_signature_passes_as_unavailable),
