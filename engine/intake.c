@@ -114,7 +114,7 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
         }
         request->promise = cm_promises_find(&engine->promises, &request->key);
         if (request->promise)
-            request->promise->in_work = true;
+            cm_promise_hold(request->promise);
     }
     if (is_distrusted(entry)) {
         request->refusal = entry->refusal;
@@ -190,7 +190,7 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
     engine->counters.in_flight += count;
     for (uint32_t i = 0; i < count; i++) {
         if (entries[i]->is_credited) /* the ring has no place for it */
-            cm_aside_put(engine, entries[i], NULL);
+            cm_aside_put(engine, entries[i], NULL, NULL);
         else if (!cm_gate_take(engine, entries[i]))
             backlog_push(engine, entries[i]);
     }
