@@ -157,6 +157,7 @@ void cm_aside_put(struct cm_engine *engine, struct cm_entry *entry,
     place = malloc(sizeof *place);
     if (!place)
         abort();
+    entry = cm_queue_detach(engine->queue, entry);
     *place = (struct cm_aside_place){ .entry = entry, .authority = authority, .promise = promise };
     if (promise)
         cm_promise_hold(promise);

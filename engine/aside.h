@@ -15,7 +15,7 @@
  * would hand it out again at once, before those that can be signed for, and round and round.
  *
  * An entry here gives its credit back to the queue, so that others are read in its place; its rate is
- * settled. Past CM_ASIDE_MAX entries no more credit is given back: then everything waits, as it does
+ * settled; it is detached from what came with it. Past CM_ASIDE_MAX entries no more credit is given back: then everything waits, as it does
  * in an engine whose only authority is away.
  *
  * The loop's alone.
@@ -50,7 +50,7 @@ void cm_aside_init(struct cm_engine *engine);
 void cm_aside_done(struct cm_engine *engine); /* nothing is in it any more */
 
 /*
- * Does:       takes an entry in; authority is the one to wait for, NULL for none. promise is what was
+ * Does:       takes an entry in, to be touched by the caller no more; authority is the one to wait for, NULL for none. promise is what was
  *             promised to it, NULL for nothing, and is held while the entry is here. An engine that no
  *             longer runs gives the entry back to the queue.
  */

@@ -20,6 +20,14 @@ static void ignore(struct cm_queue *queue)
     (void)queue;
 }
 
+static struct cm_entry *detach(struct cm_queue *queue, struct cm_entry *entry)
+{
+    (void)queue;
+    CU_ASSERT_PTR_NULL(entry->backend);
+    entry->backend = entry; /* is itself from now on */
+    return entry;
+}
+
 static void on_event(enum cm_engine_event event, const char *text, void *arg)
 {
     (void)event;
@@ -30,7 +38,7 @@ static void on_event(enum cm_engine_event event, const char *text, void *arg)
 /* All keys of a are in trouble, a-1 for longer. */
 static void open(void)
 {
-    static const struct cm_queue_ops ops = { .name = "fake", .wanted = ignore };
+    static const struct cm_queue_ops ops = { .name = "fake", .wanted = ignore, .detach = detach };
     static struct cm_queue queue = { .ops = &ops };
     struct cm_error err;
     engine = (struct cm_engine){ .state = CM_ENGINE_IS_RUNNING,
@@ -80,6 +88,7 @@ static int next_probe(void)
     cm_aside_look(&engine);
     const struct cm_entry *entry = cm_aside_peek(&engine);
     CU_ASSERT_PTR_NOT_NULL_FATAL(entry);
+    CU_ASSERT_PTR_EQUAL(entry->backend, entry);
     cm_aside_take(&engine);
     CU_ASSERT_PTR_NULL(cm_aside_peek(&engine));
     return (int)(entry - entries);
