@@ -128,13 +128,6 @@ bool cm_aside_has_promised(const struct cm_engine *engine, const struct cm_issue
 
 /* --- in and out ---------------------------------------------------------------------------------- */
 
-static void give_back(struct cm_engine *engine, struct cm_entry *entry)
-{
-    engine->counters.in_flight--;
-    engine->counters.given_back++;
-    cm_queue_give_back(engine->queue, &entry, 1);
-}
-
 /* Credit that is not given back is given as the entry is answered, as for any other. */
 static void give_credit(struct cm_engine *engine, struct cm_entry *entry)
 {
@@ -151,7 +144,7 @@ void cm_aside_put(struct cm_engine *engine, struct cm_entry *entry,
     struct cm_aside *aside = &engine->aside;
     struct cm_aside_place *place;
     if (engine->state != CM_ENGINE_IS_RUNNING) {
-        give_back(engine, entry);
+        cm_intake_give_back(engine, &entry, 1);
         return;
     }
     place = malloc(sizeof *place);
@@ -198,12 +191,16 @@ void cm_aside_take(struct cm_engine *engine)
     pop(&engine->aside, &engine->aside.ready);
 }
 
-void cm_aside_give_back(struct cm_engine *engine)
+static struct cm_entry *take_any(struct cm_engine *engine)
 {
     struct cm_aside *aside = &engine->aside;
-    cm_timer_stop(&aside->timer);
-    while (!STAILQ_EMPTY(&aside->ready))
-        give_back(engine, pop(aside, &aside->ready));
-    while (!STAILQ_EMPTY(&aside->waiting))
-        give_back(engine, pop(aside, &aside->waiting));
+    if (aside->count == 0)
+        return NULL;
+    return pop(aside, STAILQ_EMPTY(&aside->ready) ? &aside->waiting : &aside->ready);
+}
+
+void cm_aside_give_back(struct cm_engine *engine)
+{
+    cm_timer_stop(&engine->aside.timer);
+    cm_intake_give_back_all(engine, take_any);
 }

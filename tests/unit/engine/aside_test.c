@@ -2,7 +2,7 @@
 #include "engine/internal.h"
 #include "tests/support/test_main.h"
 
-enum { ENTRIES = 4 };
+enum { ENTRIES = 600 };
 
 static struct cm_settings_authority authorities[] = { { .name = "a" }, { .name = "b" } };
 static struct cm_settings settings = { .authorities = authorities, .authorities_count = 2 };
@@ -28,6 +28,17 @@ static struct cm_entry *detach(struct cm_queue *queue, struct cm_entry *entry)
     return entry;
 }
 
+static unsigned given_back[8], given_back_count;
+
+static void give_back(struct cm_queue *queue, struct cm_entry **given, uint32_t count)
+{
+    (void)queue;
+    CU_ASSERT_TRUE_FATAL(given_back_count < 8);
+    given_back[given_back_count++] = count;
+    for (uint32_t i = 0; i < count; i++)
+        given[i]->backend = NULL;
+}
+
 static void on_event(enum cm_engine_event event, const char *text, void *arg)
 {
     (void)event;
@@ -38,7 +49,9 @@ static void on_event(enum cm_engine_event event, const char *text, void *arg)
 /* All keys of a are in trouble, a-1 for longer. */
 static void open(void)
 {
-    static const struct cm_queue_ops ops = { .name = "fake", .wanted = ignore, .detach = detach };
+    static const struct cm_queue_ops ops = {
+        .name = "fake", .wanted = ignore, .detach = detach, .give_back = give_back
+    };
     static struct cm_queue queue = { .ops = &ops };
     struct cm_error err;
     engine = (struct cm_engine){ .state = CM_ENGINE_IS_RUNNING,
@@ -139,6 +152,25 @@ static void test_what_was_promised_is_not_overdue_while_its_entry_waits(void)
     close();
 }
 
+static void test_what_is_set_aside_goes_back_many_at_a_time(void)
+{
+    open();
+    given_back_count = 0;
+    engine.counters.in_flight = ENTRIES;
+    for (int i = 0; i < ENTRIES; i++)
+        cm_aside_put(&engine, &entries[i], i % 2 ? &authorities[0] : NULL, NULL);
+    cm_aside_give_back(&engine);
+    CU_ASSERT_EQUAL_FATAL(given_back_count, 3);
+    CU_ASSERT_EQUAL(given_back[0] + given_back[1] + given_back[2], ENTRIES);
+    for (int i = 0; i < ENTRIES; i++)
+        CU_ASSERT_PTR_NULL(entries[i].backend);
+    CU_ASSERT_EQUAL(engine.counters.in_flight, 0);
+    CU_ASSERT_EQUAL(engine.counters.given_back, ENTRIES);
+    CU_ASSERT_EQUAL(engine.aside.count, 0);
+    close();
+}
+
 CM_TEST_SUITE(aside, CM_TEST(test_a_probe_is_who_has_a_promise_of_the_key),
               CM_TEST(test_what_another_entry_has_settled_is_no_promise),
-              CM_TEST(test_what_was_promised_is_not_overdue_while_its_entry_waits));
+              CM_TEST(test_what_was_promised_is_not_overdue_while_its_entry_waits),
+              CM_TEST(test_what_is_set_aside_goes_back_many_at_a_time));
