@@ -155,7 +155,7 @@ static uint32_t close_own_intents(const struct cm_batch *batch, int64_t *closed)
     return count;
 }
 
-/* Intents from before a crash, of which this batch settles the last promise. */
+/* Intents of earlier batches, of which this batch settles the last promise. */
 static uint32_t close_old_intents(const struct cm_batch *batch, int64_t *closed, uint32_t count)
 {
     for (uint32_t i = 0; i < batch->requests_count; i++) {
