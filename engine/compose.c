@@ -56,16 +56,24 @@ static bool compose_bytes(struct cm_request *request, struct cm_worker *worker,
     return true;
 }
 
+/* Its bytes say when it was made: what has lain for long would be a certificate of long ago. */
+static bool is_too_old(const struct cm_promise *promise, const struct cm_batch *batch)
+{
+    int64_t hold_ms = (int64_t)batch->engine->settings->engine.intent_hold_s * 1000;
+    return batch->time_ms - promise->created_ms > hold_ms;
+}
+
 /* True when the bytes of the promise came out again. */
 static bool keep_promise(struct cm_request *request, struct cm_worker *worker,
-                         struct cm_arena *arena)
+                         struct cm_batch *batch)
 {
     const struct cm_promise *promise = request->promise;
     struct cm_serial drawn = request->serial;
     struct cm_refusal ignored = request->refusal;
-    if (promise->generation_number == request->issuer->generation_number) {
+    if (promise->generation_number == request->issuer->generation_number
+        && !is_too_old(promise, batch)) {
         request->serial = promise->item.serial;
-        if (compose_bytes(request, worker, arena, promise->created_ms)
+        if (compose_bytes(request, worker, &batch->arena, promise->created_ms)
             && memcmp(request->tbs_hash, promise->item.tbs_hash, CM_HASH_SIZE) == 0) {
             request->keeps_promise = true;
             return true;
@@ -79,7 +87,7 @@ static bool keep_promise(struct cm_request *request, struct cm_worker *worker,
 
 static bool compose(struct cm_request *request, struct cm_worker *worker, struct cm_batch *batch)
 {
-    bool kept = request->promise && keep_promise(request, worker, &batch->arena);
+    bool kept = request->promise && keep_promise(request, worker, batch);
     if (!kept && !compose_bytes(request, worker, &batch->arena, batch->time_ms))
         return false;
     return cm_lint_tbs(worker->composer, request->tbs.der, request->profile,

@@ -68,10 +68,14 @@ static bool may_be_tried_again(const struct cm_lot *lot, const struct cm_sign_it
 }
 
 /* Who did not get to a key in time, or was withdrawn, says nothing of it: it may just be slow. */
+static bool says_nothing(cm_status status)
+{
+    return status == CM_EXPIRED || status == CM_CANCELLED;
+}
+
 static bool tells_of_trouble(cm_status status)
 {
-    return status == CM_UNCERTAIN
-           || (status != CM_EXPIRED && status != CM_CANCELLED && is_to_be_waited_for(status));
+    return status == CM_UNCERTAIN || (!says_nothing(status) && is_to_be_waited_for(status));
 }
 
 /* What an attempt tells of its key. */
@@ -109,18 +113,20 @@ static void count_losses(struct cm_lot *lot)
 /* What this attempt came to, as far as it counts. */
 static void count_outcomes(struct cm_lot *lot)
 {
-    bool has_loss = false, has_failure = false, has_progress = false, is_away = true;
+    bool has_loss = false, has_failure = false, has_progress = false;
+    bool has_trouble = false, has_other = false;
     for (uint32_t i = 0; i < lot->sign_batch.items_count; i++) {
         cm_status status = lot->sign_batch.items[i].status;
         has_loss |= status == CM_UNCERTAIN;
         has_failure |= status != CM_UNCERTAIN && cm_status_class(status) == CM_CLASS_RECORD;
-        is_away &= tells_of_trouble(status);
+        has_trouble |= tells_of_trouble(status);
+        has_other |= !tells_of_trouble(status) && !says_nothing(status);
         has_progress |= status == CM_OK;
     }
     lot->losses_count += has_loss && has_signer_died(lot);
     lot->failures_count += has_failure;
     lot->waits_count = has_progress ? 0 : lot->waits_count + 1;
-    judge_key(lot, has_progress, is_away);
+    judge_key(lot, has_progress, has_trouble && !has_other);
 }
 
 /* Moves the items that are still without a signature to the front; returns how many there are. */

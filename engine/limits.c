@@ -25,9 +25,12 @@ int64_t cm_limit_day(int64_t time_ms)
     return time_ms / (24 * 3600 * 1000LL);
 }
 
+/* Those who take may come out of order: time that has been refilled once is not refilled again. */
 static void refill(struct cm_limit *limit, uint64_t now_ns)
 {
-    if (limit->shared.refilled_ns != 0 && now_ns > limit->shared.refilled_ns) {
+    if (now_ns <= limit->shared.refilled_ns)
+        return;
+    if (limit->shared.refilled_ns != 0) {
         double seconds = (double)(now_ns - limit->shared.refilled_ns) / (double)CM_NS_PER_S;
         limit->shared.tokens += seconds * limit->rate_per_s;
         if (limit->shared.tokens > limit->burst)

@@ -246,7 +246,8 @@ static void give_back_all(struct cm_batch *batch)
     for (uint32_t i = 0; i < batch->requests_count; i++)
         batch->requests[i].outcome = CM_OUTCOME_GIVEN_BACK;
     for (uint32_t i = 0; i < batch->lots_count; i++)
-        for (uint32_t j = 0; j < batch->lots[i].intent.items_count; j++)
+        for (uint32_t j = 0;
+             batch->lots[i].intent_op.status == CM_OK && j < batch->lots[i].intent.items_count; j++)
             cm_promises_add(&batch->engine->promises, &batch->lots[i].intent,
                             &batch->lots[i].intent.items[j]);
 }

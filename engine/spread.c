@@ -51,9 +51,11 @@ static const struct cm_issuer_key *find_shortest(const struct cm_spread *spread,
     return best;
 }
 
+/* What is still out to the key is its probe: a second one would tell no more, and hold one more batch. */
 static bool is_due(const struct cm_spread_key *key, uint64_t now_ns)
 {
-    return key->trouble_since_ns != 0 && now_ns - key->probed_ns >= CM_PROBE_MS * CM_NS_PER_MS;
+    return key->trouble_since_ns != 0 && key->items_count == 0
+           && now_ns - key->probed_ns >= CM_PROBE_MS * CM_NS_PER_MS;
 }
 
 /* The one that has waited longest for its probe. */

@@ -125,8 +125,8 @@ typedef void cm_key_opened_fn(cm_status status, struct cm_key *key, const struct
  *             passphrase is a prompt, until somebody has typed it.
  * Owns:       *ret_provider is the caller's, until cm_provider_close.
  * Thread:     the loop's.
- * Fails with: UNSUPPORTED (not built in), DENIED (passphrase missing or wrong), UNAVAILABLE,
- *             NO_MEMORY; half-built state is cleaned up inside.
+ * Fails with: UNSUPPORTED (not built in), DENIED (passphrase missing or wrong), MALFORMED (options),
+ *             UNAVAILABLE, NO_MEMORY; half-built state is cleaned up inside.
  */
 CM_MUST_USE cm_status cm_provider_open(const struct cm_provider_ops *ops, struct cm_loop *loop,
                                        const struct cm_provider_settings *settings,
@@ -187,8 +187,9 @@ bool cm_provider_pace_is_any(const struct cm_provider_pace *pace);
  *             test message and verifies it. alg CM_SIGALG_UNKNOWN takes the key type's default.
  * Thread:     the loop's.
  * Calls back: opened, once, on the loop, never inside this call.
- *             Statuses: NO_KEY, DENIED, MISMATCH (alg does not fit), UNSUPPORTED, CORRUPT (the proof
- *             failed), UNAVAILABLE, CLOSING (draining), NO_MEMORY.
+ *             Statuses: NO_KEY, DENIED, MALFORMED (the reference), MISMATCH (alg does not fit),
+ *             UNSUPPORTED, CORRUPT (the proof failed, or an answer makes no sense), UNAVAILABLE,
+ *             TOKEN_REMOVED, CLOSING (draining), NO_MEMORY.
  */
 void cm_provider_open_key(struct cm_provider *provider, const char *reference, enum cm_sigalg alg,
                           cm_key_opened_fn *opened, void *arg);
@@ -199,7 +200,8 @@ void cm_provider_close_key(struct cm_key *key);
  *             it as open_key does. The reference is one that open_key takes later.
  * Thread:     the loop's.
  * Calls back: opened, as for open_key. More statuses: EXISTS (there is a key of that reference:
- *             nothing is touched), UNSUPPORTED (the backend makes no keys, or not of that kind), IO.
+ *             nothing is touched), UNSUPPORTED (the backend makes no keys, or not of that kind), IO,
+ *             UNCERTAIN (it may have been made: the answer was lost).
  */
 void cm_provider_create_key(struct cm_provider *provider, const char *reference,
                             const struct cm_key_spec *spec, enum cm_sigalg alg,
@@ -213,7 +215,8 @@ typedef void cm_key_destroyed_fn(cm_status status, const struct cm_error *err, v
  * Thread:     the loop's, with nothing of the key in flight.
  * Calls back: destroyed, once, on the loop, never inside this call. Statuses: OK; UNSUPPORTED (the
  *             backend destroys none; a hosted one never does: no engine destroys keys), DENIED,
- *             TOKEN_REMOVED, UNAVAILABLE, IO, CLOSING.
+ *             NO_KEY (it is not there any more), TOKEN_REMOVED, UNAVAILABLE, CORRUPT (the answer makes
+ *             no sense), IO, CLOSING.
  */
 void cm_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed, void *arg);
 
@@ -224,8 +227,9 @@ void cm_provider_destroy_key(struct cm_key *key, cm_key_destroyed_fn *destroyed,
  *             other status nothing was taken and nothing will be called.
  * Thread:     the loop's.
  * Calls back: batch->done exactly once, on the loop, never before this returns.
- * Fails with: BUSY (try again after the next done), CLOSING (draining), INVALID (items_count or a
- *             signature_space outside its bounds, or another provider's key).
+ * Fails with: BUSY (try again after the next done), CLOSING (draining), UNAVAILABLE (what holds the
+ *             key does not answer), NO_MEMORY, INVALID (items_count or a signature_space outside its
+ *             bounds, or another provider's key).
  *             Outcomes of items are in item->status: OK; EXPIRED, CANCELLED (not begun);
  *             THROTTLED, UNAVAILABLE, TOKEN_REMOVED (not signed, may be tried again);
  *             UNCERTAIN (may have been signed, answer lost: never retried blindly); CORRUPT.

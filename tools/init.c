@@ -127,31 +127,45 @@ static cm_status sync_folders(const struct cm_init_plan *plan, struct cm_error *
     return status;
 }
 
-/* Written last: a folder with a settings file is a whole deployment. Read as everyone will. */
-static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error *err)
+/*
+ * Read as everyone will, before there is a key: a vault keeps the names of those that are deleted again.
+ * Under another name, because a folder with a settings file is a whole deployment.
+ */
+static cm_status check_settings(const struct cm_init_plan *plan, struct cm_error *err)
 {
-    const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml", plan->folder);
+    const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml.new", plan->folder);
     struct cm_settings *settings = NULL;
     cm_status status =
-        cm_new_files_write(plan->files, path, 0644, cm_init_settings_text(plan), err);
-    if (status == CM_OK)
-        status = cm_settings_read(path, &settings, err);
+        cm_new_files_write(plan->files, path, 0600, cm_init_settings_text(plan), err);
+    if (status != CM_OK)
+        return status;
+    status = cm_settings_read(path, &settings, err);
     cm_settings_free(settings);
+    unlink(path);
     return status;
 }
 
+/* Written last. */
+static cm_status write_settings(const struct cm_init_plan *plan, struct cm_error *err)
+{
+    const char *path = cm_arena_printf(plan->arena, "%s/certmill.yaml", plan->folder);
+    return cm_new_files_write(plan->files, path, 0644, cm_init_settings_text(plan), err);
+}
+
 /* Relative paths start in the deployment's folder, as they will when the settings are read. */
-static void find_secrets(struct cm_init_plan *plan)
+static cm_status find_secrets(struct cm_init_plan *plan, struct cm_error *err)
 {
     char *folder = realpath(plan->folder, NULL);
+    cm_status status = CM_OK;
     plan->passphrase_from = plan->passphrase;
     if (folder && plan->passphrase && strncmp(plan->passphrase, "file:", 5) == 0
         && plan->passphrase[5] != '/')
         plan->passphrase_from =
             cm_arena_printf(plan->arena, "file:%s/%s", folder, plan->passphrase + 5);
     if (cm_init_is_in_vault(plan))
-        plan->vault_options = cm_vault_flags_options(plan->call, folder, plan->arena);
+        status = cm_vault_flags_options(plan->call, folder, plan->arena, &plan->vault_options, err);
     free(folder);
+    return status;
 }
 
 static cm_status open_provider(const struct cm_init_plan *plan, struct cm_provider_session *session,
@@ -173,7 +187,9 @@ static cm_status fill_folders(struct cm_init_plan *plan, struct cm_provider_sess
                               struct cm_init_authority *root, struct cm_init_authority *issuing,
                               struct cm_error *err)
 {
-    cm_status status = open_provider(plan, session, err);
+    cm_status status = check_settings(plan, err);
+    if (status == CM_OK)
+        status = open_provider(plan, session, err);
     if (status == CM_OK)
         status = cm_init_make_authorities(plan, session, root, issuing, err);
     if (status == CM_OK)
@@ -191,7 +207,8 @@ static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_autho
     struct cm_provider_session session = { 0 };
     *root = *issuing = (struct cm_init_authority){ 0 };
     cm_status status = make_folders(plan, err);
-    find_secrets(plan);
+    if (status == CM_OK)
+        status = find_secrets(plan, err);
     if (status == CM_OK)
         status = fill_folders(plan, &session, root, issuing, err);
     cm_new_authority_close_key(&issuing->ca, status != CM_OK);

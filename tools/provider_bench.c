@@ -290,6 +290,9 @@ static int run(const struct cm_call *call)
                            .seconds = (double)cm_call_number(call, "milliseconds") / 1e3,
                            .batch_items = (uint32_t)cm_call_number(call, "batch") };
     struct cm_error err = { 0 };
+    const char *complaint = cm_provider_target_complaint(call);
+    if (complaint)
+        return cm_usage_fail("%s", complaint);
     cm_status status = cm_provider_target_find(&bench.target, call, &err);
     bool is_vault = status == CM_OK && cm_provider_target_is_vault(&bench.target);
     const char *sessions = cm_call_value(call, "sessions"),

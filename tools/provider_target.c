@@ -12,6 +12,9 @@
 #include "tools/scratch.h"
 
 #define PIN_VARIABLE "CERTMILL_PROVIDER_PIN"
+#define NO_VAULT                                                                                   \
+    "no vault to make keys in: name it with --vault https://NAME.vault.azure.net, or a key that "  \
+    "is there with --key"
 
 const struct cm_provider_kind cm_provider_kinds[] = {
     { "p256", { .type = CM_KEY_P256 } },
@@ -24,6 +27,39 @@ const struct cm_provider_kind cm_provider_kinds[] = {
 };
 
 const size_t cm_provider_kinds_count = sizeof cm_provider_kinds / sizeof cm_provider_kinds[0];
+
+/* ------------------------------------------------------------------------ which flags go -- */
+
+static const char *complaint_of_vault(const struct cm_call *call)
+{
+    if (cm_call_value(call, "pin") && cm_call_value(call, "client-secret"))
+        return "--pin and --client-secret: a vault takes one of them";
+    if (!cm_call_value(call, "vault") && !cm_call_value(call, "key"))
+        return NO_VAULT;
+    return cm_vault_flags_complaint(call);
+}
+
+const char *cm_provider_target_complaint(const struct cm_call *call)
+{
+    const char *kind = cm_call_value(call, "kind");
+    bool describes_token = cm_call_value(call, "module") != NULL;
+    if (!kind)
+        return describes_token || cm_call_value(call, "pin") || cm_vault_flags_describe(call)
+                   ? "--module, --pin, --credential and what goes with them describe an instance "
+                     "without settings: they need --kind"
+                   : NULL;
+    if (call->operands_count > 0)
+        return "NAME is one of the settings' providers: it does not go with --kind";
+    if (strcmp(kind, "pkcs11") != 0 && (describes_token || cm_call_value(call, "token")))
+        return "--module and --token need --kind pkcs11";
+    if (strcmp(kind, "keyvault") == 0)
+        return complaint_of_vault(call);
+    return cm_vault_flags_given(call)
+               ? "--vault, --credential and what goes with them need --kind keyvault"
+               : NULL;
+}
+
+/* ----------------------------------------------------------------------------- finding it -- */
 
 static cm_status find_in_settings(struct cm_provider_target *target, const struct cm_call *call,
                                   struct cm_error *err)
@@ -68,19 +104,32 @@ bool cm_provider_target_is_vault(const struct cm_provider_target *target)
 static cm_status describe(struct cm_provider_target *target, struct cm_error *err)
 {
     const struct cm_call *call = target->call;
-    const char *kind = cm_call_value(call, "kind"), *secret = cm_call_value(call, "client-secret");
+    const char *kind = cm_call_value(call, "kind");
     target->provider = (struct cm_settings_provider){
         .name = kind,
         .kind = kind,
         .module = cm_call_value(call, "module"),
-        .passphrase = secret ? secret : cm_call_value(call, "pin"),
+        .passphrase = cm_call_value(call, "pin"),
     };
     if (!cm_provider_target_is_vault(target))
         return CM_OK;
-    const char *complaint = cm_vault_flags_complaint(call);
-    if (complaint)
-        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "%s", complaint);
-    target->provider.options = cm_vault_flags_options(call, NULL, &target->arena);
+    if (cm_call_value(call, "client-secret"))
+        target->provider.passphrase = cm_call_value(call, "client-secret");
+    return cm_vault_flags_options(call, NULL, &target->arena, &target->provider.options, err);
+}
+
+/* Of the settings' instance: the command line alone does not say of what kind it is. */
+static cm_status check_place(const struct cm_provider_target *target, struct cm_error *err)
+{
+    bool has_vault = cm_call_value(target->call, "vault") != NULL;
+    bool is_vault = cm_provider_target_is_vault(target);
+    if (is_vault && !has_vault && !cm_call_value(target->call, "key"))
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, NO_VAULT);
+    if ((has_vault && !is_vault) || (target->token && strcmp(target->provider.kind, "pkcs11") != 0))
+        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
+                       "--%s names no place for keys of the provider %s: its kind is %s",
+                       target->token ? "token" : "vault", target->provider.name,
+                       target->provider.kind);
     return CM_OK;
 }
 
@@ -91,11 +140,8 @@ cm_status cm_provider_target_find(struct cm_provider_target *target, const struc
     cm_arena_init(&target->arena, 4096);
     cm_status status =
         cm_call_value(call, "kind") ? describe(target, err) : find_in_settings(target, call, err);
-    if (status == CM_OK && cm_provider_target_is_vault(target) && !cm_call_value(call, "vault")
-        && !cm_call_value(call, "key"))
-        status = CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
-                         "no vault to make keys in: name it with --vault "
-                         "https://NAME.vault.azure.net, or a key that is there with --key");
+    if (status == CM_OK)
+        status = check_place(target, err);
     return status == CM_OK ? ask_once(target, err) : status;
 }
 

@@ -44,9 +44,16 @@ struct cm_provider_target {
 };
 
 /*
- * Does:       finds the instance: --kind and what goes with it, else the settings' instance that
+ * NULL, or why the flags cannot be meant so: a usage error, said before anything is opened. None is
+ * passed over in silence: a PIN that is tried in another's place costs one of the token's tries.
+ */
+const char *cm_provider_target_complaint(const struct cm_call *call);
+
+/*
+ * Does:       with flags that nothing complained of, finds the instance: --kind and what goes with it, else the settings' instance that
  *             the operand names, else the settings' first. Done whatever comes out.
- * Fails with: what settings fail with, NOT_FOUND, INVALID (flags that do not go together, no vault).
+ * Fails with: what settings fail with, NOT_FOUND, INVALID (no place to make keys in, or
+ *             one that this instance does not have).
  */
 CM_MUST_USE cm_status cm_provider_target_find(struct cm_provider_target *target,
                                               const struct cm_call *call, struct cm_error *err);

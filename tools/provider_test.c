@@ -305,23 +305,23 @@ static bool has_pin_source(const struct cm_call *call, const char *option)
     return uri && strstr(uri, "pin-source=");
 }
 
-static bool is_kind(const struct cm_call *call, const char *wanted)
-{
-    const char *kind = cm_call_value(call, "kind");
-    return kind && strcmp(kind, wanted) == 0;
-}
-
 static int run(const struct cm_call *call)
 {
     struct test test = { .call = call };
     struct cm_error err = { 0 };
-    if (cm_call_flag(call, "try-wrong-pin") && is_kind(call, "keyvault"))
-        return cm_usage_fail("--try-wrong-pin: a key vault has no PIN");
+    const char *complaint = cm_provider_target_complaint(call);
+    if (complaint)
+        return cm_usage_fail("%s", complaint);
     if (cm_call_flag(call, "try-wrong-pin")
         && (has_pin_source(call, "token") || has_pin_source(call, "key")))
         return cm_usage_fail("--try-wrong-pin takes no URI with a pin-source: name the PIN with "
                              "--pin, or in the settings");
     cm_status status = cm_provider_target_find(&test.target, call, &err);
+    if (status == CM_OK && cm_call_flag(call, "try-wrong-pin")
+        && cm_provider_target_is_vault(&test.target)) {
+        cm_provider_target_done(&test.target);
+        return cm_usage_fail("--try-wrong-pin: a key vault has no PIN");
+    }
     if (cm_call_flag(call, "json"))
         test.rows = json_array();
     if (status == CM_OK)

@@ -13,15 +13,20 @@ static const struct {
     bool is_path;
 } settings_flags[] = {
     { "credential", false }, { "tenant", false }, { "client", false },   { "certificate", true },
-    { "require", false },    { "trust", true },   { "resource", false },
+    { "require", false },    { "trust", true },   { "resource", false }, { "authority", false },
 };
 
-bool cm_vault_flags_given(const struct cm_call *call)
+bool cm_vault_flags_describe(const struct cm_call *call)
 {
     for (size_t i = 0; i < COUNT(settings_flags); i++)
         if (cm_call_value(call, settings_flags[i].name))
             return true;
-    return cm_call_value(call, "vault") || cm_call_value(call, "client-secret");
+    return cm_call_value(call, "client-secret") != NULL;
+}
+
+bool cm_vault_flags_given(const struct cm_call *call)
+{
+    return cm_call_value(call, "vault") || cm_vault_flags_describe(call);
 }
 
 static const char *value_of(const struct cm_call *call, const char *name)
@@ -67,24 +72,36 @@ const char *cm_vault_flags_complaint(const struct cm_call *call)
     return NULL;
 }
 
-const char *cm_vault_flags_options(const struct cm_call *call, const char *folder,
-                                   struct cm_arena *arena)
+/* What cannot be written must not go missing: without `trust` the system's CAs would be trusted. */
+static cm_status put_flag(json_t *object, const char *name, const char *value, struct cm_error *err)
+{
+    if (json_object_set_new(object, name, json_string(value)) == 0)
+        return CM_OK;
+    return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0,
+                   "--%s: expected a path in UTF-8, with the folder that it starts in", name);
+}
+
+cm_status cm_vault_flags_options(const struct cm_call *call, const char *folder,
+                                 struct cm_arena *arena, const char **ret_options,
+                                 struct cm_error *err)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < COUNT(settings_flags); i++) {
+    cm_status status = CM_OK;
+    for (size_t i = 0; i < COUNT(settings_flags) && status == CM_OK; i++) {
         const char *value = value_of(call, settings_flags[i].name);
         if (value && settings_flags[i].is_path && folder && value[0] != '/')
             value = cm_arena_printf(arena, "%s/%s", folder, value);
         if (value)
-            json_object_set_new(object, settings_flags[i].name, json_string(value));
+            status = put_flag(object, settings_flags[i].name, value, err);
     }
     char *text = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     if (!text)
         abort();
-    const char *kept = cm_arena_printf(arena, "%s", text);
+    if (status == CM_OK)
+        *ret_options = cm_arena_printf(arena, "%s", text);
     free(text);
-    return kept;
+    return status;
 }
 
 const char *cm_vault_flags_settings(const struct cm_call *call, struct cm_arena *arena)

@@ -9,6 +9,7 @@
 #define CM_TOOLS_VAULT_FLAGS_H
 
 #include "engine/base/arena.h"
+#include "engine/base/status.h"
 #include "tools/command.h"
 
 /* paths: where relative ones start, for people. */
@@ -54,22 +55,34 @@
           .argument = "FILE",                                                                      \
           .help = "`keyvault`: PEM file of the CAs that the vault's certificate may lead to. "     \
                   "Without it: the system's. " paths },                                            \
+        { .name = "resource",                                                                      \
+          .type = CM_OPTION_TEXT,                                                                  \
+          .argument = "URL",                                                                       \
+          .help = "`keyvault`: the only resource that the vault may ask a token for. Without it: " \
+                  "one whose host the vault's host lies under." },                                 \
     {                                                                                              \
-        .name = "resource", .type = CM_OPTION_TEXT, .argument = "URL",                             \
-        .help = "`keyvault`: the only resource that the vault may ask a token for. Without it: "   \
-                "one whose host the vault's host lies under."                                      \
+        .name = "authority", .type = CM_OPTION_TEXT, .argument = "URL",                            \
+        .help = "`keyvault`: the directory that tokens come from, where it is none of "            \
+                "Microsoft's. Without it: the one that the vault names."                           \
     }
 
 /* Any of them is on the command line. */
 bool cm_vault_flags_given(const struct cm_call *call);
 
+/* One that says how the provider is: any but --vault, which only says where keys are made. */
+bool cm_vault_flags_describe(const struct cm_call *call);
+
 /* NULL, or why the flags cannot be meant so: a usage error. */
 const char *cm_vault_flags_complaint(const struct cm_call *call);
 
-/* The options of the backend, as JSON (providers/keyvault/options.h). folder: relative paths start
- * there; NULL: in the working directory. */
-const char *cm_vault_flags_options(const struct cm_call *call, const char *folder,
-                                   struct cm_arena *arena);
+/*
+ * The options of the backend, as JSON (providers/keyvault/options.h), in the arena. folder: relative
+ * paths start there; NULL: in the working directory.
+ * Fails with: INVALID (a path is not UTF-8).
+ */
+CM_MUST_USE cm_status cm_vault_flags_options(const struct cm_call *call, const char *folder,
+                                             struct cm_arena *arena, const char **ret_options,
+                                             struct cm_error *err);
 
 /* The lines of the settings' map `keyvault`. */
 const char *cm_vault_flags_settings(const struct cm_call *call, struct cm_arena *arena);

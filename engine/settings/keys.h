@@ -115,7 +115,8 @@ enum settings_kind {
       "The only resource that a vault may ask a token for, like `https://vault.azure.net`. Without it: one whose "     \
       "host the vault's host lies under.")                                                                             \
     X(S, TEXT, authority, "authority", OPTIONAL, 0, 9, 255, "",                                                        \
-      "`https://HOST` of the directory that tokens come from. Without it: the one that the vault names.")              \
+      "`https://HOST` of the directory that tokens come from. Without it: the one that the vault names, which must "    \
+      "be one of Microsoft's.")                                                                                         \
     X(S, NAME, api_version, "api-version", OPTIONAL, 0, 1, 64, "7.4", "Of the REST API.")
 
 #define SETTINGS_provider(X, S)                                                                                        \
@@ -243,7 +244,8 @@ enum settings_kind {
       "A batch goes on when its oldest request is so old.")                                                            \
     X(S, COUNT, batches_in_flight, "batches-in-flight", OPTIONAL, 0, 1, 1024, "8", "Batches under way at once.")       \
     X(S, DURATION, intent_hold, "intent-hold", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "1h",           \
-      "After a crash an open intent waits so long for its request to come again.")                                     \
+      "An open intent waits so long for its request to come again, after a crash, or while its key is away; "          \
+      "then its serial is abandoned.")                                     \
     X(S, DURATION, clock_step, "clock-step", OPTIONAL, 0, 0, SETTINGS_MS_PER_D, "5s",                                  \
       "The wall clock may lie so far before the store's last row.")                                                    \
     X(S, COUNT, check_signatures, "check-signatures", OPTIONAL, 0, 1, 1000000, "1",                                    \

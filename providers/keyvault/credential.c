@@ -9,6 +9,7 @@
 
 #include "engine/base/secret.h"
 #include "providers/keyvault/assertion.h"
+#include "providers/keyvault/uri.h"
 
 enum { FEDERATED_TOKEN_SIZE_MAX = 16384 };
 
@@ -141,6 +142,29 @@ struct asking {
     int64_t now_s;
     struct text url, form, header;
 };
+
+/*
+ * Secrets and federated tokens open the vault to whoever gets them. The vault only says where tokens
+ * come from: somebody who calls himself a vault would name himself.
+ */
+static cm_status check_directory(const struct asking *asking, struct cm_error *err)
+{
+    static const char *const known[] = { "login.microsoftonline.com", "login.windows.net",
+                                         "login.microsoftonline.us", "login.chinacloudapi.cn",
+                                         "login.partner.microsoftonline.cn" };
+    const char *named = asking->challenge->authority;
+    struct cm_https_url url;
+    if (asking->options->authority)
+        return CM_OK;
+    const char *fault = cm_https_url_read(named, &url);
+    for (size_t i = 0; !fault && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(url.host, known[i]) == 0 && url.port == 443)
+            return CM_OK;
+    return CM_FAIL(
+        err, CM_DENIED, CM_ORIGIN_SELF, 0,
+        "the vault names a directory that is none of Microsoft's: %.100s; if it is meant, set authority",
+        named);
+}
 
 static void put_directory(struct asking *asking, const char *tenant, const char *client)
 {
@@ -288,6 +312,9 @@ static cm_status ask_managed_identity(struct asking *asking, struct cm_error *er
 
 static cm_status ask(struct asking *asking, struct cm_error *err)
 {
+    if (asking->options->credential != CM_VAULT_MANAGED_IDENTITY
+        && check_directory(asking, err) != CM_OK)
+        return CM_DENIED;
     switch (asking->options->credential) {
     case CM_VAULT_CLIENT_SECRET:
         return ask_with_secret(asking, err);

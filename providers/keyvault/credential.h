@@ -10,6 +10,9 @@
  *     managed-identity      GET from the instance metadata service, or from $IDENTITY_ENDPOINT with
  *                           X-IDENTITY-HEADER where an App Service gives that
  *
+ * AUTHORITY is the settings', or the one that the vault names where it is one of Microsoft's: no other
+ * gets a secret, an assertion or a federated token.
+ *
  * The instance metadata service is 169.254.169.254, or $AZURE_POD_IDENTITY_AUTHORITY_HOST.
  * Secrets are read for each request, stand in the request alone, and are wiped with it. Nothing
  * here talks to anybody. Thread: any.
@@ -31,7 +34,7 @@ struct cm_token_request {
 
 /*
  * Does:       makes the request. The settings' tenant and authority come before the challenge's.
- * Fails with: what cm_secret_read fails with; DENIED, NOT_FOUND (certificate, federated token or
+ * Fails with: what cm_secret_read fails with; DENIED (an unknown directory), NOT_FOUND (certificate, federated token or
  *             the environment's values missing or unreadable), MALFORMED (certificate and key do
  *             not belong together, or are not RSA: Entra takes no other), UNSUPPORTED (the managed
  *             identity of Azure Arc), NO_MEMORY.
@@ -52,7 +55,7 @@ struct cm_token {
 /*
  * Does:       reads the answer to a token request. Numbers may be texts (managed identity writes
  *             them so). Without refresh_in: two minutes before the end, or half-way for tokens that
- *             live for two hours or more, or for four minutes or less.
+ *             live for two hours or more, or for four minutes or less; never at once.
  * Fails with: DENIED (the directory says no: invalid_client, unauthorized_client, ...; its error
  *             code and AADSTS number are in the text, its description never with what we sent),
  *             UNAVAILABLE (429, 5xx, 408, 404 and 410 of the metadata service), CORRUPT (no such answer),

@@ -237,8 +237,9 @@ static void on_versions(struct cm_vault_call *call, cm_status status, const json
     struct cm_error why;
     size_t i;
     json_t *item;
+    bool is_refused = cm_status_class(status) == CM_CLASS_REFUSE;
     if (status != CM_OK) {
-        fail(opening, opening->err.status != CM_OK ? &opening->err : err);
+        fail(opening, is_refused && opening->err.status != CM_OK ? &opening->err : err);
         return;
     }
     json_array_foreach(json_object_get(answer, "value"), i, item) note_version(opening, item);
@@ -274,7 +275,8 @@ static bool is_enabled(const json_t *bundle)
 }
 
 /* Without a version the vault sends the latest. Where that is disabled, it may say so, refuse (403) or
- * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none. */
+ * hide it (404): the newest enabled one is looked for, and the refusal holds when there is none, or
+ * when that is refused too. */
 static void on_key(struct cm_vault_call *call, cm_status status, const json_t *answer,
                    const struct cm_error *err)
 {
@@ -349,16 +351,25 @@ static json_t *create_request(const struct opening *opening)
     return request;
 }
 
+/* No answer, or none that says that it was not: it had reached the vault, or somebody before it. */
+static bool may_have_been_made(const struct cm_error *err)
+{
+    return err->status == CM_UNCERTAIN || err->status == CM_CORRUPT || err->native >= 500;
+}
+
 static void on_made(struct cm_vault_call *call, cm_status status, const json_t *answer,
                     const struct cm_error *err)
 {
     struct opening *opening = call->arg;
+    struct cm_error why = *err;
     free(opening->body);
     opening->body = NULL;
-    opening->is_perhaps_new = status == CM_UNCERTAIN;
+    opening->is_perhaps_new = may_have_been_made(err);
     opening->is_new = status == CM_OK || opening->is_perhaps_new;
+    if (opening->is_perhaps_new)
+        why.status = CM_UNCERTAIN;
     if (status != CM_OK)
-        fail(opening, err);
+        fail(opening, &why);
     else
         take_bundle(opening, &opening->uri, answer);
 }
@@ -455,8 +466,10 @@ static void on_deleted(struct cm_vault_call *call, cm_status status, const json_
 {
     struct destruction *destruction = call->arg;
     const struct cm_error none = { .status = CM_OK };
-    bool is_gone = status == CM_OK || (status == CM_NO_KEY && call->failures_count > 0);
-    (void)answer; /* that it is gone may be due to an answer that was lost */
+    /* Gone, or about to be: by the request whose answer was lost. */
+    bool is_ours = call->may_be_done && (err->native == 404 || err->native == 409);
+    bool is_gone = status == CM_OK || is_ours;
+    (void)answer;
     destruction->destroyed(is_gone ? CM_OK : status, is_gone ? &none : err, destruction->arg);
     free(destruction);
 }

@@ -19,7 +19,8 @@
  *     "trust"        PEM file of the CAs that a vault's certificate may lead to; absent: the system's
  *     "resource"     the only resource that a vault may ask a token for; absent: one whose host the
  *                    vault's host lies under
- *     "authority"    https URL of the directory that tokens come from; absent: that of the challenge
+ *     "authority"    https URL of the directory that tokens come from; absent: that of the challenge,
+ *                    which must be one of Microsoft's
  *     "api-version"  of the REST API; "7.4"
  *
  * The client secret is not here: it is the settings' passphrase_ref, which with client-certificate

@@ -271,9 +271,7 @@ bool cm_pace_give(struct cm_pace *pace, const struct cm_pace_answer *answer, uin
     case CM_PACE_FAILED:
         return on_failed(pace, answer, now_ns);
     case CM_PACE_NO_MATTER:
-        if (is_probe(pace, answer))
-            plan_probe(pace, now_ns);
-        break;
+        return is_probe(pace, answer) && on_alive(pace);
     }
     return false;
 }

@@ -20,8 +20,8 @@
  * minute, so that who has found the limit does not run into it all the time, by half of it in 160 s.
  *
  * Circuit. Eight failures in a row (no connection, 5xx, no answer in time) open it: nothing goes
- * out but a probe after 1, 2, 4 ... 30 s (and up to a fifth more). What shows that the vault answers,
- * a 429 too, closes it.
+ * out but a probe after 1, 2, 4 ... 30 s (and up to a fifth more). What shows that the vault answers
+ * closes it: a 429 too, and a 401 to a probe.
  *
  * In flight: never more than in_flight_max. Pure state machine: the caller brings the clock
  * (cm_clock_monotonic_ns) and the randomness. One thread.
@@ -95,7 +95,7 @@ enum cm_pace_outcome {
     CM_PACE_SUCCEEDED, /* the vault did it, or said plainly that it will not: it works */
     CM_PACE_THROTTLED,
     CM_PACE_FAILED,
-    CM_PACE_NO_MATTER /* 401 and the like: says nothing about the vault's health */
+    CM_PACE_NO_MATTER /* 401: says nothing about the vault's health, but of a probe, that it is there */
 };
 
 struct cm_pace_answer {

@@ -58,7 +58,8 @@ static void on_answer(struct cm_http_call *call, void *arg)
     cm_token_done(&tokens->token);
     tokens->token = token;
     tokens->number++;
-    tokens->failures_count = 0;
+    tokens->was_taken = false;
+    tokens->err = (struct cm_error){ .status = CM_OK };
     tokens->changed(tokens->arg);
 }
 
@@ -113,13 +114,27 @@ const char *cm_tokens_get(struct cm_tokens *tokens)
     return has_token(tokens) ? token->text : NULL;
 }
 
-void cm_tokens_drop(struct cm_tokens *tokens)
+void cm_tokens_taken(struct cm_tokens *tokens, uint64_t number)
 {
+    if (number != tokens->number)
+        return;
+    tokens->was_taken = true;
+    tokens->failures_count = 0;
+}
+
+void cm_tokens_refused(struct cm_tokens *tokens, uint64_t number, const char *why)
+{
+    if (number != tokens->number || !tokens->token.text)
+        return;
     cm_token_done(&tokens->token);
-    tokens->token = (struct cm_token){ 0 };
+    if (tokens->was_taken || is_asking(tokens))
+        return;
+    (void)CM_FAIL(&tokens->err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
+                  "a token that had just come is refused: %s", why);
+    fail(tokens);
 }
 
 bool cm_tokens_have_failed(const struct cm_tokens *tokens)
 {
-    return tokens->failures_count > 0 && !is_asking(tokens) && !has_token(tokens);
+    return tokens->err.status != CM_OK && !is_asking(tokens) && !has_token(tokens);
 }

@@ -1,11 +1,12 @@
 /*
  * Tokens: the bearer token of one vault, asked for when it is needed and replaced before it ends.
  *
- *     NONE       nobody has asked yet, or what there was has been dropped (401)
+ *     NONE       nobody has asked yet, or the vault has refused what there was (401)
  *     ASKING     a request is with the directory; whoever needs a token waits
  *     GOOD       there is one; from its refresh time on another one is asked for meanwhile, and
  *                this one is used until it ends
- *     FAILED     the last request failed; asked again after 1, 2, 4 ... 60 s
+ *     FAILED     the last request failed, or the vault has refused its token before it had taken it
+ *                once; asked again after 1, 2, 4 ... 60 s
  *
  * One request at a time. Who waits is told by one callback, when there is something to be told.
  * Thread: the loop's alone.
@@ -24,11 +25,12 @@ struct cm_tokens {
     bool has_challenge;
     struct cm_token token;
     uint64_t number; /* of tokens that have come: tells them apart */
+    bool was_taken;  /* the vault has taken the one that came last */
     struct cm_token_request request;
     struct cm_http_call call;
     struct cm_timer retry;
-    unsigned failures_count;    /* in a row */
-    struct cm_error err;        /* of the last failure */
+    unsigned failures_count;    /* since the vault took a token */
+    struct cm_error err;        /* of the last failure; status OK: a token has come since */
     void (*changed)(void *arg); /* a token has come, or has failed to come; on the loop */
     void *arg;
 };
@@ -47,10 +49,16 @@ void cm_tokens_challenged(struct cm_tokens *tokens, const struct cm_challenge *c
  */
 const char *cm_tokens_get(struct cm_tokens *tokens);
 
-/* The vault has refused this token: it is used no more. */
-void cm_tokens_drop(struct cm_tokens *tokens);
+/*
+ * What the vault said to a request that went with the token of this number: it has taken the token,
+ * or refused it (401), as `why` says; then it is used no more, and another one is asked for: at once
+ * where the vault had taken this one before, else as after a failure, of which changed tells, inside.
+ * About an older token they do nothing.
+ */
+void cm_tokens_taken(struct cm_tokens *tokens, uint64_t number);
+void cm_tokens_refused(struct cm_tokens *tokens, uint64_t number, const char *why);
 
-/* True when the last request failed, none is out, and no earlier token is good: err says why. */
+/* True when FAILED, and no earlier token is good: err says why. */
 bool cm_tokens_have_failed(const struct cm_tokens *tokens);
 
 #endif

@@ -55,14 +55,15 @@ static int64_t life_of(const json_t *answer, int64_t now_s)
     return life_s < LIFE_S_MAX ? life_s : LIFE_S_MAX;
 }
 
-/* Never at once, or the next would be asked for all the time. */
+/* From half of the life on where that is short; not at once, or the next would be asked for all the
+ * time. */
 static int64_t refresh_of(const json_t *answer, int64_t life_s)
 {
     int64_t refresh_s = number_of(answer, "refresh_in");
     if (refresh_s > 0 && refresh_s < life_s)
         return refresh_s;
     if (life_s >= LIFE_S_LONG || life_s <= 2 * REFRESH_EARLY_S)
-        return life_s / 2;
+        return life_s > 1 ? life_s / 2 : 1;
     return life_s - REFRESH_EARLY_S;
 }
 

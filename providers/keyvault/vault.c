@@ -89,6 +89,14 @@ static cm_status judge_cancelled(const struct cm_vault_call *call, void *arg, st
     return CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "vault %s: cancelled", vault->uri.host);
 }
 
+/* Signatures alone tell why; to whoever waits for a key the vault was not to be had. */
+static cm_status overdue_status(const struct cm_vault_call *call)
+{
+    if (call->nature != CM_VAULT_SIGNATURE)
+        return CM_UNAVAILABLE;
+    return call->has_been_out ? CM_THROTTLED : CM_EXPIRED;
+}
+
 static cm_status judge_overdue(const struct cm_vault_call *call, void *arg, struct cm_error *err)
 {
     const struct cm_vault *vault = arg;
@@ -100,8 +108,9 @@ static cm_status judge_overdue(const struct cm_vault_call *call, void *arg, stru
                        vault->uri.host, why->text);
     if (cm_vault_is_away(vault) || vault->pace.failures_in_row > 0 || call->failures_count > 0)
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", vault->trouble);
-    return CM_FAIL(err, call->has_been_out ? CM_THROTTLED : CM_EXPIRED, CM_ORIGIN_SELF, 0,
-                   "vault %s did not get to it in time", vault->uri.host);
+    return CM_FAIL(err, overdue_status(call), CM_ORIGIN_SELF, 0,
+                   "vault %s did not get to it in time%s", vault->uri.host,
+                   vault->pace.stops_in_row > 0 ? ": it answers 429" : "");
 }
 
 static cm_status judge_away(const struct cm_vault_call *call, void *arg, struct cm_error *err)
@@ -194,6 +203,8 @@ static void tell_pace(struct cm_vault_slot *slot, const struct cm_error *err)
         .retry_after_ms = cm_pace_retry_after_ms(slot->http.retry_after, cm_clock_wall_s()),
     };
     uint64_t stops_before = vault->pace.stopped_ns;
+    if (answer.outcome == CM_PACE_SUCCEEDED)
+        cm_tokens_taken(&vault->tokens, slot->token_number);
     if (answer.outcome == CM_PACE_FAILED)
         snprintf(vault->trouble, sizeof vault->trouble, "%s", err->text);
     bool has_turned = cm_pace_give(&vault->pace, &answer, cm_clock_monotonic_ns());
@@ -215,8 +226,7 @@ static bool renew_token(struct cm_vault_slot *slot, struct cm_error *err)
             return false;
         cm_tokens_challenged(&vault->tokens, &challenge);
     }
-    if (slot->token_number == vault->tokens.number) /* else there is another one already */
-        cm_tokens_drop(&vault->tokens);
+    cm_tokens_refused(&vault->tokens, slot->token_number, err->text);
     return slot->call->refusals_count++ < REFUSALS_MAX;
 }
 
@@ -233,9 +243,11 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
     const struct cm_http_call *http = &slot->http;
     bool has_left = http->outcome == CM_HTTP_LOST || http->status >= 500;
     if (http->outcome == CM_HTTP_ANSWERED && http->status == 401)
-        return renew_token(slot, err);
+        return renew_token(slot, err)
+               && (call->nature != CM_VAULT_SIGNATURE || !slot->vault->pace.is_open);
     if (http->outcome == CM_HTTP_ANSWERED && http->status == 429)
         return true;
+    call->may_be_done = call->may_be_done || has_left;
     if (outcome_of(http) != CM_PACE_FAILED || slot->vault->pace.is_open)
         return false;
     if (call->nature == CM_VAULT_SIGNATURE && http->outcome == CM_HTTP_LOST)
@@ -246,10 +258,13 @@ static bool goes_again(struct cm_vault_slot *slot, struct cm_error *err)
 }
 
 /* A signature that is refused waits with its request until an operator has mended it: the key has
- * signed before, so whatever the vault does not like now is not in the request. */
+ * signed before, so whatever the vault does not like now is not in the request. And a conflict with what
+ * makes nothing passes: the name is being deleted or restored. */
 static cm_status soften(struct cm_vault *vault, const struct cm_vault_call *call,
                         struct cm_error *err)
 {
+    if (call->nature == CM_VAULT_READ && err->status == CM_EXISTS)
+        return err->status = CM_UNAVAILABLE;
     if (call->nature != CM_VAULT_SIGNATURE || cm_status_class(err->status) != CM_CLASS_REFUSE)
         return err->status;
     notice(vault, err->text);
@@ -266,6 +281,11 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     call->has_been_out = true;
     cm_status status =
         cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
+    if (status == CM_CORRUPT && call->nature == CM_VAULT_SIGNATURE) {
+        http->outcome =
+            CM_HTTP_LOST; /* a proxy's page, say: whether the vault signed is not known */
+        status = err.status = CM_UNCERTAIN;
+    }
     tell_pace(slot, &err);
     if (goes_again(slot, &err) && !is_own(vault, call)) {
         give_slot(slot);
@@ -462,7 +482,7 @@ static void on_token(void *arg)
 {
     struct cm_vault *vault = arg;
     const struct cm_error *err = &vault->tokens.err;
-    if (vault->tokens.failures_count > 0)
+    if (err->status != CM_OK)
         notice(vault, err->text);
     if (cm_tokens_have_failed(&vault->tokens) && err->status != CM_UNAVAILABLE) {
         vault->refusal = *err;

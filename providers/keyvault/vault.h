@@ -9,14 +9,15 @@
  *     DENIED        401 in spite of a fresh token, 403, or no token to be had; of a signature
  *                   UNAVAILABLE, as the next three: it waits until an operator has mended it
  *     NO_KEY        404
- *     EXISTS        409
+ *     EXISTS        409; of a READ UNAVAILABLE: the name is being deleted or restored
  *     UNSUPPORTED   400 and other 4xx: not what this vault does
- *     THROTTLED     429 until the deadline
- *     UNAVAILABLE   cannot be reached, 5xx three times, or its circuit is open
+ *     THROTTLED     a signature: 429 until the deadline
+ *     UNAVAILABLE   cannot be reached, 5xx three times, or its circuit is open; or, of what is no
+ *                   signature, the deadline passed
  *     UNCERTAIN     the request had left, and no answer came; only where repeating matters
- *     EXPIRED       the deadline passed before it could go
+ *     EXPIRED       a signature: the deadline passed before it could go
  *     CANCELLED     on request, before it went, or instead of going again
- *     CORRUPT       2xx with something that is no JSON object
+ *     CORRUPT       2xx with something that is no JSON object; of a signature UNCERTAIN
  *
  * The first thing that ever goes out is a request without a token: its 401 says where tokens come
  * from. When the circuit is open, signatures that wait come back UNAVAILABLE at once, so that another
@@ -64,6 +65,7 @@ struct cm_vault_call {
     uint8_t failures_count; /* 5xx, no connection */
     uint8_t refusals_count; /* 401 */
     bool has_been_out;
+    bool may_be_done; /* it had left, and no answer said whether it was carried out */
 };
 
 /* Where the vaults of an instance get what they share, and whom they tell. Borrowed. */

@@ -12,6 +12,7 @@
 enum { PATIENCE_MS = 10000 };
 
 char rig_last_notice[256];
+uint32_t rig_intent_hold_s;
 
 static struct {
     char folder[300];
@@ -44,6 +45,7 @@ void rig_deploy(unsigned devices_count)
 {
     static unsigned deployments_count;
     char arguments[800], list[400];
+    rig_intent_hold_s = 0;
     snprintf(rig.folder, sizeof rig.folder, "%s/deployment-%u", cm_test_scratch(),
              deployments_count++);
     snprintf(rig.witness, sizeof rig.witness, "%s.witness", rig.folder);
@@ -98,6 +100,8 @@ void rig_open(const char *script)
     changed = *rig.settings;
     changed.providers = &rig.provider;
     changed.requesters = rig.settings->requesters;
+    if (rig_intent_hold_s > 0)
+        changed.engine.intent_hold_s = rig_intent_hold_s;
     const struct cm_engine_options *options;
     CU_ASSERT_EQUAL_FATAL(cm_loop_new(&rig.loop, &err), CM_OK);
     if (!rig.broker)

@@ -49,4 +49,7 @@ size_t rig_signatures_count(void);
 
 extern char rig_last_notice[256];
 
+/* Of the engines to come; 0, as after rig_deploy: the settings'. Seconds. */
+extern uint32_t rig_intent_hold_s;
+
 #endif

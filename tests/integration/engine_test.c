@@ -254,6 +254,28 @@ static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_t
     CU_ASSERT_EQUAL(rig_count().abandoned, 0);
 }
 
+/* Its certificate would begin, and end, when nobody could have it. */
+static void test_engine_keeps_no_promise_that_has_lain_for_too_long(void)
+{
+    rig_deploy(2);
+    rig_open("dies=1");
+    rig_push("left-1", "dev-0", csrs[0]);
+    rig_run(1);
+    rig_push("left-2", "dev-1", csrs[1]);
+    rig_pause(300);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().open_intents, 1);
+    rig_intent_hold_s = 1;
+    rig_deliver_again();
+    usleep(1100000);
+    rig_open("");
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("left-2"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().open_intents, 0);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 1);
+}
+
 /* A throttled service has them for a minute, and for another one after that. */
 static void test_engine_that_stops_withdraws_what_waits_for_a_slow_key(void)
 {
@@ -330,6 +352,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_engine_waits_for_a_signer_that_is_away),
     CM_TEST(test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so),
     CM_TEST(test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next),
+    CM_TEST(test_engine_keeps_no_promise_that_has_lain_for_too_long),
     CM_TEST(test_engine_that_stops_withdraws_what_waits_for_a_slow_key),
     CM_TEST(test_engine_stops_issuing_when_the_clock_goes_back),
     CM_TEST(test_engine_answers_garbage_and_goes_on));

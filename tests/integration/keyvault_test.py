@@ -50,6 +50,9 @@ class Vault(VaultDeploymentCase):
         self.assertEqual(self.keys(), {"root-1": self.version(vault, "certmill-root"),
                                        "issuing-1": self.version(vault, "certmill-issuing-1")})
         self.assertEqual(os.listdir(os.path.join(self.deployment.folder, "keys")), [])
+        with open(os.path.join(self.deployment.folder, "certmill.yaml"), encoding="utf-8") as file:
+            self.assertIn(f'      authority: "{vault.url}"\n', file.read())
+        self.assertFalse(os.path.exists(os.path.join(self.deployment.folder, "certmill.yaml.new")))
         self.verify("issuing.pem")
 
     def test_init_makes_keys_of_the_protection_and_name_asked_for(self):
@@ -100,7 +103,7 @@ class Vault(VaultDeploymentCase):
         vault = self.start_vault("--client-certificate", path)
         done = run("init", folder, "--provider", "keyvault", "--vault", vault.url, "--client", keyvault.CLIENT_ID, "--certificate",
                    path, "--passphrase", "env:KEY_PASSPHRASE", "--trust", vault.certificate, "--resource", keyvault.RESOURCE,
-                   env={**os.environ, "KEY_PASSPHRASE": SECRET})
+                   "--authority", vault.url, env={**os.environ, "KEY_PASSPHRASE": SECRET})
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(os.path.join(folder, "certmill.yaml"), encoding="utf-8") as file:
             text = file.read()
@@ -133,6 +136,30 @@ class Vault(VaultDeploymentCase):
             done = run("init", os.path.join(deployment.scratch(), "ca"), *words)
             self.assertEqual(done.returncode, 2, words)
             self.assertIn(expected, done.stderr, words)
+
+    def test_an_init_that_no_settings_allow_makes_no_key(self):
+        vault = self.start_vault()
+        words = ["--provider", "keyvault", "--vault", vault.url, *self.flags(vault)]
+        for wrong, expected in ((["--queue", "redis", "--redis-url", "tcp://x"], "queue.redis.url: expected unix:///PATH"),
+                                (["--base-url", "https://pki.example"], "crl-url: expected an URL that begins with http://"),
+                                (["--authority", vault.url + "/tenant"], "keyvault.authority: expected https://HOST")):
+            folder = os.path.join(deployment.scratch(), "ca")
+            done = run("init", folder, *words, *wrong)
+            self.assertEqual(done.returncode, 1, wrong)
+            self.assertIn(expected, done.stderr)
+            self.assertNotIn("deleted", done.stderr)
+            self.assertFalse(os.path.exists(folder))
+        self.assertEqual(vault.statistics()["requests"]["create"], 0)
+
+    def test_init_in_a_folder_that_no_option_can_name_asks_no_vault(self):
+        vault = self.start_vault()
+        folder = os.path.join(os.fsencode(deployment.scratch()), b"f\xff")
+        os.mkdir(folder)
+        words = ["--vault", vault.url, *self.flags(vault), "--trust", "vault.pem"]
+        done = run("init", folder, "--provider", "keyvault", *words, errors="replace")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--trust: expected a path in UTF-8", done.stderr)
+        self.assertEqual(os.listdir(folder), [])
 
     def test_ca_create_makes_takes_and_imports_keys(self):
         vault = self.start_vault()
@@ -279,8 +306,18 @@ class Vault(VaultDeploymentCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(vault.request("GET", "/keys", token=self.token(vault)).json()["value"][0]["kid"], vault.url + "/keys/there")
         done = run("provider", "bench", "--kind", "keyvault", *self.flags(vault))
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 2)
         self.assertIn("name it with --vault", done.stderr)
+
+    def test_a_vault_has_no_pin_to_be_wrong(self):
+        vault = self.start_vault()
+        self.deploy_in_vault("pinless", 0, vault)
+        before = vault.statistics()["requests"]
+        for words in ([], ["vault"]):
+            done = self.deployment.run("provider", "test", *words, "--vault", vault.url, "--try-wrong-pin", check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(b"a key vault has no PIN", done.stderr)
+        self.assertEqual(vault.statistics()["requests"], before)
 
     # --- doctor ---
 

@@ -72,6 +72,32 @@ class Files(unittest.TestCase):
             done = run("provider", "bench", "--kind", "openssl", "--sessions", words)
             self.assertEqual(done.returncode, 2, words)
 
+    def test_flags_that_say_nothing_of_the_provider_are_usage_errors(self):
+        vault = ["--vault", "https://a.vault.azure.net"]
+        for words, expected in [
+                (["--pin", "env:PIN"], "need --kind"),
+                (["--module", "/opt/hsm.so"], "need --kind"),
+                (["--trust", "ca.pem", *vault], "need --kind"),
+                (["--require", "hsm"], "need --kind"),
+                (["--client-secret", "env:S"], "need --kind"),
+                (["--kind", "openssl", "soft"], "NAME is one of the settings' providers"),
+                (["--kind", "openssl", "--credential", "managed-identity"], "need --kind keyvault"),
+                (["--kind", "openssl", "--token", "pkcs11:token=a"], "need --kind pkcs11"),
+                (["--kind", "pkcs11", *vault], "need --kind keyvault"),
+                (["--kind", "keyvault", *vault, "--module", "/opt/hsm.so"], "need --kind pkcs11"),
+                (["--kind", "keyvault", *vault, "--client-secret", "env:S", "--pin", "env:P"], "one of them"),
+                (["--kind", "keyvault", *vault, "--client-secret", "env:S"], "needs --client"),
+                (["--kind", "keyvault"], "name it with --vault")]:
+            for command in ("test", "bench"):
+                done = run("provider", command, *words)
+                self.assertEqual(done.returncode, 2, words)
+                self.assertIn(expected, done.stderr, words)
+        made = deployment.Deployment()
+        for words in (vault, ["--token", "pkcs11:token=a"]):
+            done = made.run("provider", "bench", *words, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"names no place for keys of the provider soft", done.stderr)
+
     def test_ca_create_makes_authorities_below_the_root_and_roots(self):
         made = deployment.Deployment()
         told = json.loads(made.run("ca", "create", "line-2", "--key", "file:line-2.pem", "--json").stdout)
@@ -178,6 +204,13 @@ class InFakeToken(unittest.TestCase):
         first = json.loads(done.stdout)["rows"][0]
         self.assertEqual((first["capability"], first["verdict"]), ("wrong PIN", "yes"))
         self.assertIn("CKR_PIN_INCORRECT", first["detail"])
+
+    def test_a_secret_of_a_vault_is_not_tried_as_a_pin(self):
+        with_secret = [*self.OPTIONS, "--client-secret", "env:CLIENT_SECRET"]
+        done = subprocess.run([CERTMILL, "provider", "test", *with_secret], capture_output=True, text=True, check=False,
+                              timeout=120, env={**os.environ, "CLIENT_SECRET": "4321"})
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertFalse(os.path.exists(self.trace), "a try of the PIN was used up")
 
     def test_a_wrong_pin_is_not_tried_where_the_uri_has_one_of_its_own(self):
         for words in (["--token", "pkcs11:token=fake?pin-source=file:/run/pin"],

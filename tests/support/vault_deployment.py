@@ -80,7 +80,7 @@ class VaultDeploymentCase(case.Case):
     def flags(self, vault):
         """How a command line describes it."""
         return ["--client", CLIENT_ID, "--client-secret", "file:" + self.secret, "--trust", vault.certificate,
-                "--resource", RESOURCE]
+                "--resource", RESOURCE, "--authority", vault.url]
 
     def deploy_in_vault(self, name, count, vault, url=None, lines=(), **options):
         """As Case.deploy. lines: more of the settings' map `keyvault`."""
@@ -96,6 +96,6 @@ class VaultDeploymentCase(case.Case):
         self.deployment.edit(
             r"(?m)^# Who signs\.$", f"  - name: west\n    kind: keyvault\n    passphrase: file:{self.secret}\n    keyvault:\n"
             f"      credential: client-secret\n      client: {CLIENT_ID}\n      trust: {vault.certificate}\n"
-            f"      resource: {RESOURCE}{more}\n\n\\g<0>")
+            f"      resource: {RESOURCE}\n      authority: {vault.url}{more}\n\n\\g<0>")
         self.deployment.run("ca", "create", "issuing", "--beside", "--provider", "west", "--key",
                             (url or vault.url) + "/keys/west")

@@ -109,7 +109,7 @@ struct kv_throttle_options {
 struct kv_options {
     const char *folder;
     int port, control_port;
-    bool until_eof;
+    bool until_eof, any_token;
     const char *tenant, *client_id, *client_secret, *client_certificate, *federated_token;
     const char *resource, *challenge_resource, *authority, *identity_header, *region;
     enum kv_challenge challenge;

@@ -36,6 +36,7 @@ static const struct option_line {
     { "authority", TEXT, AT(authority), "URL",
       "what the challenge says instead of https://127.0.0.1:PORT/TENANT" },
     { "region", TEXT, AT(region), "NAME", "x-ms-keyvault-region" },
+    { "any-token", FLAG, AT(any_token), NULL, "other vaults' tokens are as good as ours" },
     { "token-life", NUMBER, AT(token_life_s), "S", "seconds (3600)" },
     { "refresh-in", NUMBER, AT(refresh_in_s), "S", "what token answers say; not said by default" },
     { "latency-ms", NUMBER, AT(latency_ms), "N", "before each of the vault's answers (0)" },

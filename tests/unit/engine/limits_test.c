@@ -25,6 +25,24 @@ static void test_limits_rate_lets_the_burst_through_and_then_the_rate(void)
     cm_limit_done(&limit);
 }
 
+/* Workers and entries that waited bring times out of order. */
+static void test_limits_refills_no_time_twice(void)
+{
+    struct cm_limit limit;
+    uint32_t wait_ms = 0;
+    const uint64_t now = 1000 * CM_NS_PER_S;
+    int taken = 0;
+    cm_limit_init(&limit, "group", "g", 1, 5, 0);
+    for (int i = 0; i < 5; i++)
+        CU_ASSERT_TRUE(cm_limit_take(&limit, now, &wait_ms));
+    for (int i = 0; i < 10; i++) {
+        taken += cm_limit_take(&limit, now - 100 * CM_NS_PER_S, &wait_ms);
+        taken += cm_limit_take(&limit, now, &wait_ms);
+    }
+    CU_ASSERT_EQUAL(taken, 0);
+    cm_limit_done(&limit);
+}
+
 static void test_limits_quota_counts_given_back_and_ends_with_the_day(void)
 {
     struct cm_limit limit;
@@ -63,6 +81,7 @@ static void test_limits_zero_is_no_limit(void)
 }
 
 CM_TEST_SUITE(limits, CM_TEST(test_limits_rate_lets_the_burst_through_and_then_the_rate),
+              CM_TEST(test_limits_refills_no_time_twice),
               CM_TEST(test_limits_quota_counts_given_back_and_ends_with_the_day),
               CM_TEST(test_limits_quota_is_restored_after_a_restart),
               CM_TEST(test_limits_zero_is_no_limit));

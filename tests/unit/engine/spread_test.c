@@ -145,6 +145,12 @@ static void test_spread_gives_nothing_to_a_key_in_trouble_but_a_probe_at_times(v
     now_ns += CM_PROBE_MS * CM_NS_PER_MS;
     CU_ASSERT_PTR_EQUAL(take(100, false).probe, a1);
     CU_ASSERT_PTR_EQUAL(take(100, true).probe, a1); /* nobody took the last one */
+    /* The one that is out is enough, however long it takes. */
+    cm_spread_add(&spread, a1, 1);
+    now_ns += 10 * CM_PROBE_MS * CM_NS_PER_MS;
+    CU_ASSERT_PTR_NULL(take(100, true).probe);
+    cm_spread_remove(&spread, a1, 1);
+    CU_ASSERT_PTR_EQUAL(take(100, true).probe, a1);
     CU_ASSERT_TRUE(cm_spread_signed(&spread, a1));
     CU_ASSERT_FALSE(cm_spread_signed(&spread, a1));
     CU_ASSERT_PTR_EQUAL(take(1, false).issuer, a1);

@@ -15,7 +15,7 @@
 
 enum { NOW_S = 1800000000 };
 
-static const struct cm_challenge challenge = { .authority = "https://login.example",
+static const struct cm_challenge challenge = { .authority = "https://login.microsoftonline.com",
                                                .tenant = "tenant-1",
                                                .resource = "https://vault.azure.net" };
 static struct cm_vault_options options;
@@ -85,7 +85,8 @@ static void test_credential_asks_with_a_secret(void)
     options.secret_ref = secret_ref;
     setenv("VAULT_SECRET", "a~b&c=d +%/\xc3\xa4", 1);
     CU_ASSERT_EQUAL_FATAL(ask(), CM_OK);
-    CU_ASSERT_STRING_EQUAL(request.url, "https://login.example/tenant-1/oauth2/v2.0/token");
+    CU_ASSERT_STRING_EQUAL(request.url,
+                           "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token");
     CU_ASSERT_STRING_EQUAL(request.form, "grant_type=client_credentials&client_id=client%201"
                                          "&scope=https%3A%2F%2Fvault.azure.net%2F.default"
                                          "&client_secret=a~b%26c%3Dd%20%2B%25%2F%C3%A4");
@@ -108,6 +109,29 @@ static void test_credential_prefers_the_directory_of_the_settings(void)
     CU_ASSERT_EQUAL_FATAL(ask(), CM_OK);
     CU_ASSERT_STRING_EQUAL(request.url,
                            "https://login.other.example:8443/contoso.com/oauth2/v2.0/token");
+}
+
+static void test_credential_gives_nothing_to_an_unknown_directory(void)
+{
+    static const char *const names[] = { "https://evil.example",
+                                         "https://login.microsoftonline.com.evil.example",
+                                         "https://login.microsoftonline.com:8443",
+                                         "https://evillogin.microsoftonline.com",
+                                         "https://login.microsoftonline.co" };
+    clear_environment();
+    setenv("VAULT_SECRET", "words", 1);
+    options = (struct cm_vault_options){ .credential = CM_VAULT_CLIENT_SECRET,
+                                         .client = client,
+                                         .secret_ref = secret_ref };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct cm_challenge evil = challenge;
+        snprintf(evil.authority, sizeof evil.authority, "%s", names[i]);
+        cm_token_request_done(&request);
+        CU_ASSERT_EQUAL(cm_credential_ask(&options, &evil, NOW_S, &request, &err), CM_DENIED);
+        CU_ASSERT_PTR_NULL(request.form);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.text, names[i]));
+    }
+    unsetenv("VAULT_SECRET");
 }
 
 static void test_credential_says_that_a_secret_is_gone(void)
@@ -203,7 +227,8 @@ static void check_header(const char *text, size_t size, X509 *certificate)
 static char *check_payload(const char *text, size_t size)
 {
     json_t *payload = part_of(text, size);
-    CU_ASSERT_TRUE(is_text(payload, "aud", "https://login.example/tenant-1/oauth2/v2.0/token"));
+    CU_ASSERT_TRUE(
+        is_text(payload, "aud", "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"));
     CU_ASSERT_TRUE(is_text(payload, "iss", client));
     CU_ASSERT_TRUE(is_text(payload, "sub", client));
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(payload, "nbf")), NOW_S);
@@ -319,14 +344,16 @@ static void test_credential_asks_with_the_federated_token_as_it_is_now(void)
     setenv("AZURE_CLIENT_ID", "client-2", 1);
     setenv("AZURE_TENANT_ID", "tenant-2", 1);
     CU_ASSERT_EQUAL_FATAL(ask(), CM_OK);
-    CU_ASSERT_STRING_EQUAL(request.url, "https://login.example/tenant-2/oauth2/v2.0/token");
+    CU_ASSERT_STRING_EQUAL(request.url,
+                           "https://login.microsoftonline.com/tenant-2/oauth2/v2.0/token");
     CU_ASSERT_PTR_NOT_NULL(strstr(request.form, "&client_id=client-2&"));
     CU_ASSERT_PTR_NOT_NULL(strstr(request.form, "&client_assertion=a.b-c_d"));
     write_file("federated", "x.y.z", 5, 0644);
     options.tenant = tenant;
     options.client = own;
     CU_ASSERT_EQUAL_FATAL(ask(), CM_OK);
-    CU_ASSERT_STRING_EQUAL(request.url, "https://login.example/from-settings/oauth2/v2.0/token");
+    CU_ASSERT_STRING_EQUAL(request.url,
+                           "https://login.microsoftonline.com/from-settings/oauth2/v2.0/token");
     CU_ASSERT_PTR_NOT_NULL(strstr(request.form, "&client_id=own&"));
     CU_ASSERT_PTR_NOT_NULL(strstr(request.form, "&client_assertion=x.y.z"));
 }
@@ -453,6 +480,7 @@ static void test_credential_reads_tokens(void)
     expect_token("{" TOKEN ", \"expires_in\": 3600, \"refresh_in\": null}", 3600, 3480);
     expect_token("{" TOKEN ", \"expires_in\": 60}", 60, 30);
     expect_token("{" TOKEN ", \"expires_in\": 240}", 240, 120);
+    expect_token("{" TOKEN ", \"expires_in\": 1}", 1, 1);
     expect_token("{" TOKEN ", \"expires_on\": \"1800003600\"}", 3600, 3480);
     expect_token("{" TOKEN ", \"expires_in\": 9223372036854775807}", 30 * 86400, 15 * 86400);
 }
@@ -548,6 +576,7 @@ static int tear_down(void)
 CM_TEST_SUITE_WITH(keyvault_credential, NULL, tear_down,
                    CM_TEST(test_credential_asks_with_a_secret),
                    CM_TEST(test_credential_prefers_the_directory_of_the_settings),
+                   CM_TEST(test_credential_gives_nothing_to_an_unknown_directory),
                    CM_TEST(test_credential_says_that_a_secret_is_gone),
                    CM_TEST(test_credential_takes_the_longest_secret),
                    CM_TEST(test_credential_signs_an_assertion_with_the_certificates_key),

@@ -71,6 +71,35 @@ static void test_signature_that_was_cancelled_while_it_was_out_does_not_go_again
     vault_stage_close(&stage);
 }
 
+static void wait_in_flight(struct vault_stage *stage, long long count)
+{
+    for (unsigned i = 0;
+         cm_keyvault_statistic(&stage->vault, "signs_in_flight") < count && i < 2000; i++)
+        rig_run_for(&stage->rig, 5);
+    CU_ASSERT_EQUAL_FATAL(cm_keyvault_statistic(&stage->vault, "signs_in_flight"), count);
+}
+
+static void test_signatures_that_are_cancelled_while_they_are_throttled_wait_no_longer(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 2);
+    cm_keyvault_fault(&stage.vault, "{\"on\":\"sign\",\"kind\":\"status\",\"status\":429,"
+                                    "\"delay_ms\":2000,\"count\":0,\"retry_after\":\"1\"}");
+    CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
+    wait_in_flight(&stage, 2);
+    cm_provider_cancel(stage.rig.provider, &batch->batch);
+    rig_wait(&stage.rig, &batch->dones, 1);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_CANCELLED), 2);
+    cm_keyvault_clear_faults(&stage.vault);
+    rig_sign(batch);
+    CU_ASSERT_TRUE(rig_all_verify(batch));
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* Appends one file to another. */
 static void append_file(const char *from, const char *to)
 {
@@ -99,7 +128,7 @@ static void test_vault_that_is_slow_keeps_no_other_waiting(void)
     struct cm_keyvault other;
     char trust[340];
     vault_stage_start(&stage, NULL);
-    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&other, NULL));
+    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&other, (const char *const[]){ "--any-token", NULL }));
     snprintf(trust, sizeof trust, "%.300s/both.pem", cm_test_scratch());
     append_file(stage.vault.certificate, trust);
     append_file(other.certificate, trust);
@@ -245,6 +274,26 @@ static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
     vault_stage_close(&stage);
 }
 
+/* The others' failures have opened the circuit before its 401 comes: it would wait for the vault. */
+static void test_signature_that_needs_another_token_ends_where_the_vault_is_away(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 9");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 9);
+    cm_keyvault_fault(&stage.vault,
+                      "[{\"on\":\"sign\",\"kind\":\"status\",\"status\":401,\"delay_ms\":500},"
+                      "{\"on\":\"sign\",\"kind\":\"close-before\",\"count\":0},"
+                      "{\"on\":\"list\",\"kind\":\"close-before\",\"count\":0}]");
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNAVAILABLE), 1);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN), 8);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* For the leak checkers: at the end a probe is out, and the looks of two keys. */
 static void test_instance_closes_while_requests_are_out(void)
 {
@@ -266,9 +315,11 @@ static void test_instance_closes_while_requests_are_out(void)
 CM_TEST_SUITE(keyvault_flow, CM_TEST(test_many_requests_share_few_connections),
               CM_TEST(test_rate_of_the_settings_is_kept),
               CM_TEST(test_signature_that_was_cancelled_while_it_was_out_does_not_go_again),
+              CM_TEST(test_signatures_that_are_cancelled_while_they_are_throttled_wait_no_longer),
               CM_TEST(test_vault_that_is_slow_keeps_no_other_waiting),
               CM_TEST(test_vault_that_comes_up_after_us_is_found),
               CM_TEST(test_vault_that_dies_leaves_nothing_waiting),
               CM_TEST(test_vault_that_hangs_is_left_alone_until_a_probe_is_answered),
               CM_TEST(test_deadline_passes_as_unavailable_where_the_vault_does_not_answer),
+              CM_TEST(test_signature_that_needs_another_token_ends_where_the_vault_is_away),
               CM_TEST(test_instance_closes_while_requests_are_out));

@@ -287,15 +287,19 @@ static void check_making_once(struct vault_stage *stage, const char *name, const
 static void test_key_whose_making_was_lost_is_not_made_again(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 300");
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 3000");
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
     CU_ASSERT_TRUE(vault_stage_works(&stage, "ca")); /* so that there is a connection to be used */
     check_making_once(&stage, "a", "{\"on\":\"create\",\"kind\":\"close-before\"}",
                       "key a may be there");
     check_making_once(&stage, "b", "{\"on\":\"create\",\"kind\":\"close-after-headers\"}",
                       "key b may be there");
-    check_making_once(&stage, "c", "{\"on\":\"create\",\"kind\":\"slow\",\"delay_ms\":1000}",
+    check_making_once(&stage, "c", "{\"on\":\"create\",\"kind\":\"slow\",\"delay_ms\":60000}",
                       "key c may be there");
+    check_making_once(&stage, "d", "{\"on\":\"create\",\"kind\":\"status\",\"status\":502}",
+                      "key d may be there");
+    check_making_once(&stage, "e", "{\"on\":\"create\",\"kind\":\"bad-json\"}",
+                      "key e may be there");
     vault_stage_close(&stage);
 }
 
@@ -458,10 +462,26 @@ static void test_key_is_destroyed_although_the_answer_was_lost(void)
     cm_keyvault_fault(&stage.vault, "{\"on\":\"delete\",\"kind\":\"status\",\"status\":403}");
     CU_ASSERT_EQUAL(rig_destroy_key(&stage.rig, key, &err), CM_DENIED);
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 1));
+    cm_keyvault_fault(&stage.vault, "{\"on\":\"delete\",\"kind\":\"status\",\"status\":409}");
+    CU_ASSERT_EQUAL(rig_destroy_key(&stage.rig, key, &err), CM_UNAVAILABLE);
+    CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 1));
     cm_keyvault_fault(&stage.vault, "{\"on\":\"delete\",\"kind\":\"close-after-headers\"}");
     CU_ASSERT_EQUAL(rig_destroy_key(&stage.rig, key, &err), CM_OK);
     CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "old"), "old"),
                     CM_NO_KEY);
+    vault_stage_close(&stage);
+}
+
+/* The service answers 409 while a deletion goes on: it is ours. */
+static void test_key_is_destroyed_when_the_vault_is_at_it(void)
+{
+    struct vault_stage stage;
+    struct cm_error err;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "old", EC_256);
+    cm_keyvault_fault(&stage.vault, "[{\"on\":\"delete\",\"kind\":\"close-after-headers\"},"
+                                    "{\"on\":\"delete\",\"kind\":\"status\",\"status\":409}]");
+    CU_ASSERT_EQUAL(rig_destroy_key(&stage.rig, key, &err), CM_OK);
     vault_stage_close(&stage);
 }
 
@@ -477,4 +497,5 @@ CM_TEST_SUITE(keyvault_key, CM_TEST(test_key_is_pinned_to_the_version_that_was_t
               CM_TEST(test_key_whose_making_was_lost_is_not_made_again),
               CM_TEST(test_key_that_was_made_and_does_not_sign_yet_is_tried_again),
               CM_TEST(test_key_that_was_wrapped_elsewhere_is_imported),
-              CM_TEST(test_key_is_destroyed_although_the_answer_was_lost));
+              CM_TEST(test_key_is_destroyed_although_the_answer_was_lost),
+              CM_TEST(test_key_is_destroyed_when_the_vault_is_at_it));

@@ -100,6 +100,31 @@ static void test_token_that_is_refused_is_told_with_the_directorys_number(void)
     vault_stage_close(&stage);
 }
 
+/* Tokens are to be had, and the vault takes none: the directory is not asked for one after the other. */
+static void test_token_that_is_refused_at_once_is_replaced_with_waits(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    rig_run_for(&stage.rig, 50); /* the look of the new key is over */
+    cm_keyvault_fault(&stage.vault,
+                      "[{\"on\":\"sign\",\"kind\":\"status\",\"status\":401,\"count\":0}]");
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.token");
+    for (unsigned i = 0; i < 20; i++) {
+        struct rig_batch *batch = rig_batch_new(&stage.rig, key, 1);
+        batch->batch.deadline_ns = cm_clock_monotonic_ns() + 50 * CM_NS_PER_MS;
+        rig_sign(batch);
+        CU_ASSERT_NOT_EQUAL(batch->items[0].status, CM_OK);
+        rig_batch_free(batch);
+    }
+    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.token") - before < 15);
+    CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "a token that had just come is refused"));
+    cm_keyvault_clear_faults(&stage.vault);
+    CU_ASSERT_EQUAL(vault_stage_sign_one(&stage, key), CM_OK);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* ------------------------------------------------------------------ challenges -- */
 
 static void test_challenge_is_understood_in_each_form(void)
@@ -133,6 +158,20 @@ static void test_challenge_that_wants_tokens_for_others_is_refused(void)
     expect_no_token(&stage, "must not have tokens for https://graph.microsoft.com");
 }
 
+/* Who calls himself a vault may name anything as the place that tokens come from. */
+static void test_challenge_of_an_unknown_directory_gets_no_secret(void)
+{
+    struct vault_stage stage;
+    char options[1024];
+    vault_stage_start(&stage, NULL);
+    snprintf(options, sizeof options,
+             "{\"credential\": \"client-secret\", \"client\": \"%s\", \"trust\": \"%s\", "
+             "\"resource\": \"https://vault.azure.net\"}",
+             CM_KEYVAULT_CLIENT_ID, stage.vault.certificate);
+    vault_stage_open_with(&stage, options, rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
+    expect_no_token(&stage, "a directory that is none of Microsoft's");
+}
+
 /* Without the option, only a host under vault.azure.net may have tokens for that. */
 static void test_challenge_of_a_host_that_is_no_vault_is_refused(void)
 {
@@ -152,9 +191,10 @@ static void test_challenge_of_a_host_that_is_no_vault_is_refused(void)
 static const char *options_of(const struct vault_stage *stage, const char *members)
 {
     static char options[1024];
-    snprintf(options, sizeof options,
-             "{%s, \"trust\": \"%s\", \"resource\": \"https://vault.azure.net\"}", members,
-             stage->vault.certificate);
+    snprintf(
+        options, sizeof options,
+        "{%s, \"trust\": \"%s\", \"resource\": \"https://vault.azure.net\", \"authority\": \"%s\"}",
+        members, stage->vault.certificate, stage->vault.url);
     return options;
 }
 
@@ -257,8 +297,10 @@ CM_TEST_SUITE(keyvault_token,
               CM_TEST(test_token_that_is_good_is_used_although_the_next_is_refused),
               CM_TEST(test_token_is_asked_for_again_where_the_directory_fails),
               CM_TEST(test_token_that_is_refused_is_told_with_the_directorys_number),
+              CM_TEST(test_token_that_is_refused_at_once_is_replaced_with_waits),
               CM_TEST(test_challenge_is_understood_in_each_form),
               CM_TEST(test_challenge_that_wants_tokens_for_others_is_refused),
+              CM_TEST(test_challenge_of_an_unknown_directory_gets_no_secret),
               CM_TEST(test_challenge_of_a_host_that_is_no_vault_is_refused),
               CM_TEST(test_certificate_serves_as_a_credential),
               CM_TEST(test_workload_identity_serves_as_a_credential),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "engine/base/clock.h"
+#include "providers/keyvault/vault.h"
 
 /* A fault, and what comes of the request that meets it. */
 struct fault_case {
@@ -80,16 +81,33 @@ static void test_signature_whose_answer_is_lost_is_uncertain(void)
                      { "\"kind\":\"truncate\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-after-headers\"", CM_UNCERTAIN, 1 },
                      { "\"kind\":\"close-before\",\"count\":0", CM_UNCERTAIN, 0 },
-                     { "\"kind\":\"huge\",\"size\":1000000", CM_UNCERTAIN, 1 });
+                     { "\"kind\":\"huge\",\"size\":1000000", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"bad-json\"", CM_UNCERTAIN, 1 },
+                     { "\"kind\":\"empty\"", CM_UNCERTAIN, 1 });
 }
 
 static void test_signature_that_is_wrong_is_corrupt(void)
 {
     CHECK_SIGNATURES({ "\"kind\":\"wrong-kid\"", CM_CORRUPT, 1 },
                      { "\"kind\":\"wrong-version\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"bad-signature\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"bad-json\"", CM_CORRUPT, 1 },
-                     { "\"kind\":\"empty\"", CM_CORRUPT, 1 });
+                     { "\"kind\":\"bad-signature\"", CM_CORRUPT, 1 });
+}
+
+/* A page of a proxy, say: it heals, so no request may fail for it, however long it lasts. */
+static void test_vault_that_answers_gibberish_is_away(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
+    play(&stage, "sign", "\"kind\":\"bad-json\",\"count\":0");
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE),
+                    40);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
 }
 
 static void test_signature_waits_for_throttling_no_longer_than_its_deadline(void)
@@ -147,6 +165,7 @@ static void test_opening_repeats_what_was_lost_and_says_what_was_refused(void)
         { "\"kind\":\"status\",\"status\":401,\"count\":0", CM_DENIED, 0 },
         { "\"kind\":\"status\",\"status\":403,\"count\":0", CM_DENIED, 0 },
         { "\"kind\":\"status\",\"status\":404,\"count\":0", CM_NO_KEY, 0 },
+        { "\"kind\":\"status\",\"status\":409,\"count\":0", CM_UNAVAILABLE, 0 },
         { "\"kind\":\"status\",\"status\":503,\"count\":3", CM_UNAVAILABLE, 0 },
         { "\"kind\":\"bad-json\"", CM_CORRUPT, 0 },
         { "\"kind\":\"empty\"", CM_CORRUPT, 0 },
@@ -167,10 +186,127 @@ static void test_opening_proves_the_key(void)
     check_openings("sign", faults, sizeof faults / sizeof faults[0]);
 }
 
+/* The latest version is refused, and so others are looked for. */
+static void test_opening_tells_an_outage_from_a_refusal(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
+    play(&stage, "get", "\"kind\":\"status\",\"status\":403,\"count\":0");
+    play(&stage, "versions", "\"kind\":\"status\",\"status\":503,\"count\":3");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "503"),
+                    CM_UNAVAILABLE);
+    play(&stage, "versions", "\"kind\":\"bad-json\"");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "JSON"),
+                    CM_CORRUPT);
+    play(&stage, "versions", "\"kind\":\"status\",\"status\":404");
+    CU_ASSERT_EQUAL(vault_stage_try(&stage, rig_vault_reference(&stage.vault, "ca"), "403"),
+                    CM_DENIED);
+    vault_stage_close(&stage);
+}
+
+/* ------------------------------------------------------------------ one call -- */
+
+/* A call to the stage's vault past the provider, whose deadlines are longer than a test may take. */
+struct lone_call {
+    struct rig *rig;
+    struct cm_vault_options options;
+    struct cm_vault_env env;
+    struct cm_vault *vault;
+    struct cm_vault_call call;
+    char url[256];
+    unsigned dones;
+    cm_status status;
+    char text[CM_ERROR_TEXT_SIZE];
+};
+
+static void on_call_done(struct cm_vault_call *call, cm_status status, const json_t *answer,
+                         const struct cm_error *err)
+{
+    struct lone_call *lone = call->arg;
+    (void)answer;
+    lone->status = status;
+    snprintf(lone->text, sizeof lone->text, "%s", err->text);
+    lone->dones++;
+    cm_loop_stop(lone->rig->loop);
+}
+
+static void ignore_notice(void *arg, const char *text)
+{
+    (void)arg;
+    (void)text;
+}
+
+static void lone_call_init(struct lone_call *lone, struct vault_stage *stage)
+{
+    const struct cm_provider_settings settings = { .folder = cm_test_scratch(),
+                                                   .options = rig_vault_options(&stage->vault, ""),
+                                                   .passphrase_ref = rig_vault_secret(
+                                                       CM_KEYVAULT_CLIENT_SECRET) };
+    struct cm_vault_uri uri;
+    struct cm_http *http = NULL;
+    *lone = (struct lone_call){ .rig = &stage->rig };
+    CU_ASSERT_EQUAL_FATAL(cm_vault_options_read(&settings, &lone->options, NULL), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        cm_http_new(stage->rig.loop, lone->options.trust, lone->options.in_flight_max, &http, NULL),
+        CM_OK);
+    lone->env = (struct cm_vault_env){
+        .loop = stage->rig.loop, .http = http, .options = &lone->options, .notice = ignore_notice
+    };
+    CU_ASSERT_EQUAL_FATAL(cm_vault_uri_read(rig_vault_reference(&stage->vault, "ca"), &uri, NULL),
+                          CM_OK);
+    lone->vault = cm_vault_new(&lone->env, &uri);
+    cm_vault_write_url(lone->vault, "/keys/ca", "", lone->url, sizeof lone->url);
+}
+
+static void lone_call_done(struct lone_call *lone)
+{
+    cm_vault_free(lone->vault);
+    cm_http_free(lone->env.http);
+    cm_vault_options_done(&lone->options);
+}
+
+static cm_status read_key(struct lone_call *lone, uint32_t deadline_ms)
+{
+    lone->dones = 0;
+    lone->call = (struct cm_vault_call){
+        .method = "GET",
+        .url = lone->url,
+        .cost_us = CM_PACE_COST_OTHER_US,
+        .deadline_ns = cm_clock_monotonic_ns() + deadline_ms * CM_NS_PER_MS,
+        .done = on_call_done,
+        .arg = lone,
+    };
+    cm_vault_submit(lone->vault, &lone->call);
+    rig_wait(lone->rig, &lone->dones, 1);
+    return lone->status;
+}
+
+/* Only signatures know other words for it. */
+static void test_deadline_of_what_is_no_signature_passes_as_unavailable(void)
+{
+    struct vault_stage stage;
+    struct lone_call lone;
+    vault_stage_open(&stage, NULL, "");
+    cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
+    lone_call_init(&lone, &stage);
+    CU_ASSERT_EQUAL(read_key(&lone, 30000), CM_OK);
+    CU_ASSERT_EQUAL(read_key(&lone, 0), CM_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(lone.text, "did not get to it in time"));
+    play(&stage, "get", "\"kind\":\"status\",\"status\":429,\"count\":0,\"retry_after\":\"30\"");
+    CU_ASSERT_EQUAL(read_key(&lone, 200), CM_UNAVAILABLE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(lone.text, "429"));
+    lone_call_done(&lone);
+    vault_stage_close(&stage);
+}
+
 CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
               CM_TEST(test_signature_is_unavailable_where_the_vault_refuses),
               CM_TEST(test_signature_whose_answer_is_lost_is_uncertain),
               CM_TEST(test_signature_that_is_wrong_is_corrupt),
+              CM_TEST(test_vault_that_answers_gibberish_is_away),
               CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
               CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
+              CM_TEST(test_opening_tells_an_outage_from_a_refusal),
+              CM_TEST(test_deadline_of_what_is_no_signature_passes_as_unavailable),
               CM_TEST(test_opening_proves_the_key));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "engine/settings/settings.h"
 
@@ -120,8 +121,18 @@ static const struct {
     { VAULT("passphrase: \"env:S\""), ":5: providers[0].passphrase: expected none" },
     { VAULT("keyvault: {resource: \"http://vault.azure.net\"}"),
       ":5: providers[0].keyvault.resource: expected an URL that begins with https://" },
+    { VAULT("keyvault: {resource: \"https://vault.azure.net?a\"}"),
+      ":5: providers[0].keyvault.resource: expected an URL that begins with https://" },
     { VAULT("keyvault: {authority: \"https:// a\"}"),
-      ":5: providers[0].keyvault.authority: expected an URL that begins with https://" },
+      ":5: providers[0].keyvault.authority: expected https://HOST, and nothing after the host" },
+    { VAULT("keyvault: {\nauthority: \"https://login.microsoftonline.com/tenant\"}"),
+      ":6: providers[0].keyvault.authority: expected https://HOST, and nothing after the host" },
+    { VAULT("keyvault: {authority: \"https://a?b\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
+    { VAULT("keyvault: {authority: \"https://me@a\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
+    { VAULT("keyvault: {authority: \"https://a:/\"}"),
+      ":5: providers[0].keyvault.authority: expected https://HOST" },
     { VAULT("keyvault: {in-flight: 0}"),
       ":5: providers[0].keyvault.in-flight: expected a number from 1 to 4096" },
     { VAULT("keyvault: {timeout: 10}"), ":5: providers[0].keyvault.timeout: expected a duration" },
@@ -594,11 +605,11 @@ static void test_the_map_of_a_key_vault_becomes_its_options(void)
               "passphrase: \"file:key-pass\", keyvault: {credential: client-certificate, tenant: t, "
               "client: c, certificate: own.pem, require: hsm, in-flight: 9, rate: 40, timeout: 3s, "
               "watch: 1m, trust: 'a\"b.pem', resource: \"https://vault.azure.net\", "
-              "authority: \"https://login.example\", api-version: 7.6}"),
+              "authority: \"https://login.example:8443/\", api-version: 7.6}"),
           { "{\"credential\":\"client-certificate\",\"tenant\":\"t\",\"client\":\"c\",\"certificate\":\"",
             "/own.pem\",\"require\":\"hsm\",\"in-flight\":9,\"rate\":40,\"timeout-ms\":3000,"
             "\"watch-ms\":60000,\"trust\":\"",
-            "/a\\\"b.pem\",\"resource\":\"https://vault.azure.net\",\"authority\":\"https://login.example\","
+            "/a\\\"b.pem\",\"resource\":\"https://vault.azure.net\",\"authority\":\"https://login.example:8443/\","
             "\"api-version\":\"7.6\"}" } },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -623,6 +634,29 @@ static void test_the_map_of_a_key_vault_becomes_its_options(void)
     }
 }
 
+/* JSON has no such path. Were it left out of the options, the system's CAs would be trusted. */
+static void test_a_path_of_a_key_vault_that_is_not_utf8_is_refused(void)
+{
+    static const char *const rows[][2] = {
+        { VAULT("keyvault: {trust: ca.pem}"), ":5: providers[0].keyvault.trust: expected a path" },
+        { VAULT("keyvault: {client: c, credential: client-certificate,\ncertificate: own.pem}"),
+          ":6: providers[0].keyvault.certificate: expected a path" },
+    };
+    char folder[400], file_path[480], expected[sizeof file_path + CM_ERROR_TEXT_SIZE];
+    snprintf(folder, sizeof folder, "%s/f\xff", cm_test_scratch());
+    snprintf(file_path, sizeof file_path, "%s/certmill.yaml", folder);
+    CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cm_settings *settings = NULL;
+        struct cm_error err = { 0 };
+        CU_ASSERT_EQUAL(rename(write_file(rows[i][0], strlen(rows[i][0])), file_path), 0);
+        CU_ASSERT_EQUAL(cm_settings_read(file_path, &settings, &err), CM_MALFORMED);
+        snprintf(expected, sizeof expected, "%s%s", file_path, rows[i][1]);
+        CU_ASSERT_EQUAL(strncmp(err.text, expected, strlen(expected)), 0);
+        cm_settings_free(settings);
+    }
+}
+
 CM_TEST_SUITE(
     settings, CM_TEST(test_bad_files_are_refused_with_line_and_expectation),
     CM_TEST(test_a_secret_in_clear_text_is_not_repeated), CM_TEST(test_a_missing_file_is_not_found),
@@ -635,4 +669,5 @@ CM_TEST_SUITE(
     CM_TEST(test_a_profile_may_have_no_expiry), CM_TEST(test_burst_is_the_rate_unless_it_is_said),
     CM_TEST(test_requesters_say_how_they_authenticate), CM_TEST(test_anchors_may_be_used),
     CM_TEST(test_free_takes_null), CM_TEST(test_sessions_of_a_token_are_a_number_or_measured),
-    CM_TEST(test_the_map_of_a_key_vault_becomes_its_options));
+    CM_TEST(test_the_map_of_a_key_vault_becomes_its_options),
+    CM_TEST(test_a_path_of_a_key_vault_that_is_not_utf8_is_refused));
