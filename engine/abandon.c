@@ -1,9 +1,9 @@
 /*
- * Abandon: promises from before a crash that nobody came for.
+ * Abandon: promises that nobody came for.
  *
- * A request whose intent was durable when the engine died comes again from its queue, and its promise
- * is kept. One that has not come within the hold time never will: its serial is given up, recorded,
- * and from then on revoked as unaccounted.
+ * A request whose intent was durable when the engine died, or gave it back, comes again from its queue,
+ * and its promise is kept; one that is set aside holds its promise. What nobody holds when the hold time
+ * is over is given up: the serial is recorded, and from then on revoked as unaccounted.
  */
 #include "engine/internal.h"
 

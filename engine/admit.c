@@ -142,15 +142,25 @@ static bool admit(struct cm_request *request, struct cm_engine *engine, int64_t 
 }
 
 /*
- * As the loop has chosen for the batch. A probe is a request without a promise, which would be broken;
- * where the authority is away, any.
+ * A probe is a request without a promise, which would be broken. Where the authority is away, it is the
+ * one that has a promise of the key, or else any.
  */
+static bool may_be_probe(const struct cm_request *request, const struct cm_choice *choice)
+{
+    if (!choice->probe || choice->is_probe_taken)
+        return false;
+    if (choice->issuer)
+        return !request->promise;
+    return !choice->is_probe_promised || request->kept_issuer == choice->probe;
+}
+
+/* As the loop has chosen for the batch. */
 static void choose_issuer(struct cm_request *request, struct cm_batch *batch)
 {
     const struct cm_settings_authority *authority = request->group->authority;
     struct cm_choice *choice = &batch->choices[authority - batch->engine->settings->authorities];
     const struct cm_issuer_key *kept = request->kept_issuer;
-    if (choice->probe && !choice->is_probe_taken && (!choice->issuer || !request->promise)) {
+    if (may_be_probe(request, choice)) {
         request->issuer = choice->probe;
         choice->is_probe_taken = true;
     } else if (!choice->issuer) {

@@ -1,10 +1,11 @@
 /*
  * Compose: the exact bytes that will be signed.
  *
- * Serials are drawn for the whole batch at once. Where an intent from before a crash exists, the
- * bytes are composed again from its serial and time: if they hash to what was promised, the promise
- * is kept; if anything has changed, its serial is given up and a new one drawn. Every TBSCertificate
- * is linted before its hash becomes an intent.
+ * Serials are drawn for the whole batch at once. Where something was promised to a request (by an
+ * engine before this one, or before it was set aside), the bytes are composed again from the promise's
+ * serial and time: if they hash to what was promised, the promise is kept; if anything has changed, its
+ * serial is given up and a new one drawn. Every TBSCertificate is linted before its hash becomes an
+ * intent.
  */
 #include "engine/internal.h"
 

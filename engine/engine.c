@@ -297,19 +297,12 @@ void cm_engine_start(struct cm_engine *engine)
 
 /* --- stop and close ------------------------------------------------------------------------------ */
 
-/* Entries that no station has seen yet go back at once. */
-static void give_back_backlog(struct cm_engine *engine)
+/* Entries that are in no batch go back at once. */
+static void give_back_waiting(struct cm_engine *engine)
 {
     cm_gate_give_back(engine);
     cm_aside_give_back(engine);
-    while (engine->backlog_count > 0) {
-        struct cm_entry *entry = engine->backlog[engine->backlog_first];
-        engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
-        engine->backlog_count--;
-        engine->counters.in_flight--;
-        engine->counters.given_back++;
-        cm_queue_give_back(engine->queue, &entry, 1);
-    }
+    cm_intake_give_back_backlog(engine);
 }
 
 static void withdraw(void *arg)
@@ -325,7 +318,7 @@ void cm_engine_stop(struct cm_engine *engine)
     engine->state = CM_ENGINE_IS_STOPPING;
     if (is_running) {
         cm_control_stop(engine->control);
-        give_back_backlog(engine);
+        give_back_waiting(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
         cm_timer_start(&engine->stop_timer, engine->loop, SIGN_PATIENCE_MS, withdraw, engine);
         cm_engine_look_around(engine);

@@ -75,13 +75,6 @@ static struct cm_entry *pop(struct cm_gate *gate)
     return entry;
 }
 
-static void give_back(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)
-{
-    engine->counters.in_flight -= count;
-    engine->counters.given_back += count;
-    cm_queue_give_back(engine->queue, entries, count);
-}
-
 /*
  * A request outside of its window is answered, and it is also what anybody has who once read the
  * stream: copies without end would fill the requester's results. So many are not its own.
@@ -134,7 +127,7 @@ static void on_judged(struct cm_work *work)
         engine->counters.in_flight -= lot->count; /* counted again as they arrive again */
         cm_intake(engine, lot->entries, lot->count);
     } else {
-        give_back(engine, lot->entries, lot->count);
+        cm_intake_give_back(engine, lot->entries, lot->count);
         cm_engine_look_around(engine);
     }
 }
@@ -166,10 +159,12 @@ void cm_gate_continue(struct cm_engine *engine)
             send(gate, &gate->lots[i]);
 }
 
+static struct cm_entry *take(struct cm_engine *engine)
+{
+    return engine->gate.count > 0 ? pop(&engine->gate) : NULL;
+}
+
 void cm_gate_give_back(struct cm_engine *engine)
 {
-    while (engine->gate.count > 0) {
-        struct cm_entry *entry = pop(&engine->gate);
-        give_back(engine, &entry, 1);
-    }
+    cm_intake_give_back_all(engine, take);
 }

@@ -13,6 +13,8 @@
 #include "engine/base/faultpoint.h"
 #include "engine/base/hash.h"
 
+enum { GIVE_BACK_MAX = 256 };
+
 static void flush(struct cm_engine *engine)
 {
     struct cm_batch *batch = engine->gathering;
@@ -114,7 +116,7 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
         }
         request->promise = cm_promises_find(&engine->promises, &request->key);
         if (request->promise)
-            request->promise->in_work = true;
+            cm_promise_hold(request->promise);
     }
     if (is_distrusted(entry)) {
         request->refusal = entry->refusal;
@@ -190,10 +192,45 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
     engine->counters.in_flight += count;
     for (uint32_t i = 0; i < count; i++) {
         if (entries[i]->is_credited) /* the ring has no place for it */
-            cm_aside_put(engine, entries[i], NULL);
+            cm_aside_put(engine, entries[i], NULL, NULL);
         else if (!cm_gate_take(engine, entries[i]))
             backlog_push(engine, entries[i]);
     }
     cm_gate_continue(engine);
     cm_intake_continue(engine);
+}
+
+/* --- back to the queue --------------------------------------------------------------------------- */
+
+void cm_intake_give_back(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)
+{
+    engine->counters.in_flight -= count;
+    engine->counters.given_back += count;
+    cm_queue_give_back(engine->queue, entries, count);
+}
+
+void cm_intake_give_back_all(struct cm_engine *engine,
+                             struct cm_entry *(*take)(struct cm_engine *engine))
+{
+    struct cm_entry *entries[GIVE_BACK_MAX];
+    uint32_t count;
+    do {
+        count = 0;
+        while (count < GIVE_BACK_MAX && (entries[count] = take(engine)))
+            count++;
+        cm_intake_give_back(engine, entries, count);
+    } while (count == GIVE_BACK_MAX);
+}
+
+static struct cm_entry *backlog_take(struct cm_engine *engine)
+{
+    struct cm_entry *entry = backlog_peek(engine);
+    if (entry)
+        backlog_pop(engine);
+    return entry;
+}
+
+void cm_intake_give_back_backlog(struct cm_engine *engine)
+{
+    cm_intake_give_back_all(engine, backlog_take);
 }

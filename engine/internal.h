@@ -107,6 +107,14 @@ void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t cou
 /* Loop: a batch has come free, or a worker has: what waits may go on. */
 void cm_intake_continue(struct cm_engine *engine);
 
+/* Loop: entries that were in hand and in no batch go back to the queue. */
+void cm_intake_give_back(struct cm_engine *engine, struct cm_entry **entries, uint32_t count);
+/* Loop: all that take gives, until NULL; many at a time. */
+void cm_intake_give_back_all(struct cm_engine *engine,
+                             struct cm_entry *(*take)(struct cm_engine *engine));
+/* Loop: the engine stops; what waits for a batch goes back. */
+void cm_intake_give_back_backlog(struct cm_engine *engine);
+
 /* Worker: is the entry its requester's? Before intake, see gate.h; gives it its standing. */
 void cm_authenticate(struct cm_entry *entry, struct cm_worker *worker, int64_t time_ms);
 /* Envelope and CSR into spans. */

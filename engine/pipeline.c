@@ -122,6 +122,25 @@ static void choose_kept(struct cm_engine *engine, struct cm_request *request)
         request->kept_issuer = issuer;
 }
 
+static bool has_kept(const struct cm_batch *batch, const struct cm_issuer_key *issuer)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        if (batch->requests[i].kept_issuer == issuer)
+            return true;
+    return false;
+}
+
+/* Else every probe in vain, while an authority is away, would leave one more intent open. */
+static void reserve_probes(struct cm_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->engine->settings->authorities_count; i++) {
+        struct cm_choice *choice = &batch->choices[i];
+        choice->is_probe_promised = choice->probe && !choice->issuer
+                                    && (has_kept(batch, choice->probe)
+                                        || cm_aside_has_promised(batch->engine, choice->probe));
+    }
+}
+
 static void choose_issuers(struct cm_batch *batch)
 {
     struct cm_engine *engine = batch->engine;
@@ -131,6 +150,7 @@ static void choose_issuers(struct cm_batch *batch)
                      batch->choices);
     for (uint32_t i = 0; i < batch->requests_count; i++)
         choose_kept(engine, &batch->requests[i]);
+    reserve_probes(batch);
 }
 
 void cm_pipeline_begin(struct cm_batch *batch)

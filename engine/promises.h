@@ -11,22 +11,35 @@
 #ifndef CM_ENGINE_PROMISES_H
 #define CM_ENGINE_PROMISES_H
 
+#include <sys/queue.h>
+
 #include "engine/store/store.h"
+
+/* Of which something is still promised. */
+struct cm_promised_intent {
+    struct cm_promised_intent *next; /* of its bucket */
+    int64_t number;
+    LIST_HEAD(, cm_promise) promises;
+};
 
 struct cm_promise {
     struct cm_promise *next; /* of its bucket */
+    struct cm_promised_intent *intent;
+    LIST_ENTRY(cm_promise) of_intent;
     struct cm_intent_item item;
     int64_t intent_number;
     int64_t created_ms;
     int64_t generation_number;
-    bool in_work;           /* its request is in a batch now, or set aside */
+    uint32_t holders_count; /* entries of its request that are in a batch now, or set aside */
+    bool is_over;           /* settled, and there only for who holds it */
     const void *settled_by; /* the batch, or the abandonment, whose record settles it and is not
                                durable yet; else NULL */
 };
 
 struct cm_promises {
-    struct cm_promise **buckets; /* by key; NULL when there never was one */
-    uint32_t buckets_count;      /* a power of two */
+    struct cm_promise **buckets;         /* by key; NULL when there never was one */
+    struct cm_promised_intent **intents; /* buckets by number */
+    uint32_t buckets_count;              /* of each; a power of two */
     uint32_t open_count;
 };
 
@@ -51,12 +64,19 @@ bool cm_promises_closes(const struct cm_promises *promises, int64_t intent_numbe
                         const void *batch);
 
 /*
- * Takes a promise out because its serial is durably used or abandoned. Returns the number of its
- * intent if that was the last open one of it, else 0.
+ * Takes a promise out because its serial is durably used or abandoned. Its memory stays for who holds
+ * it. Returns the number of its intent if that was the last open one of it, else 0.
  */
 int64_t cm_promises_settle(struct cm_promises *promises, struct cm_promise *promise);
 
-/* Calls back for every promise that is neither in work nor being settled. walk settles none. */
+/*
+ * For every entry of its request that is in a batch or set aside: as long as one holds it, it is not
+ * overdue. One request may have several entries, and one of them may settle what another holds.
+ */
+void cm_promise_hold(struct cm_promise *promise);
+void cm_promise_let_go(struct cm_promise *promise);
+
+/* Calls back for every promise that is neither held nor being settled. walk settles none. */
 void cm_promises_walk(struct cm_promises *promises,
                       void (*walk)(struct cm_promise *promise, void *arg), void *arg);
 

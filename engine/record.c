@@ -155,7 +155,7 @@ static uint32_t close_own_intents(const struct cm_batch *batch, int64_t *closed)
     return count;
 }
 
-/* Intents from before a crash, of which this batch settles the last promise. */
+/* Intents of earlier batches, of which this batch settles the last promise. */
 static uint32_t close_old_intents(const struct cm_batch *batch, int64_t *closed, uint32_t count)
 {
     for (uint32_t i = 0; i < batch->requests_count; i++) {
@@ -169,34 +169,45 @@ static uint32_t close_old_intents(const struct cm_batch *batch, int64_t *closed,
 }
 
 /* Its intent is open, and when it comes again the same bytes are signed. */
-static void promise_again(struct cm_engine *engine, const struct cm_request *request)
+static struct cm_promise *promise_again(struct cm_engine *engine, const struct cm_request *request)
 {
     struct cm_intent_item item = { .key = request->key, .serial = request->serial };
     memcpy(item.tbs_hash, request->tbs_hash, CM_HASH_SIZE);
-    cm_promises_add(&engine->promises, &request->lot->intent, &item)->in_work = true;
+    return cm_promises_add(&engine->promises, &request->lot->intent, &item);
 }
 
-/* Durable: what was settled is taken out. Else everything stands as before. */
-static void leave_promises(struct cm_batch *batch, bool is_durable)
+static void settle(struct cm_batch *batch, struct cm_promise *promise)
 {
     const struct cm_store_op *op = &batch->record_op;
-    for (uint32_t i = 0; i < batch->requests_count; i++) {
-        struct cm_promise *promise = batch->requests[i].promise;
-        bool is_set_aside = batch->requests[i].outcome == CM_OUTCOME_SET_ASIDE;
-        batch->requests[i].promise = NULL;
-        if (is_set_aside && batch->requests[i].lot && !batch->requests[i].keeps_promise)
-            promise_again(batch->engine, &batch->requests[i]);
-        if (!promise)
-            continue;
-        bool is_settled = promise->settled_by == batch;
-        promise->in_work = is_set_aside; /* its request is in our hands: it is not overdue */
+    int64_t last_of = cm_promises_settle(&batch->engine->promises, promise);
+    if (last_of != 0 && !contains(op->intents_closed, op->intents_closed_count, last_of))
+        cm_abandon_close(batch->engine, last_of);
+}
+
+/*
+ * Durable: what was settled is taken out. Else everything stands as before. The request holds what was
+ * promised to it until it is released.
+ */
+static void leave_promise(struct cm_batch *batch, struct cm_request *request, bool is_durable)
+{
+    struct cm_promise *promise = request->promise;
+    bool is_settled = promise && promise->settled_by == batch;
+    if (is_settled)
         promise->settled_by = NULL;
-        if (!is_durable || !is_settled)
-            continue;
-        int64_t last_of = cm_promises_settle(&batch->engine->promises, promise);
-        if (last_of != 0 && !contains(op->intents_closed, op->intents_closed_count, last_of))
-            cm_abandon_close(batch->engine, last_of);
-    }
+    if (is_settled && is_durable)
+        settle(batch, promise);
+    if (request->outcome != CM_OUTCOME_SET_ASIDE || !request->lot || request->keeps_promise)
+        return;
+    request->promise = promise_again(batch->engine, request);
+    cm_promise_hold(request->promise);
+    if (promise)
+        cm_promise_let_go(promise);
+}
+
+static void leave_promises(struct cm_batch *batch, bool is_durable)
+{
+    for (uint32_t i = 0; i < batch->requests_count; i++)
+        leave_promise(batch, &batch->requests[i], is_durable);
 }
 
 /* One line of the audit log for each batch: who asked, how many, and a hash over all of it. */

@@ -37,14 +37,18 @@ static void set_aside(struct cm_batch *batch, struct cm_request *request)
     if (!request->entry->is_credited)
         batch->credits_count--;          /* as it is set aside, or later */
     batch->engine->counters.in_flight++; /* counted down with its batch */
-    cm_aside_put(batch->engine, request->entry, waits ? request->group->authority : NULL);
+    cm_aside_put(batch->engine, request->entry, waits ? request->group->authority : NULL,
+                 request->promise);
 }
 
 void cm_release(struct cm_batch *batch)
 {
     for (uint32_t i = 0; i < batch->requests_count; i++) {
+        struct cm_promise *promise = batch->requests[i].promise;
         let_go(batch->engine, &batch->requests[i]);
         if (cm_request_stays(&batch->requests[i]))
             set_aside(batch, &batch->requests[i]);
+        if (promise) /* last: those that waited, and what is set aside, hold it by now */
+            cm_promise_let_go(promise);
     }
 }

@@ -45,7 +45,9 @@ struct cm_request {
     bool has_key;               /* id and requester are readable: the request can be remembered */
     struct cm_request_key key;  /* (requester, id) */
     struct cm_waiting *waiting; /* entries of the same key that arrived meanwhile: they go after */
-    struct cm_promise *promise; /* an intent that is open names this key */
+    struct cm_promise
+        *promise; /* an open intent of an earlier batch, or of an engine before this one,
+                                   names this key; held until the request is released */
     const struct cm_issuer_key *kept_issuer; /* of the promise, where that key should keep it */
     const struct cm_settings_requester *requester;
 

@@ -166,8 +166,9 @@ bool cm_spread_has_better(const struct cm_spread *spread, const struct cm_issuer
            && !cm_spread_is_away(spread, issuer->authority);
 }
 
-bool cm_spread_probe_is_due(const struct cm_spread *spread,
-                            const struct cm_settings_authority *authority, uint64_t now_ns)
+const struct cm_issuer_key *cm_spread_probe(const struct cm_spread *spread,
+                                            const struct cm_settings_authority *authority,
+                                            uint64_t now_ns)
 {
-    return find_probe(spread, authority, now_ns) != NULL;
+    return find_probe(spread, authority, now_ns);
 }

@@ -51,7 +51,9 @@ struct cm_spread {
 struct cm_choice {
     const struct cm_issuer_key *issuer; /* NULL: the authority is away; its requests stay out */
     const struct cm_issuer_key *probe;  /* takes the first request; NULL: none is due */
-    bool is_probe_taken; /* the worker's: by a request; from dispatch on: the key is asked */
+    bool
+        is_probe_promised; /* the authority is away, and the probe is for who has a promise of it */
+    bool is_probe_taken;   /* the worker's: by a request; from dispatch on: the key is asked */
 };
 
 /* issuers outlives it. done takes one that was never initialised with init, zeroed. */
@@ -87,8 +89,9 @@ bool cm_spread_has_better(const struct cm_spread *spread, const struct cm_issuer
 /* All keys of the authority are in trouble. */
 bool cm_spread_is_away(const struct cm_spread *spread,
                        const struct cm_settings_authority *authority);
-/* A request of the authority would be taken as a probe now. */
-bool cm_spread_probe_is_due(const struct cm_spread *spread,
-                            const struct cm_settings_authority *authority, uint64_t now_ns);
+/* The key that a request of the authority would be taken as a probe of now; NULL: none is due. */
+const struct cm_issuer_key *cm_spread_probe(const struct cm_spread *spread,
+                                            const struct cm_settings_authority *authority,
+                                            uint64_t now_ns);
 
 #endif

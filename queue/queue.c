@@ -78,6 +78,12 @@ void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t
     queue->ops->answer(queue, answers, count, answered, arg);
 }
 
+struct cm_entry *cm_queue_detach(struct cm_queue *queue, struct cm_entry *entry)
+{
+    cm_loop_assert_here(queue->loop);
+    return queue->ops->detach ? queue->ops->detach(queue, entry) : entry;
+}
+
 void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count)
 {
     cm_loop_assert_here(queue->loop);

@@ -197,6 +197,14 @@ typedef void cm_answered_fn(cm_status status, void *arg);
 void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
                      cm_answered_fn *answered, void *arg);
 
+/*
+ * Does:       makes an entry independent of those it came with. Backends may keep all that came at once
+ *             in one block of memory; an entry that the engine has for long would hold on to all of it.
+ * Owns:       returns the entry from now on, the same in all its parts; the old one is gone, and so is
+ *             what its fields pointed at.
+ */
+struct cm_entry *cm_queue_detach(struct cm_queue *queue, struct cm_entry *entry);
+
 /* Gives entries back unanswered: they come again, to anyone, without delay; this delivery does not
  * count towards deliveries_max. */
 void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
@@ -241,6 +249,8 @@ struct cm_queue_ops {
     void (*answer)(struct cm_queue *queue, struct cm_answer *answers, uint32_t count,
                    cm_answered_fn *answered, void *arg);
     void (*give_back)(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
+    struct cm_entry *(*detach)(struct cm_queue *queue,
+                               struct cm_entry *entry); /* NULL: each has memory of its own */
     void (*hurry)(struct cm_queue *queue, uint32_t patience_ms); /* NULL: it never waits for long */
     void (*publish_chain)(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
     void (*close)(struct cm_queue *queue);

@@ -5,8 +5,8 @@
  * signature algorithm, issuer, key usage, purposes, AKI, AIA, ...). cm_template_compose fills the
  * holes for one device: serial, validity, subject, key, SAN, SKI and the CRL shard. It works in the
  * composer's memory (OpenSSL 3.0 takes one hash state from the heap for the SKI) and makes the same
- * bytes from the same input, always: an intent that was recorded before a crash can be composed
- * again and compared.
+ * bytes from the same input, always: what an intent promised can be composed again and
+ * compared.
  *
  * Life: a template is built when settings are loaded or a CA generation is activated, used by any
  * number of threads at once (each with its own composer), and freed when no batch holds it.

@@ -96,15 +96,88 @@ void cm_held_add(struct cm_held *held, struct cm_redis_entry *entry, uint64_t no
     held->count++;
 }
 
-void cm_held_drop(struct cm_held *held, struct cm_redis_entry *entry)
+static struct cm_redis_entry **slot_with(struct cm_held *held, const struct cm_redis_entry *entry)
 {
     struct cm_redis_entry **at = &held->slots[slot_of(held, entry->id)];
     while (*at != entry)
         at = &(*at)->same_slot;
-    *at = entry->same_slot;
+    return at;
+}
+
+static void free_entry(struct cm_redis_entry *entry)
+{
+    if (entry->block)
+        cm_reply_block_release(entry->block);
+    else
+        free(entry);
+}
+
+void cm_held_drop(struct cm_held *held, struct cm_redis_entry *entry)
+{
+    *slot_with(held, entry) = entry->same_slot;
     TAILQ_REMOVE(&held->entries, entry, link);
     held->count--;
-    cm_reply_block_release(entry->block);
+    free_entry(entry);
+}
+
+/* Names and values are strings; whatever else a server put there counts as absent, as it did. */
+static void copy_node(const struct cm_reply *from, struct cm_reply *to, uint8_t **at)
+{
+    bool has_text = from->text.data != NULL;
+    *to = (struct cm_reply){ .type = has_text ? from->type : CM_REPLY_NIL, .text = from->text };
+    if (!has_text)
+        return;
+    to->text = cm_bytes(memcpy(*at, from->text.data, from->text.size), from->text.size);
+    *at += from->text.size + 1; /* so that each has a place of its own */
+}
+
+static void point_fields_to(struct cm_entry *entry, const uint8_t *old, struct cm_bytes text)
+{
+    for (unsigned i = 0; i < CM_FIELD_COUNT; i++)
+        if (old && entry->fields[i].data == old)
+            entry->fields[i] = text;
+}
+
+/* One allocation: the entry, its tree of names and values, their texts. */
+static struct cm_redis_entry *copy_entry(const struct cm_redis_entry *entry)
+{
+    const struct cm_reply *fields = entry->fields;
+    uint32_t count = fields->children_count;
+    size_t size =
+        sizeof *entry + sizeof *fields + count * (sizeof *fields + sizeof(struct cm_reply *) + 1);
+    for (uint32_t i = 0; i < count; i++)
+        size += fields->children[i]->text.data ? fields->children[i]->text.size : 0;
+    struct cm_redis_entry *copy = malloc(size);
+    if (!copy)
+        abort();
+    struct cm_reply *root = (struct cm_reply *)(copy + 1);
+    struct cm_reply *nodes = root + 1;
+    struct cm_reply **children = (struct cm_reply **)(nodes + count);
+    uint8_t *at = (uint8_t *)(children + count);
+    *copy = *entry;
+    *root = *fields;
+    root->children = children;
+    for (uint32_t i = 0; i < count; i++) {
+        children[i] = &nodes[i];
+        copy_node(fields->children[i], &nodes[i], &at);
+        point_fields_to(&copy->entry, fields->children[i]->text.data, nodes[i].text);
+    }
+    copy->fields = root;
+    copy->block = NULL;
+    copy->entry.backend = copy;
+    return copy;
+}
+
+struct cm_redis_entry *cm_held_detach(struct cm_held *held, struct cm_redis_entry *entry)
+{
+    if (!entry->block)
+        return entry;
+    struct cm_redis_entry *copy = copy_entry(entry);
+    *slot_with(held, entry) = copy;
+    TAILQ_INSERT_BEFORE(entry, copy, link);
+    TAILQ_REMOVE(&held->entries, entry, link);
+    free_entry(entry);
+    return copy;
 }
 
 void cm_held_done(struct cm_held *held)

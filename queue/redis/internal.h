@@ -29,11 +29,11 @@ struct cm_stream_id {
     uint64_t sequence;
 };
 
-/* What stands behind a struct cm_entry; lives in the block of its reply. */
+/* What stands behind a struct cm_entry; lives in the block of its reply, or by itself with its fields. */
 struct cm_redis_entry {
     struct cm_entry entry;
     struct cm_stream_id id;
-    struct cm_reply_block *block;     /* one hold */
+    struct cm_reply_block *block;     /* one hold; NULL: memory of its own */
     const struct cm_reply *fields;    /* raw: names and values in turn */
     uint64_t extended_ns;             /* when its idle time was last set back to 0 */
     struct cm_redis_entry *same_slot; /* in the table of held entries */
@@ -125,6 +125,8 @@ const char *cm_stream_id_format(struct cm_stream_id id, char *text);
 /* held.c */
 bool cm_held_has(const struct cm_held *held, struct cm_stream_id id);
 void cm_held_add(struct cm_held *held, struct cm_redis_entry *entry, uint64_t now_ns);
+/* The same in memory of its own, in its place; lets the block go. */
+struct cm_redis_entry *cm_held_detach(struct cm_held *held, struct cm_redis_entry *entry);
 /* Forgets the entry and lets its memory go. */
 void cm_held_drop(struct cm_held *held, struct cm_redis_entry *entry);
 void cm_held_done(struct cm_held *held);

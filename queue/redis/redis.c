@@ -143,6 +143,11 @@ static void redis_give_back(struct cm_queue *head, struct cm_entry **entries, ui
     cm_intake_go_on(queue);
 }
 
+static struct cm_entry *redis_detach(struct cm_queue *head, struct cm_entry *entry)
+{
+    return &cm_held_detach(&queue_of(head)->held, entry->backend)->entry;
+}
+
 /* -------------------------------------------------------------------------------- the chains -- */
 
 static void send_chain(struct cm_redis_queue *queue, const struct cm_chain *chain)
@@ -238,6 +243,7 @@ const struct cm_queue_ops cm_queue_redis = {
     .wanted = redis_wanted,
     .answer = redis_answer,
     .give_back = redis_give_back,
+    .detach = redis_detach,
     .hurry = redis_hurry,
     .publish_chain = redis_publish_chain,
     .close = redis_close,

@@ -4,8 +4,8 @@
  * hiredis parses; this module tells it where to put what it finds. All nodes and strings of a reply
  * go into the arena of one *block*, without a heap allocation each, and the entries that are made
  * from a reply point straight into it. A block is counted: the parser holds it until the callback of
- * its command has returned, every entry that was handed out holds it until it comes back, and then
- * it serves the next reply.
+ * its command has returned, every entry that was handed out holds it until it comes back or is
+ * detached, and then it serves the next reply.
  *
  * Producers choose what stands in a stream, so a reply is bounded while it is read: an array keeps
  * CM_REPLY_CHILDREN_MAX children and only counts the others, and strings of one array are kept up to

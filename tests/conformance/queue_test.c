@@ -170,6 +170,59 @@ static void test_what_was_given_back_comes_again_without_delay(void)
     end();
 }
 
+/* Remembers an entry, detaches it, and compares. */
+static void detach_and_compare(uint32_t position)
+{
+    struct cm_entry *entry = rig.entries[position];
+    struct cm_entry before = *entry;
+    uint8_t kept[CM_FIELD_COUNT][64];
+    for (unsigned i = 0; i < CM_FIELD_COUNT; i++) {
+        CU_ASSERT_TRUE_FATAL(before.fields[i].size <= sizeof kept[i]);
+        if (before.fields[i].data)
+            memcpy(kept[i], before.fields[i].data, before.fields[i].size);
+    }
+    entry = rig.entries[position] = cm_queue_detach(rig.queue, entry);
+    for (unsigned i = 0; i < CM_FIELD_COUNT; i++) {
+        CU_ASSERT_EQUAL(entry->fields[i].data == NULL, before.fields[i].data == NULL);
+        CU_ASSERT_EQUAL_FATAL(entry->fields[i].size, before.fields[i].size);
+        CU_ASSERT_TRUE(!entry->fields[i].data
+                       || memcmp(entry->fields[i].data, kept[i], before.fields[i].size) == 0);
+    }
+    CU_ASSERT_EQUAL(entry->size, before.size);
+    CU_ASSERT_EQUAL(entry->deliveries_count, before.deliveries_count);
+    CU_ASSERT_EQUAL(entry->arrived_ns, before.arrived_ns);
+    CU_ASSERT_EQUAL(entry->refusal.code, before.refusal.code);
+}
+
+static void test_what_was_detached_is_the_same_and_goes_the_same_ways(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    push_many(4);
+    cm_queue_want(rig.queue, 4);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 4));
+    for (uint32_t i = 0; i < 3; i++)
+        detach_and_compare(i);
+    detach_and_compare(0); /* a second time */
+    char name[32];
+    snprintf(name, sizeof name, "%s", cm_queue_rig_text(&rig, 0, CM_FIELD_DEVICE));
+    cm_queue_rig_answer(&rig, 1);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 1));
+    CU_ASSERT_TRUE_FATAL(backend->find_answer(name, &answer));
+    CU_ASSERT_EQUAL(answer.copies_count, 1);
+    CU_ASSERT_EQUAL(backend->count_pending(), 3);
+    cm_queue_rig_give_back(&rig, 1);
+    cm_queue_want(rig.queue, 4);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 3));
+    CU_ASSERT_EQUAL(rig.entries[2]->deliveries_count, 1);
+    cm_queue_rig_answer(&rig, 2); /* one detached, one not; and one stays in hand: close frees it */
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 2));
+    detach_and_compare(0);
+    CU_ASSERT_EQUAL(backend->count_pending(), 1);
+    end();
+}
+
 static void test_what_a_dead_engine_had_in_hand_comes_again(void)
 {
     if (!begin())
@@ -327,6 +380,7 @@ CM_TEST_SUITE_WITH(queue, choose_backend, NULL, CM_TEST(test_nothing_comes_witho
                    CM_TEST(test_what_was_answered_is_answered_once_and_gone),
                    CM_TEST(test_a_refusal_reaches_its_requester),
                    CM_TEST(test_what_was_given_back_comes_again_without_delay),
+                   CM_TEST(test_what_was_detached_is_the_same_and_goes_the_same_ways),
                    CM_TEST(test_what_a_dead_engine_had_in_hand_comes_again),
                    CM_TEST(test_answers_in_flight_at_close_are_called_back),
                    CM_TEST(test_poison_is_refused_after_too_many_deliveries),

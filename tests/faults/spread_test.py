@@ -153,12 +153,27 @@ class Spread(case.Case):
         evidence = self.finish_all(engine, 500 + len(theirs))
         self.assertEqual(len(evidence.store.abandoned), 0, "what was promised to them was kept")
 
-    def start_with_line_2(self, ours):
+    def test_an_authority_that_is_away_for_long_leaves_no_more_intents_open(self):
+        self.deploy_two("long", authority="line-2")
+        engine, theirs = self.start_with_line_2([], count=20)
+        deployment.wait_until(lambda: "its requests wait" in engine.text(), 20, engine.text)
+        more = fleet(40, "later")
+        self.deployment.add_devices([request.device for request in more], group="second")
+        promised = len(checker.Store(self.deployment.store).intent_items())
+        for request in more:  # for longer than a few probes
+            self.backend.push([request])
+            time.sleep(0.5)
+        self.assertEqual(len(checker.Store(self.deployment.store).intent_items()), promised)
+        os.unlink(self.away)
+        evidence = self.finish_all(engine, len(theirs) + len(more))
+        self.assertEqual(len(evidence.store.abandoned), 0)
+
+    def start_with_line_2(self, ours, count=400):
         """An engine with line-2 away, and more requests for it than its batches hold, in front of ours."""
         made = self.deployment
         made.edit(r"(?m)^groups:$", "  - name: line-2\n\ngroups:\n  - name: second\n    authority: line-2\n    profiles: [device-client]\n    rate: 1\n    burst: 400")
         made.edit(r"groups: \[default\]", "groups: [default, second]")
-        theirs = fleet(400, "theirs")
+        theirs = fleet(count, "theirs")
         made.add_devices([request.device for request in theirs], group="second")
         engine = self.start()
         self.put(self.away)

@@ -95,7 +95,7 @@ static void test_abandoning_closes_no_intent_of_which_something_is_in_work(void)
 {
     open();
     struct cm_promise *in_work = promise(1, 1);
-    in_work->in_work = true;
+    cm_promise_hold(in_work);
     promise(1, 2);
     cm_abandon_overdue(&engine);
     CU_ASSERT_EQUAL(submitted[0]->intents_closed_count, 0);
@@ -109,6 +109,7 @@ static void test_abandoning_closes_no_intent_of_which_something_is_in_work(void)
     in_work->settled_by = &engine;
     CU_ASSERT_FALSE(cm_promises_closes(&engine.promises, 1, &engine));
     CU_ASSERT_EQUAL(cm_promises_settle(&engine.promises, in_work), 0);
+    cm_promise_let_go(in_work);
     finish(CM_OK); /* the last one, and it could not know that: the intent is closed after it */
     CU_ASSERT_EQUAL_FATAL(submitted_count, 1);
     CU_ASSERT_EQUAL(submitted[0]->abandoned_count, 0);

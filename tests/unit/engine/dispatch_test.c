@@ -191,18 +191,18 @@ static void test_a_probe_that_was_refused_makes_the_next_one_due(void)
     cm_spread_failed(&engine.spread, a1, 1);
     begin(2, now_ns);
     CU_ASSERT_PTR_EQUAL_FATAL(choices[0].probe, a1);
-    CU_ASSERT_FALSE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    CU_ASSERT_PTR_NULL(cm_spread_probe(&engine.spread, &authorities[0], now_ns));
     take_probe(0);
     cm_request_refuse(&requests[0]); /* by prove or compose */
     cm_dispatch(&batch, on_done);
-    CU_ASSERT_TRUE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    CU_ASSERT_PTR_NOT_NULL(cm_spread_probe(&engine.spread, &authorities[0], now_ns));
     answer(CM_OK, false);
     drop_lots();
     begin(2, now_ns);
     CU_ASSERT_PTR_EQUAL_FATAL(choices[0].probe, a1);
     take_probe(1);
     cm_dispatch(&batch, on_done); /* and this one asks the key */
-    CU_ASSERT_FALSE(cm_spread_probe_is_due(&engine.spread, &authorities[0], now_ns));
+    CU_ASSERT_PTR_NULL(cm_spread_probe(&engine.spread, &authorities[0], now_ns));
     close();
 }
 

@@ -56,7 +56,7 @@ static void close(void)
 static void put_aside(uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        cm_aside_put(&engine, &from_aside[i], NULL);
+        cm_aside_put(&engine, &from_aside[i], NULL, NULL);
 }
 
 static void arrive(uint32_t count)

@@ -44,11 +44,61 @@ static void test_promises_in_work_are_not_walked(void)
     unsigned count = 0;
     cm_promises_add(&promises, &intent, &a);
     cm_promises_add(&promises, &intent, &b);
-    cm_promises_find(&promises, &b.key)->in_work = true;
+    cm_promise_hold(cm_promises_find(&promises, &b.key));
     cm_promises_walk(&promises, count_walked, &count);
     CU_ASSERT_EQUAL(count, 1);
     cm_promises_done(&promises);
 }
 
+/* Two entries of one request: one is set aside, the other comes and goes. */
+static void test_promises_are_in_work_as_long_as_one_entry_holds_them(void)
+{
+    struct cm_promises promises = { 0 };
+    struct cm_intent intent = { .number = 1 };
+    struct cm_intent_item a = item_for(1);
+    unsigned count = 0;
+    struct cm_promise *promise = cm_promises_add(&promises, &intent, &a);
+    cm_promise_hold(promise);
+    cm_promise_hold(promise);
+    cm_promise_let_go(promise);
+    cm_promises_walk(&promises, count_walked, &count);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT_EQUAL(cm_promises_settle(&promises, promise), 1);
+    CU_ASSERT_PTR_NULL(cm_promises_find(&promises, &a.key));
+    CU_ASSERT_TRUE(promise->is_over); /* still there, for the other */
+    cm_promise_let_go(promise);
+    cm_promises_done(&promises);
+}
+
+static void test_promises_close_by_what_their_own_intent_holds_however_many_there_are(void)
+{
+    enum { INTENTS = 3000, EACH = 3 };
+    struct cm_promises promises = { 0 };
+    int batch = 0, closed = 0;
+    for (int i = 0; i < INTENTS * EACH; i++) {
+        struct cm_intent intent = { .number = 1 + i % INTENTS };
+        struct cm_intent_item item = item_for(0);
+        memcpy(item.key.octets, &i, sizeof i);
+        cm_promises_add(&promises, &intent, &item);
+    }
+    for (int i = 0; i < INTENTS * EACH; i++) {
+        struct cm_request_key key = { .octets = { 0 } };
+        memcpy(key.octets, &i, sizeof i);
+        struct cm_promise *promise = cm_promises_find(&promises, &key);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(promise);
+        CU_ASSERT_EQUAL(promise->intent_number, 1 + i % INTENTS);
+        promise->settled_by = &batch;
+        bool closes = cm_promises_closes(&promises, promise->intent_number, &batch);
+        CU_ASSERT_EQUAL(closes, i >= INTENTS * (EACH - 1));
+        promise->settled_by = NULL;
+        closed += cm_promises_settle(&promises, promise) != 0;
+    }
+    CU_ASSERT_EQUAL(closed, INTENTS);
+    CU_ASSERT_EQUAL(promises.open_count, 0);
+    cm_promises_done(&promises);
+}
+
 CM_TEST_SUITE(promises, CM_TEST(test_promises_close_their_intent_with_the_last_one),
-              CM_TEST(test_promises_in_work_are_not_walked));
+              CM_TEST(test_promises_in_work_are_not_walked),
+              CM_TEST(test_promises_are_in_work_as_long_as_one_entry_holds_them),
+              CM_TEST(test_promises_close_by_what_their_own_intent_holds_however_many_there_are));

@@ -167,9 +167,9 @@ static void test_spread_keeps_out_the_requests_of_an_authority_that_is_away(void
     CU_ASSERT_FALSE(cm_spread_is_away(&spread, &authorities[B]));
     CU_ASSERT_FALSE(cm_spread_has_better(&spread, a1));
     CU_ASSERT_PTR_NULL(take(10, true).issuer);
-    CU_ASSERT_FALSE(cm_spread_probe_is_due(&spread, &authorities[A], now_ns));
+    CU_ASSERT_PTR_NULL(cm_spread_probe(&spread, &authorities[A], now_ns));
     now_ns += CM_PROBE_MS * CM_NS_PER_MS + 1;
-    CU_ASSERT_TRUE(cm_spread_probe_is_due(&spread, &authorities[A], now_ns));
+    CU_ASSERT_PTR_NOT_NULL(cm_spread_probe(&spread, &authorities[A], now_ns));
     struct cm_choice first = take(10, true), second = take(10, true);
     CU_ASSERT_PTR_EQUAL(first.probe, a1); /* in turn: either may be back first */
     CU_ASSERT_PTR_EQUAL(second.probe, a2);
