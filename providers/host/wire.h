@@ -96,7 +96,7 @@ struct cm_wire_open_key {
 
 struct cm_wire_key_opened {
     cm_status status;
-    const char *text; /* why not; or, with OK, a notice */
+    const char *text; /* why not; with OK none: a notice has a frame of its own */
     struct cm_key
         key; /* type, bits, alg, signature_size_max, spki; reference: printable ASCII, or none */
 };
