@@ -125,14 +125,12 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
 
 static void undo_key(struct cm_new_authority *authority, struct cm_key *key)
 {
-    struct cm_error err;
-    if (cm_provider_session_destroy_key(authority->session, key, &err) != CM_OK) {
-        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n", authority->key);
-        cm_provider_close_key(key);
-    } else if (cm_vault_keeps(authority->key)) {
+    char left[CM_LEFT_TEXT_SIZE];
+    if (cm_provider_session_take_back(authority->session, key, authority->key, left) != CM_OK)
+        fprintf(stderr, "certmill: %s\n", left);
+    else if (cm_vault_keeps(authority->key))
         fprintf(stderr, "certmill: the new key %s was deleted again; " CM_VAULT_KEEPS "\n",
                 authority->key);
-    }
 }
 
 void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo)

@@ -183,16 +183,11 @@ static void try_finding(struct test *test, struct cm_provider_session *session,
 static void destroy(struct test *test, struct cm_provider_session *session, struct cm_key *key,
                     const char *reference, const char *name)
 {
-    struct cm_error err = { 0 };
-    char detail[CM_ERROR_TEXT_SIZE + 600];
-    if (cm_provider_session_destroy_key(session, key, &err) == CM_OK) {
-        if (cm_vault_keeps(reference))
-            tell(test, WORKS, "destroy", name, CM_VAULT_KEEPS);
-        return;
-    }
-    snprintf(detail, sizeof detail, "the key %s is left there: %s", reference, err.text);
-    tell(test, FAILS, "destroy", name, detail);
-    cm_provider_close_key(key);
+    char left[CM_LEFT_TEXT_SIZE];
+    if (cm_provider_session_take_back(session, key, reference, left) != CM_OK)
+        tell(test, FAILS, "destroy", name, left);
+    else if (cm_vault_keeps(reference))
+        tell(test, WORKS, "destroy", name, CM_VAULT_KEEPS);
 }
 
 static void try_kind(struct test *test, struct cm_provider_session *session,
@@ -282,22 +277,6 @@ static cm_status examine(struct test *test, struct cm_error *err)
     return status;
 }
 
-static int conclude(struct test *test, cm_status status, const struct cm_error *err)
-{
-    if (status != CM_OK) {
-        json_decref(test->rows);
-        return cm_call_fail(test->call, "%s", err->text);
-    }
-    if (test->rows) {
-        json_t *object = json_pack("{s:s, s:i, s:o}", "provider", test->target.provider.name,
-                                   "failures", (int)test->failures_count, "rows", test->rows);
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(object);
-    }
-    return test->failures_count > 0 ? CM_EXIT_FAILED : CM_EXIT_DONE;
-}
-
 /* Such a PIN comes before the provider's: the right one would be tried for the wrong one. */
 static bool has_pin_source(const struct cm_call *call, const char *option)
 {
@@ -326,7 +305,8 @@ static int run(const struct cm_call *call)
         test.rows = json_array();
     if (status == CM_OK)
         status = examine(&test, &err);
-    int exit_code = conclude(&test, status, &err);
+    int exit_code = cm_provider_target_conclude(&test.target, test.rows, test.failures_count,
+                                                status == CM_OK ? NULL : err.text);
     cm_provider_target_done(&test.target);
     return exit_code;
 }

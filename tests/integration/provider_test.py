@@ -229,7 +229,22 @@ class InFakeToken(unittest.TestCase):
             file.write("fail C_DestroyObject 5 0\n")
         done = run(*self.bench("10")[1:])
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertRegex(done.stderr, "the key pkcs11:object=certmill-test-.* is left there: ")
+        self.assertRegex(done.stderr, "^certmill: the key pkcs11:object=certmill-test-.* is left there: .*CKR_GENERAL_ERROR; "
+                         "remove it with its store's own tools\n$")
+        done = run(*self.bench("10")[1:], "--json")
+        self.assertIn(" is left there: ", json.loads(done.stdout)["error"])
+
+    def test_ca_create_says_why_its_key_is_left_there(self):
+        made = deployment.Deployment()
+        made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
+                  r"    passphrase: env:FAKE_PIN\n\n\g<0>")
+        with open(os.path.join(made.folder, "ca", "line.pem"), "w", encoding="ascii"):
+            pass  # in the way of the certificate
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write("fail C_DestroyObject 5 0\n")
+        done = made.run("ca", "create", "line", "--provider", "hsm", "--key", "pkcs11:object=line", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, b"the key pkcs11:object=line is left there: .*CKR_GENERAL_ERROR; remove it ")
 
     def test_bench_that_is_interrupted_destroys_its_key_and_names_it(self):
         with subprocess.Popen(self.bench("600000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
