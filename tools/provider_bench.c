@@ -1,13 +1,12 @@
 /* certmill provider bench: signatures a second and latencies, by algorithm and number of sessions. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "tools/commands.h"
+#include "tools/interruptions.h"
 #include "tools/progress.h"
 #include "tools/provider_load.h"
 #include "tools/provider_target.h"
@@ -69,31 +68,6 @@ static void tell_absent(struct bench *bench, const char *algorithm, const char *
         printf("%-10s %8s   not offered: %s\n", algorithm, "-", why);
 }
 
-/* ----------------------------------------------------------------------------- interruptions -- */
-
-/* While there is a key to be destroyed; the handler's. */
-static volatile sig_atomic_t is_interrupted;
-static char interruption[600];
-
-/* The second time it is the end. */
-static void on_interrupt(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-    if (write(STDERR_FILENO, interruption, strlen(interruption)) < 0)
-        return; /* nobody is there to read it */
-}
-
-static void hold_interrupts(const char *reference, struct sigaction *ret_before)
-{
-    const struct sigaction held = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
-    snprintf(interruption, sizeof interruption,
-             "certmill: destroying the key %s; interrupt again to leave it there\n", reference);
-    sigaction(SIGINT, NULL, ret_before);
-    if (ret_before->sa_handler != SIG_IGN)
-        sigaction(SIGINT, &held, NULL);
-}
-
 /* -------------------------------------------------------------------------------- measuring -- */
 
 /*
@@ -107,7 +81,6 @@ static struct cm_provider_load load_in_batches(const struct bench *bench, uint32
         .batches_in_flight = most < 2 + sessions ? most : 2 + sessions,
         .batch_items = bench->batch_items,
         .seconds = bench->seconds,
-        .stop = &is_interrupted,
     };
     uint32_t enough = (2 * sessions + load.batches_in_flight - 1) / load.batches_in_flight;
     if (cm_provider_target_is_vault(&bench->target) && enough < load.batch_items)
@@ -123,13 +96,12 @@ static cm_status measure(struct bench *bench, struct cm_provider_session *sessio
     const struct cm_provider_load one_by_one = { .batches_in_flight =
                                                      most < cell->sessions ? most : cell->sessions,
                                                  .batch_items = 1,
-                                                 .seconds = bench->seconds,
-                                                 .stop = &is_interrupted };
+                                                 .seconds = bench->seconds };
     cm_status status = cm_provider_load_run(session, key, &in_batches, &cell->rate, err);
     if (status == CM_OK)
         status = cm_provider_load_run(session, key, &one_by_one, &cell->single, err);
-    if (status == CM_OK && is_interrupted)
-        status = CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "interrupted");
+    if (status == CM_OK)
+        status = cm_interruptions_check(err);
     if (status == CM_OK)
         tell_cell(bench, cell);
     return status;
@@ -210,14 +182,15 @@ static cm_status measure_kind(struct bench *bench, const struct cm_provider_kind
                               struct cm_error *err)
 {
     char reference[512];
-    struct sigaction before;
     cm_status status =
         cm_provider_target_name_key(&bench->target, reference, sizeof reference, err);
     if (status != CM_OK)
         return status;
-    hold_interrupts(reference, &before);
-    status = measure_new_key(bench, kind, reference, err);
-    sigaction(SIGINT, &before, NULL);
+    cm_interruptions_hold("destroying the key %s; interrupt again to leave it there", reference);
+    status = cm_interruptions_check(err);
+    if (status == CM_OK)
+        status = measure_new_key(bench, kind, reference, err);
+    cm_interruptions_release();
     return status;
 }
 
