@@ -159,6 +159,7 @@ struct opening {
 
 static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
 {
+    const struct cm_error none = { .status = CM_OK };
     struct opening opening = *(struct opening *)arg;
     struct cm_provider *provider = opening.provider;
     assert((status == CM_OK) == (key != NULL));
@@ -166,7 +167,9 @@ static void on_opened(cm_status status, struct cm_key *key, const struct cm_erro
     if (key)
         provider->keys_open++;
     provider->openings_in_flight--;
-    opening.opened(status, key, err, opening.arg);
+    if (key && err->text[0] != '\0')
+        cm_provider_tell(provider, CM_PROVIDER_NOTICE, "%s", err->text);
+    opening.opened(status, key, key ? &none : err, opening.arg);
     look_whether_drained(provider);
 }
 

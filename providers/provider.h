@@ -111,8 +111,9 @@ struct cm_sign_batch {
 };
 
 /*
- * key is NULL unless status is OK. err is borrowed for the call; with OK its text may hold a notice
- * ("" where there is none), for the operator: the key works, but not quite as settings ask.
+ * key is NULL unless status is OK. err is borrowed for the call. What a backend has to say of a key that
+ * works, but not quite as settings ask, it answers as err's text with OK ("": nothing): whoever watches
+ * is told it as a NOTICE, and the caller gets no text.
  */
 typedef void cm_key_opened_fn(cm_status status, struct cm_key *key, const struct cm_error *err,
                               void *arg);

@@ -12,6 +12,7 @@
 #include "engine/x509/pem_writer.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/interruptions.h"
 #include "tools/new_authority.h"
 #include "tools/new_files.h"
 #include "tools/operator.h"
@@ -340,12 +341,15 @@ static cm_status sign_and_record(struct creation *creation, struct cm_error *err
     if (status == CM_OK)
         status = cm_folder_sync(creation->folder, err);
     if (status == CM_OK)
+        status = cm_interruptions_check(err);
+    if (status == CM_OK)
         status = record_generation(creation, err);
     return status;
 }
 
 static cm_status create(struct creation *creation, struct cm_error *err)
 {
+    cm_interruptions_hold(CM_NEW_AUTHORITY_INTERRUPTED);
     cm_status status = read_generations(creation, err);
     if (status == CM_OK)
         status = open_keys(creation, err);
@@ -357,6 +361,7 @@ static cm_status create(struct creation *creation, struct cm_error *err)
     if (status != CM_OK)
         cm_new_files_undo(&creation->files);
     cm_new_files_done(&creation->files);
+    cm_interruptions_release();
     return status;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/x509/pem_writer.h"
 #include "tools/commands.h"
 #include "tools/init_plan.h"
+#include "tools/interruptions.h"
 #include "tools/operator.h"
 #include "tools/vault_flags.h"
 
@@ -195,17 +196,21 @@ static cm_status fill_folders(struct cm_init_plan *plan, struct cm_provider_sess
     if (status == CM_OK)
         status = make_store(plan, root, issuing, err);
     if (status == CM_OK)
+        status = cm_interruptions_check(err);
+    if (status == CM_OK)
         status = write_settings(plan, err);
     if (status == CM_OK)
         status = sync_folders(plan, err);
     return status;
 }
 
+/* All of it, or nothing. */
 static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_authority *root,
                                  struct cm_init_authority *issuing, struct cm_error *err)
 {
     struct cm_provider_session session = { 0 };
     *root = *issuing = (struct cm_init_authority){ 0 };
+    cm_interruptions_hold(CM_NEW_AUTHORITY_INTERRUPTED);
     cm_status status = make_folders(plan, err);
     if (status == CM_OK)
         status = find_secrets(plan, err);
@@ -214,6 +219,9 @@ static cm_status make_deployment(struct cm_init_plan *plan, struct cm_init_autho
     cm_new_authority_close_key(&issuing->ca, status != CM_OK);
     cm_new_authority_close_key(&root->ca, status != CM_OK);
     cm_provider_session_close(&session);
+    if (status != CM_OK)
+        cm_new_files_undo(plan->files);
+    cm_interruptions_release();
     return status;
 }
 
@@ -339,7 +347,6 @@ static int run(const struct cm_call *call)
         return exit_code;
     cm_arena_init(&arena, 16384);
     if (make_deployment(&plan, &root, &issuing, &err) != CM_OK) {
-        cm_new_files_undo(&files);
         exit_code = cm_call_fail(call, "%s", err.text);
     } else if (cm_call_flag(call, "json")) {
         print_json(&plan, &root, &issuing);

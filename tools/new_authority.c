@@ -10,6 +10,7 @@
 #include "engine/store/store.h"
 #include "engine/x509/certificate.h"
 #include "providers/verify.h"
+#include "tools/interruptions.h"
 #include "tools/vault_flags.h"
 
 /* What was wrapped elsewhere is whatever it is; the spec only says what was expected. */
@@ -41,11 +42,13 @@ static cm_status pin(struct cm_new_authority *authority, struct cm_error *err)
 cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                     struct cm_provider_session *session, struct cm_error *err)
 {
-    cm_status status = authority->has_key ? cm_provider_session_open_key(
-                           session, authority->key, CM_SIGALG_UNKNOWN, &authority->handle, err)
-                                          : cm_provider_session_create_key(session, authority->key,
-                                                                           &authority->spec,
-                                                                           &authority->handle, err);
+    cm_status status = cm_interruptions_check(err);
+    if (status == CM_OK)
+        status = authority->has_key
+                     ? cm_provider_session_open_key(session, authority->key, CM_SIGALG_UNKNOWN,
+                                                    &authority->handle, err)
+                     : cm_provider_session_create_key(session, authority->key, &authority->spec,
+                                                      &authority->handle, err);
     authority->session = session;
     if (status != CM_OK)
         return status;
@@ -105,6 +108,8 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
     size_t size = 0;
     struct cm_tbs tbs;
     cm_status status = compose(authority, signer, arena, &tbs, err);
+    if (status == CM_OK)
+        status = cm_interruptions_check(err);
     if (status == CM_OK && signer->record)
         status = signer->record(authority, tbs.der, signer->arg, err);
     if (status == CM_OK)
@@ -125,14 +130,12 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
 
 static void undo_key(struct cm_new_authority *authority, struct cm_key *key)
 {
-    struct cm_error err;
-    if (cm_provider_session_destroy_key(authority->session, key, &err) != CM_OK) {
-        fprintf(stderr, "certmill: the new key %s could not be destroyed again\n", authority->key);
-        cm_provider_close_key(key);
-    } else if (cm_vault_keeps(authority->key)) {
-        fprintf(stderr, "certmill: the new key %s was deleted again; " CM_VAULT_KEEPS "\n",
-                authority->key);
-    }
+    char left[CM_LEFT_TEXT_SIZE];
+    if (cm_provider_session_take_back(authority->session, key, authority->key, left) != CM_OK)
+        fprintf(stderr, "certmill: %s\n", left);
+    else
+        fprintf(stderr, "certmill: the new key %s was destroyed again%s\n", authority->key,
+                cm_vault_keeps(authority->key) ? "; " CM_VAULT_KEEPS : "");
 }
 
 void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo)

@@ -20,6 +20,10 @@
 
 #define CM_NEW_AUTHORITY_KEY_SIZE 600
 
+/* What cm_interruptions_hold says while authorities are made. */
+#define CM_NEW_AUTHORITY_INTERRUPTED                                                               \
+    "interrupted; ending as soon as nothing is left half made, interrupt again to leave it so"
+
 /* Stays where it is: key may point into it. */
 struct cm_new_authority {
     const char *name;        /* "root", "issuing" */
@@ -52,7 +56,8 @@ struct cm_new_authority_signer {
 
 /*
  * Does:       makes or finds the key; either proves it.
- * Fails with: what the provider fails with; MISMATCH (what was imported is of another type).
+ * Fails with: what the provider fails with; MISMATCH (what was imported is of another type); CANCELLED
+ *             (interruptions.h; the caller holds them).
  */
 CM_MUST_USE cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
                                                 struct cm_provider_session *session,
@@ -60,15 +65,16 @@ CM_MUST_USE cm_status cm_new_authority_open_key(struct cm_new_authority *authori
 
 /*
  * Does:       composes and lints the certificate, records it, signs it, verifies the signature.
- * Fails with: what composing, recording and signing fail with; CORRUPT (the signature is wrong).
+ * Fails with: what composing, recording and signing fail with; CORRUPT (the signature is wrong);
+ *             CANCELLED (before it is recorded).
  */
 CM_MUST_USE cm_status cm_new_authority_sign(struct cm_new_authority *authority,
                                             const struct cm_new_authority_signer *signer,
                                             struct cm_arena *arena, struct cm_error *err);
 
 /*
- * Lets the key go. With undo a key that was made here is destroyed. Where it cannot be, or where its
- * vault keeps it for a while, standard error has it: that is the operator's to know.
+ * Lets the key go. With undo a key that was made here is destroyed; standard error has it, or why it
+ * cannot be.
  */
 void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo);
 

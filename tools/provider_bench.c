@@ -1,13 +1,12 @@
 /* certmill provider bench: signatures a second and latencies, by algorithm and number of sessions. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "tools/commands.h"
+#include "tools/interruptions.h"
 #include "tools/progress.h"
 #include "tools/provider_load.h"
 #include "tools/provider_target.h"
@@ -24,8 +23,9 @@ struct bench {
     double seconds;
     uint32_t batch_items;
     json_t *rows; /* NULL: text */
-    bool has_failed;
-    bool has_deleted; /* a key that its vault keeps */
+    unsigned failures_count;
+    bool has_deleted;             /* a key that its vault keeps */
+    char left[CM_LEFT_TEXT_SIZE]; /* a key that could not be destroyed; "": none */
 };
 
 /* One kind of key with one number of sessions. */
@@ -39,7 +39,7 @@ struct cell {
 
 static void tell_cell(struct bench *bench, const struct cell *cell)
 {
-    bench->has_failed |= cell->rate.failures + cell->single.failures > 0;
+    bench->failures_count += cell->rate.failures + cell->single.failures > 0;
     if (bench->rows) {
         json_array_append_new(
             bench->rows,
@@ -68,31 +68,6 @@ static void tell_absent(struct bench *bench, const char *algorithm, const char *
         printf("%-10s %8s   not offered: %s\n", algorithm, "-", why);
 }
 
-/* ----------------------------------------------------------------------------- interruptions -- */
-
-/* While there is a key to be destroyed; the handler's. */
-static volatile sig_atomic_t is_interrupted;
-static char interruption[600];
-
-/* The second time it is the end. */
-static void on_interrupt(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-    if (write(STDERR_FILENO, interruption, strlen(interruption)) < 0)
-        return; /* nobody is there to read it */
-}
-
-static void hold_interrupts(const char *reference, struct sigaction *ret_before)
-{
-    const struct sigaction held = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
-    snprintf(interruption, sizeof interruption,
-             "certmill: destroying the key %s; interrupt again to leave it there\n", reference);
-    sigaction(SIGINT, NULL, ret_before);
-    if (ret_before->sa_handler != SIG_IGN)
-        sigaction(SIGINT, &held, NULL);
-}
-
 /* -------------------------------------------------------------------------------- measuring -- */
 
 /*
@@ -106,7 +81,6 @@ static struct cm_provider_load load_in_batches(const struct bench *bench, uint32
         .batches_in_flight = most < 2 + sessions ? most : 2 + sessions,
         .batch_items = bench->batch_items,
         .seconds = bench->seconds,
-        .stop = &is_interrupted,
     };
     uint32_t enough = (2 * sessions + load.batches_in_flight - 1) / load.batches_in_flight;
     if (cm_provider_target_is_vault(&bench->target) && enough < load.batch_items)
@@ -122,13 +96,12 @@ static cm_status measure(struct bench *bench, struct cm_provider_session *sessio
     const struct cm_provider_load one_by_one = { .batches_in_flight =
                                                      most < cell->sessions ? most : cell->sessions,
                                                  .batch_items = 1,
-                                                 .seconds = bench->seconds,
-                                                 .stop = &is_interrupted };
+                                                 .seconds = bench->seconds };
     cm_status status = cm_provider_load_run(session, key, &in_batches, &cell->rate, err);
     if (status == CM_OK)
         status = cm_provider_load_run(session, key, &one_by_one, &cell->single, err);
-    if (status == CM_OK && is_interrupted)
-        status = CM_FAIL(err, CM_CANCELLED, CM_ORIGIN_SELF, 0, "interrupted");
+    if (status == CM_OK)
+        status = cm_interruptions_check(err);
     if (status == CM_OK)
         tell_cell(bench, cell);
     return status;
@@ -162,24 +135,18 @@ static cm_status measure_key(struct bench *bench, const char *algorithm, const c
     return status;
 }
 
-/* A key that stays is the operator's to know, whatever else went wrong. */
-static cm_status destroy(struct bench *bench, const char *reference, struct cm_error *err)
+static void destroy(struct bench *bench, const char *reference)
 {
     struct cm_provider_session session;
-    struct cm_key *key = NULL;
-    cm_status status = cm_provider_session_open(&session, &bench->target.provider, err);
+    struct cm_error err = { 0 };
+    cm_status status = cm_provider_session_open(&session, &bench->target.provider, &err);
     if (status == CM_OK)
-        status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
-    if (status == CM_OK)
-        status = cm_provider_session_destroy_key(&session, key, err);
-    if (status != CM_OK && key)
-        cm_provider_close_key(key);
+        status = cm_provider_session_take_back(&session, NULL, reference, bench->left);
+    else
+        cm_provider_session_say_left(reference, &err, bench->left);
     cm_provider_session_close(&session);
-    if (status != CM_OK)
-        fprintf(stderr, "certmill: the key %s is left there: %s\n", reference, err->text);
-    else if (cm_vault_keeps(reference))
+    if (status == CM_OK && cm_vault_keeps(reference))
         bench->has_deleted = true;
-    return status;
 }
 
 static cm_status create(struct bench *bench, const struct cm_provider_kind *kind,
@@ -199,7 +166,6 @@ static cm_status create(struct bench *bench, const struct cm_provider_kind *kind
 static cm_status measure_new_key(struct bench *bench, const struct cm_provider_kind *kind,
                                  const char *reference, struct cm_error *err)
 {
-    struct cm_error ignored;
     cm_status status = create(bench, kind, reference, err);
     if (status == CM_UNSUPPORTED) {
         tell_absent(bench, kind->name, err->text);
@@ -208,22 +174,23 @@ static cm_status measure_new_key(struct bench *bench, const struct cm_provider_k
     if (status != CM_OK)
         return status;
     status = measure_key(bench, kind->name, reference, err);
-    cm_status destroyed = destroy(bench, reference, status == CM_OK ? err : &ignored);
-    return status == CM_OK ? destroyed : status;
+    destroy(bench, reference);
+    return status;
 }
 
 static cm_status measure_kind(struct bench *bench, const struct cm_provider_kind *kind,
                               struct cm_error *err)
 {
     char reference[512];
-    struct sigaction before;
     cm_status status =
         cm_provider_target_name_key(&bench->target, reference, sizeof reference, err);
     if (status != CM_OK)
         return status;
-    hold_interrupts(reference, &before);
-    status = measure_new_key(bench, kind, reference, err);
-    sigaction(SIGINT, &before, NULL);
+    cm_interruptions_hold("destroying the key %s; interrupt again to leave it there", reference);
+    status = cm_interruptions_check(err);
+    if (status == CM_OK)
+        status = measure_new_key(bench, kind, reference, err);
+    cm_interruptions_release();
     return status;
 }
 
@@ -247,7 +214,7 @@ static cm_status measure_all(struct bench *bench, struct cm_error *err)
                "P99 MS");
     if (key)
         return measure_key(bench, "key", key, err);
-    for (size_t i = 0; i < cm_provider_kinds_count && status == CM_OK; i++)
+    for (size_t i = 0; i < cm_provider_kinds_count && status == CM_OK && !bench->left[0]; i++)
         if (!algorithms || is_wanted(algorithms, cm_provider_kinds[i].name))
             status = measure_kind(bench, &cm_provider_kinds[i], err);
     return status;
@@ -268,20 +235,16 @@ static bool read_sessions(struct bench *bench, const char *text, unsigned long m
     return bench->sessions_count > 0 && !*text;
 }
 
+/* A key that stays is the operator's to know, whatever else went wrong. */
 static int conclude(struct bench *bench, cm_status status, const struct cm_error *err)
 {
-    if (status != CM_OK) {
-        json_decref(bench->rows);
-        return cm_call_fail(bench->call, "%s", err->text);
-    }
-    if (bench->rows) {
-        json_t *object =
-            json_pack("{s:s, s:o}", "provider", bench->target.provider.name, "rows", bench->rows);
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-        putchar('\n');
-        json_decref(object);
-    }
-    return bench->has_failed ? CM_EXIT_FAILED : CM_EXIT_DONE;
+    const char *left = bench->left[0] ? bench->left : NULL;
+    if (status != CM_OK && left)
+        fprintf(stderr, "certmill: %s\n", left);
+    if (bench->has_deleted)
+        fprintf(stderr, "certmill: keys were deleted; " CM_VAULT_KEEPS "\n");
+    return cm_provider_target_conclude(&bench->target, bench->rows, bench->failures_count,
+                                       status == CM_OK ? left : err->text);
 }
 
 static int run(const struct cm_call *call)
@@ -309,8 +272,6 @@ static int run(const struct cm_call *call)
     if (status == CM_OK)
         status = measure_all(&bench, &err);
     int exit_code = conclude(&bench, status, &err);
-    if (bench.has_deleted)
-        fprintf(stderr, "certmill: keys were deleted; " CM_VAULT_KEEPS "\n");
     cm_provider_target_done(&bench.target);
     return exit_code;
 }

@@ -5,6 +5,7 @@
 #include <openssl/rand.h>
 
 #include "engine/base/clock.h"
+#include "tools/interruptions.h"
 
 enum { MESSAGE_SIZE = 600, LATENCIES_MAX = 1 << 20 };
 
@@ -69,8 +70,7 @@ static void on_signed(struct cm_sign_batch *batch, void *arg)
     run->out_count--;
     if (now_ns >= run->counted_ns && now_ns < run->end_ns)
         count(slot, now_ns);
-    bool is_stopped = run->load->stop && *run->load->stop;
-    if (now_ns < run->end_ns && run->status == CM_OK && !is_stopped)
+    if (now_ns < run->end_ns && run->status == CM_OK && !cm_is_interrupted())
         send(slot);
     if (run->out_count == 0)
         cm_loop_stop(run->session->loop);

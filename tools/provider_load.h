@@ -5,16 +5,12 @@
 #ifndef CM_TOOLS_PROVIDER_LOAD_H
 #define CM_TOOLS_PROVIDER_LOAD_H
 
-#include <signal.h>
-
 #include "tools/provider_session.h"
 
 struct cm_provider_load {
     uint32_t batches_in_flight;
     uint32_t batch_items; /* 1: latencies are those of single signatures */
-    double seconds;
-    const volatile sig_atomic_t
-        *stop; /* set by a signal's handler: it ends early; NULL: nobody does */
+    double seconds;       /* less where it is interrupted (interruptions.h) */
 };
 
 struct cm_provider_load_result {

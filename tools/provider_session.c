@@ -1,5 +1,7 @@
 #include "tools/provider_session.h"
 
+#include <stdio.h>
+
 #include "providers/backends.h"
 
 static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
@@ -95,6 +97,30 @@ cm_status cm_provider_session_destroy_key(struct cm_provider_session *session, s
 {
     cm_provider_destroy_key(key, on_destroyed, session);
     return wait(session, err);
+}
+
+void cm_provider_session_say_left(const char *reference, const struct cm_error *err, char *ret_text)
+{
+    snprintf(ret_text, CM_LEFT_TEXT_SIZE,
+             "the key %s is left there: %s; remove it with its store's own tools", reference,
+             err->text);
+}
+
+cm_status cm_provider_session_take_back(struct cm_provider_session *session, struct cm_key *key,
+                                        const char *reference, char *ret_text)
+{
+    struct cm_error err = { 0 };
+    cm_status status = CM_OK;
+    if (!key)
+        status = cm_provider_session_open_key(session, reference, CM_SIGALG_UNKNOWN, &key, &err);
+    if (status == CM_OK)
+        status = cm_provider_session_destroy_key(session, key, &err);
+    if (status == CM_OK)
+        return CM_OK;
+    if (key)
+        cm_provider_close_key(key);
+    cm_provider_session_say_left(reference, &err, ret_text);
+    return status;
 }
 
 cm_status cm_provider_session_sign(struct cm_provider_session *session, struct cm_key *key,

@@ -50,6 +50,23 @@ CM_MUST_USE cm_status cm_provider_session_create_key(struct cm_provider_session 
 CM_MUST_USE cm_status cm_provider_session_destroy_key(struct cm_provider_session *session,
                                                       struct cm_key *key, struct cm_error *err);
 
+/* Room for a text about a key that is left, with its reference. */
+#define CM_LEFT_TEXT_SIZE (CM_ERROR_TEXT_SIZE + 800)
+
+/*
+ * Does:       destroys a key that was made here, and closes its handle whatever comes out. key NULL:
+ *             opens it first.
+ * Fails with: what opening and destroying fail with; then ret_text (CM_LEFT_TEXT_SIZE) says which key is
+ *             left where, why, and what to do: the operator's to know, whatever else went wrong.
+ */
+CM_MUST_USE cm_status cm_provider_session_take_back(struct cm_provider_session *session,
+                                                    struct cm_key *key, const char *reference,
+                                                    char *ret_text);
+
+/* The same text where there is not even a session to destroy it in. */
+void cm_provider_session_say_left(const char *reference, const struct cm_error *err,
+                                  char *ret_text);
+
 /* Signs one message; space is CM_SIGNATURE_SIZE_MAX bytes at ret_signature. */
 CM_MUST_USE cm_status cm_provider_session_sign(struct cm_provider_session *session,
                                                struct cm_key *key, struct cm_bytes message,

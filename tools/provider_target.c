@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
@@ -161,6 +160,23 @@ void cm_provider_target_done(struct cm_provider_target *target)
         cm_scratch_remove(target->scratch);
     cm_settings_free(target->settings);
     cm_arena_done(&target->arena);
+}
+
+int cm_provider_target_conclude(const struct cm_provider_target *target, json_t *rows,
+                                unsigned failures_count, const char *error)
+{
+    if (error) {
+        json_decref(rows);
+        return cm_call_fail(target->call, "%s", error);
+    }
+    if (rows) {
+        json_t *object = json_pack("{s:s, s:i, s:o}", "provider", target->provider.name, "failures",
+                                   (int)failures_count, "rows", rows);
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        putchar('\n');
+        json_decref(object);
+    }
+    return failures_count > 0 ? CM_EXIT_FAILED : CM_EXIT_DONE;
 }
 
 struct cm_settings_provider cm_provider_target_with(struct cm_provider_target *target,

@@ -6,6 +6,8 @@
 #ifndef CM_TOOLS_PROVIDER_TARGET_H
 #define CM_TOOLS_PROVIDER_TARGET_H
 
+#include <jansson.h>
+
 #include "tools/command.h"
 #include "tools/provider_session.h"
 #include "tools/vault_flags.h"
@@ -58,6 +60,13 @@ const char *cm_provider_target_complaint(const struct cm_call *call);
 CM_MUST_USE cm_status cm_provider_target_find(struct cm_provider_target *target,
                                               const struct cm_call *call, struct cm_error *err);
 void cm_provider_target_done(struct cm_provider_target *target);
+
+/*
+ * The end of the command: the error, or the rows as one JSON object; rows NULL: they were printed.
+ * failures_count: rows that failed. Takes rows, returns the exit code.
+ */
+int cm_provider_target_conclude(const struct cm_provider_target *target, json_t *rows,
+                                unsigned failures_count, const char *error);
 
 /* Keys live in a key vault: no sessions, but requests in flight. */
 bool cm_provider_target_is_vault(const struct cm_provider_target *target);

@@ -8,6 +8,7 @@
 #include "engine/base/clock.h"
 #include "providers/verify.h"
 #include "tools/commands.h"
+#include "tools/interruptions.h"
 #include "tools/provider_load.h"
 #include "tools/provider_target.h"
 
@@ -132,7 +133,7 @@ static void try_sessions(struct test *test, const char *reference, const char *n
     char subject[64], detail[CM_ERROR_TEXT_SIZE];
     struct cm_error err;
     test->has_concurrency = true;
-    for (size_t i = 0; i < COUNT(few); i++) {
+    for (size_t i = 0; i < COUNT(few) && !cm_is_interrupted(); i++) {
         double rate = rate_with(test, reference, steps[i], &err);
         snprintf(subject, sizeof subject, "%u, %s", steps[i], name);
         snprintf(detail, sizeof detail, "%.0f signatures/s", rate);
@@ -183,40 +184,56 @@ static void try_finding(struct test *test, struct cm_provider_session *session,
 static void destroy(struct test *test, struct cm_provider_session *session, struct cm_key *key,
                     const char *reference, const char *name)
 {
-    struct cm_error err = { 0 };
-    char detail[CM_ERROR_TEXT_SIZE + 600];
-    if (cm_provider_session_destroy_key(session, key, &err) == CM_OK) {
-        if (cm_vault_keeps(reference))
-            tell(test, WORKS, "destroy", name, CM_VAULT_KEEPS);
-        return;
-    }
-    snprintf(detail, sizeof detail, "the key %s is left there: %s", reference, err.text);
-    tell(test, FAILS, "destroy", name, detail);
-    cm_provider_close_key(key);
+    char left[CM_LEFT_TEXT_SIZE];
+    if (cm_provider_session_take_back(session, key, reference, left) != CM_OK)
+        tell(test, FAILS, "destroy", name, left);
+    else if (cm_vault_keeps(reference))
+        tell(test, WORKS, "destroy", name, CM_VAULT_KEEPS);
 }
 
-static void try_kind(struct test *test, struct cm_provider_session *session,
-                     const struct cm_provider_kind *kind)
+/* What a new key can do. Interrupted, it does no more. */
+static void try_new(struct test *test, struct cm_provider_session *session, const char *reference,
+                    const struct cm_provider_kind *kind)
 {
-    char reference[512], detail[64];
+    if (!cm_is_interrupted())
+        try_finding(test, session, reference, kind->name);
+    if (!cm_is_interrupted())
+        try_algorithms(test, session, reference, kind->spec.type, kind->name);
+    if (!test->has_concurrency && !cm_is_interrupted())
+        try_sessions(test, reference, kind->name);
+}
+
+static void try_making(struct test *test, struct cm_provider_session *session,
+                       const char *reference, const struct cm_provider_kind *kind)
+{
+    char detail[64];
     struct cm_key *key = NULL;
     struct cm_error err = { 0 };
     uint64_t start_ns = cm_clock_monotonic_ns();
-    cm_status status =
-        cm_provider_target_name_key(&test->target, reference, sizeof reference, &err);
-    if (status == CM_OK)
-        status = cm_provider_session_create_key(session, reference, &kind->spec, &key, &err);
+    cm_status status = cm_provider_session_create_key(session, reference, &kind->spec, &key, &err);
     if (status != CM_OK) {
         tell(test, verdict_of(status), "generate", kind->name, err.text);
         return;
     }
     snprintf(detail, sizeof detail, "%.0f ms with its proof", since_ms(start_ns));
     tell(test, WORKS, "generate", kind->name, detail);
-    try_finding(test, session, reference, kind->name);
-    try_algorithms(test, session, reference, kind->spec.type, kind->name);
-    if (!test->has_concurrency)
-        try_sessions(test, reference, kind->name);
+    try_new(test, session, reference, kind);
     destroy(test, session, key, reference, kind->name);
+}
+
+static cm_status try_kind(struct test *test, struct cm_provider_session *session,
+                          const struct cm_provider_kind *kind, struct cm_error *err)
+{
+    char reference[512];
+    cm_status status = cm_provider_target_name_key(&test->target, reference, sizeof reference, err);
+    if (status != CM_OK)
+        return status;
+    cm_interruptions_hold("destroying the key %s; interrupt again to leave it there", reference);
+    status = cm_interruptions_check(err);
+    if (status == CM_OK)
+        try_making(test, session, reference, kind);
+    cm_interruptions_release();
+    return status == CM_OK ? cm_interruptions_check(err) : status;
 }
 
 /* ---------------------------------------------------------------------------------- the PIN -- */
@@ -277,25 +294,9 @@ static cm_status examine(struct test *test, struct cm_error *err)
     if (status == CM_OK && key)
         try_found(test, &session, key);
     for (size_t i = 0; status == CM_OK && !key && i < cm_provider_kinds_count; i++)
-        try_kind(test, &session, &cm_provider_kinds[i]);
+        status = try_kind(test, &session, &cm_provider_kinds[i], err);
     cm_provider_session_close(&session);
     return status;
-}
-
-static int conclude(struct test *test, cm_status status, const struct cm_error *err)
-{
-    if (status != CM_OK) {
-        json_decref(test->rows);
-        return cm_call_fail(test->call, "%s", err->text);
-    }
-    if (test->rows) {
-        json_t *object = json_pack("{s:s, s:i, s:o}", "provider", test->target.provider.name,
-                                   "failures", (int)test->failures_count, "rows", test->rows);
-        json_dumpf(object, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(object);
-    }
-    return test->failures_count > 0 ? CM_EXIT_FAILED : CM_EXIT_DONE;
 }
 
 /* Such a PIN comes before the provider's: the right one would be tried for the wrong one. */
@@ -326,7 +327,8 @@ static int run(const struct cm_call *call)
         test.rows = json_array();
     if (status == CM_OK)
         status = examine(&test, &err);
-    int exit_code = conclude(&test, status, &err);
+    int exit_code = cm_provider_target_conclude(&test.target, test.rows, test.failures_count,
+                                                status == CM_OK ? NULL : err.text);
     cm_provider_target_done(&test.target);
     return exit_code;
 }

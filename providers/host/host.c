@@ -1,5 +1,6 @@
 #include "providers/host.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,15 +13,18 @@
 
 /*
  * A signer may take less than the one before: its processors were reduced, its program replaced.
- * Fewer batches only take longer. False: it does not take batches of the size that callers make.
+ * Fewer batches only take longer. False: it does not take batches of the size that callers make, and
+ * is given up with what complaint says.
  */
 static bool take_caps(struct cm_host *host, const struct cm_provider_caps *ready)
 {
     struct cm_provider_caps *caps = &host->head.caps;
     if (ready->batch_items_max < caps->batch_items_max) {
-        cm_provider_tell(&host->head, CM_PROVIDER_NOTICE,
-                         "signer %s takes batches of %u items, the one before took %u",
-                         host->hello.settings.name, ready->batch_items_max, caps->batch_items_max);
+        snprintf(
+            host->complaint, sizeof host->complaint,
+            "it takes batches of %u items, the first one took %u: give it back what it had, or "
+            "restart the engine, which then makes smaller ones",
+            ready->batch_items_max, caps->batch_items_max);
         return false;
     }
     caps->batches_in_flight = ready->batches_in_flight < host->batches_count
@@ -118,7 +122,10 @@ static bool on_frame(const struct cm_wire_frame *frame, void *arg)
 
 static void on_end(bool is_garbage, void *arg)
 {
-    cm_supervisor_give_up(arg, is_garbage ? "what it says is no answer" : NULL);
+    struct cm_host *host = arg;
+    const char *why = host->complaint[0] ? host->complaint : "what it says is no answer";
+    cm_supervisor_give_up(host, is_garbage ? why : NULL);
+    host->complaint[0] = '\0';
 }
 
 /* ------------------------------------------------------------------ life -- */

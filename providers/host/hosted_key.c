@@ -1,7 +1,6 @@
 #include "providers/host/internal.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { REOPEN_MS = 2000, FRESH_SIGNER_EVERY = 16 };
@@ -140,13 +139,11 @@ static void on_first_opened(struct cm_hosted_opening *opening,
 {
     struct cm_error err = { .status = CM_OK };
     struct cm_key *key = NULL;
-    if (opened->status == CM_OK) {
+    if (opened->status == CM_OK)
         key = &add_key(opening, opened)->key;
-        snprintf(err.text, sizeof err.text, "%s", opened->text ? opened->text : "");
-    } else {
+    else
         (void)CM_FAIL(&err, opened->status, CM_ORIGIN_SELF, 0, "%s",
                       opened->text ? opened->text : cm_status_text(opened->status));
-    }
     answer(opening, opened->status, key, &err);
 }
 

@@ -78,6 +78,7 @@ struct cm_host {
     bool is_answered;           /* READY has come */
     struct cm_wire_ready ready; /* text: in ready_text */
     char ready_text[CM_ERROR_TEXT_SIZE];
+    char complaint[CM_ERROR_TEXT_SIZE]; /* of what it said last; "": none */
     bool is_open;                 /* the first READY was a good one: from now on it is kept up */
     struct cm_provider_pace pace; /* as the present signer told it last */
     struct cm_notices notices;
@@ -115,7 +116,10 @@ void cm_host_forget(struct cm_host *host);
 CM_MUST_USE cm_status cm_supervisor_open(struct cm_host *host, struct cm_error *err);
 void cm_supervisor_close(struct cm_host *host);
 void cm_supervisor_on_ready(struct cm_host *host); /* is_answered and ready are filled */
-/* The signer is of no use any more: killed, and followed by another. why may be NULL. */
+/*
+ * The signer is of no use any more: killed, and followed by another. why may be NULL; of starts in a
+ * row that end so it is told less and less often.
+ */
 void cm_supervisor_give_up(struct cm_host *host, const char *why);
 
 /* hosted_key.c */

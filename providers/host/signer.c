@@ -230,7 +230,8 @@ static void on_key_opened(cm_status status, struct cm_key *key, const struct cm_
         else
             cm_provider_close_key(key);
     }
-    opened.text = why.text[0] != '\0' ? why.text : NULL;
+    if (opened.status != CM_OK)
+        opened.text = why.text;
     if (!signer->is_leaving) {
         cm_wire_write_key_opened(&signer->channel.out, opening->id, &opened);
         cm_channel_flush(&signer->channel);

@@ -112,11 +112,11 @@ void cm_supervisor_give_up(struct cm_host *host, const char *why)
     host->ending_looks = 0;
     if (host->down_ns == 0)
         host->down_ns = cm_clock_monotonic_ns();
-    if (why) {
+    if (why && cm_host_is_told(host->failures_count + 1))
         cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s: %s; ending it",
                          host->hello.settings.name, why);
+    if (why)
         cm_process_kill(&host->process);
-    }
     set_up(host, false);
     cm_host_forget(host);
     cm_hosted_batches_lose(host);

@@ -90,6 +90,17 @@ static void put_text(struct cm_buffer *out, const char *text)
     cm_buffer_append(out, "", 1);
 }
 
+/* One line that can be shown: what cannot be printed goes as '?', what is too long is cut. */
+static void put_line(struct cm_buffer *out, const char *text)
+{
+    char line[CM_WIRE_NOTICE_MAX + 1];
+    size_t size = text ? strnlen(text, CM_WIRE_NOTICE_MAX) : 0;
+    for (size_t i = 0; i < size; i++)
+        line[i] = is_printable(text[i]) ? text[i] : '?';
+    line[size] = '\0';
+    put_text(out, size > 0 ? line : NULL);
+}
+
 /* What is left of a body; once something is wrong, everything after it is, too. */
 struct reader {
     struct cm_bytes left;
@@ -246,7 +257,7 @@ void cm_wire_write_ready(struct cm_buffer *out, const struct cm_wire_ready *read
 {
     size_t begin = begin_frame(out, CM_WIRE_READY, 0);
     put(out, ready->status, 1);
-    put_text(out, ready->text);
+    put_line(out, ready->text);
     put(out, ready->caps.batch_items_max, 4);
     put(out, ready->caps.batches_in_flight, 4);
     put(out, ready->caps.blocks, 1);
@@ -257,7 +268,7 @@ bool cm_wire_read_ready(struct cm_bytes body, struct cm_wire_ready *ret_ready)
 {
     struct reader reader = { .left = body };
     struct cm_wire_ready ready = { .status = (cm_status)get_up_to(&reader, 1, CM_INVALID) };
-    ready.text = get_text(&reader);
+    ready.text = get_line(&reader, CM_WIRE_NOTICE_MAX);
     ready.caps.batch_items_max = get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX);
     ready.caps.batches_in_flight = get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX);
     ready.caps.blocks = get_up_to(&reader, 1, 1) == 1;
@@ -326,7 +337,7 @@ void cm_wire_write_key_opened(struct cm_buffer *out, uint64_t id,
 {
     size_t begin = begin_frame(out, CM_WIRE_KEY_OPENED, id);
     put(out, opened->status, 1);
-    put_text(out, opened->text);
+    put_line(out, opened->text);
     put(out, opened->key.type, 1);
     put(out, opened->key.bits, 4);
     put(out, opened->key.alg, 1);
@@ -341,7 +352,7 @@ bool cm_wire_read_key_opened(struct cm_bytes body, struct cm_wire_key_opened *re
 {
     struct reader reader = { .left = body };
     struct cm_wire_key_opened opened = { .status = (cm_status)get_up_to(&reader, 1, CM_CORRUPT) };
-    opened.text = get_text(&reader);
+    opened.text = get_line(&reader, CM_WIRE_NOTICE_MAX);
     opened.key.type = (enum cm_key_type)get_up_to(&reader, 1, CM_KEY_TYPE_COUNT - 1);
     opened.key.bits = (uint32_t)get(&reader, 4);
     opened.key.alg = (enum cm_sigalg)get_up_to(&reader, 1, CM_SIGALG_COUNT - 1);
@@ -480,13 +491,8 @@ void cm_wire_next_signature(struct cm_wire_signed *signed_, cm_status *ret_statu
 
 void cm_wire_write_notice(struct cm_buffer *out, const char *text)
 {
-    char line[CM_WIRE_NOTICE_MAX + 1];
-    size_t size = strnlen(text, CM_WIRE_NOTICE_MAX);
     size_t begin = begin_frame(out, CM_WIRE_NOTICE, 0);
-    for (size_t i = 0; i < size; i++)
-        line[i] = is_printable(text[i]) ? text[i] : '?';
-    line[size] = '\0';
-    put_text(out, line);
+    put_line(out, text);
     end_frame(out, begin);
 }
 

@@ -72,7 +72,11 @@ enum cm_wire_found {
 enum cm_wire_found cm_wire_next(struct cm_bytes bytes, struct cm_wire_frame *ret_frame,
                                 size_t *ret_size);
 
-/* Texts of messages that were read are NUL-terminated, borrowed from the body, NULL for none. */
+/*
+ * Texts of messages that were read are NUL-terminated, borrowed from the body, NULL for none. What a
+ * signer says is one line of 1 .. CM_WIRE_NOTICE_MAX octets of printable ASCII: writing it puts '?' for
+ * what is not, and cuts what is too long; reading refuses it.
+ */
 struct cm_wire_hello {
     const char *kind; /* of backend */
     struct cm_provider_settings settings;
@@ -96,7 +100,7 @@ struct cm_wire_open_key {
 
 struct cm_wire_key_opened {
     cm_status status;
-    const char *text; /* why not; or, with OK, a notice */
+    const char *text; /* why not; with OK none: a notice has a frame of its own */
     struct cm_key
         key; /* type, bits, alg, signature_size_max, spki; reference: printable ASCII, or none */
 };
@@ -128,7 +132,6 @@ void cm_wire_write_sign(struct cm_buffer *out, uint64_t id, uint64_t key_id,
 /* items by position in the batch */
 void cm_wire_write_signed(struct cm_buffer *out, uint64_t id, const struct cm_sign_item *items,
                           uint32_t items_count, const char *text);
-/* What cannot be printed goes as '?', and what is too long is cut. */
 void cm_wire_write_notice(struct cm_buffer *out, const char *text);
 void cm_wire_write_pace(struct cm_buffer *out, const struct cm_provider_pace *pace);
 void cm_wire_write_bare(struct cm_buffer *out, enum cm_wire_kind kind, uint64_t id);
@@ -144,7 +147,6 @@ CM_MUST_USE bool cm_wire_read_key_opened(struct cm_bytes body,
                                          struct cm_wire_key_opened *ret_opened);
 CM_MUST_USE bool cm_wire_read_sign(struct cm_bytes body, struct cm_wire_sign *ret_sign);
 CM_MUST_USE bool cm_wire_read_signed(struct cm_bytes body, struct cm_wire_signed *ret_signed);
-/* One line of 1 .. CM_WIRE_NOTICE_MAX octets of printable ASCII. */
 CM_MUST_USE bool cm_wire_read_notice(struct cm_bytes body, const char **ret_text);
 CM_MUST_USE bool cm_wire_read_pace(struct cm_bytes body, struct cm_provider_pace *ret_pace);
 

@@ -150,6 +150,7 @@ static bool is_worth_another_try(CK_RV code)
     return false;
 }
 
+/* With OK nothing is left of why the first try failed: it would be the operator's to read. */
 static cm_status open_twice(struct cm_p11_key *self, enum cm_sigalg alg, uint32_t worker_index,
                             EVP_MD_CTX *digest, struct cm_error *err)
 {
@@ -165,6 +166,8 @@ static cm_status open_twice(struct cm_p11_key *self, enum cm_sigalg alg, uint32_
         if (status == CM_OK || !is_worth_another_try(code))
             break;
     }
+    if (status == CM_OK)
+        *err = (struct cm_error){ .status = CM_OK };
     return status;
 }
 

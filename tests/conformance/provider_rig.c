@@ -248,7 +248,8 @@ static void on_opened(cm_status status, struct cm_key *key, const struct cm_erro
     struct answer *answer = arg;
     answer->status = status;
     answer->key = key;
-    answer->err = *err; /* with OK it may hold a notice */
+    answer->err = *err;
+    CU_ASSERT_TRUE(status != CM_OK || err->text[0] == '\0'); /* that was told */
     answer->rig->openeds++;
     notice(answer->rig);
 }

@@ -83,7 +83,7 @@ static unsigned read_keys(struct cm_bytes body)
         }
     }
     if (cm_wire_read_key_opened(body, &opened))
-        sum += touch_text(opened.text) + touch(opened.key.spki) + touch_line(opened.key.reference);
+        sum += touch_line(opened.text) + touch(opened.key.spki) + touch_line(opened.key.reference);
     return sum;
 }
 
@@ -109,7 +109,7 @@ static unsigned read_life(struct cm_bytes body)
                + touch_text(hello.settings.folder) + touch_text(hello.settings.passphrase_ref)
                + touch_text(hello.settings.module) + touch_text(hello.settings.options);
     if (cm_wire_read_ready(body, &ready))
-        sum += touch_text(ready.text);
+        sum += touch_line(ready.text);
     return sum;
 }
 

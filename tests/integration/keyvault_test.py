@@ -117,7 +117,7 @@ class Vault(VaultDeploymentCase):
         done = run("init", folder, "--provider", "keyvault", "--vault", vault.url, *self.flags(vault))
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, "has a key certmill-issuing-1 already")
-        self.assertRegex(done.stderr, "certmill-root/[0-9a-f]+ was deleted again; soft delete: the vault keeps the key")
+        self.assertRegex(done.stderr, "certmill-root/[0-9a-f]+ was destroyed again; soft delete: the vault keeps the key")
         self.assertFalse(os.path.exists(folder))
         answer = vault.request("GET", "/keys/certmill-root", token=self.token(vault))
         self.assertEqual(answer.status, 404)

@@ -229,7 +229,22 @@ class InFakeToken(unittest.TestCase):
             file.write("fail C_DestroyObject 5 0\n")
         done = run(*self.bench("10")[1:])
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertRegex(done.stderr, "the key pkcs11:object=certmill-test-.* is left there: ")
+        self.assertRegex(done.stderr, "^certmill: the key pkcs11:object=certmill-test-.* is left there: .*CKR_GENERAL_ERROR; "
+                         "remove it with its store's own tools\n$")
+        done = run(*self.bench("10")[1:], "--json")
+        self.assertIn(" is left there: ", json.loads(done.stdout)["error"])
+
+    def test_ca_create_says_why_its_key_is_left_there(self):
+        made = deployment.Deployment()
+        made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
+                  r"    passphrase: env:FAKE_PIN\n\n\g<0>")
+        with open(os.path.join(made.folder, "ca", "line.pem"), "w", encoding="ascii"):
+            pass  # in the way of the certificate
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write("fail C_DestroyObject 5 0\n")
+        done = made.run("ca", "create", "line", "--provider", "hsm", "--key", "pkcs11:object=line", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, b"the key pkcs11:object=line is left there: .*CKR_GENERAL_ERROR; remove it ")
 
     def test_bench_that_is_interrupted_destroys_its_key_and_names_it(self):
         with subprocess.Popen(self.bench("600000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -239,6 +254,48 @@ class InFakeToken(unittest.TestCase):
         self.assertEqual(process.returncode, 1, told)
         self.assertIn("object=certmill-test-", told)
         self.assertGreater(self.calls("C_DestroyObject"), 0)
+
+    def interrupt(self, number, *arguments, function="C_GenerateKeyPair"):
+        """What a command says that gets the signal while it calls the function for the first time."""
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write(f"hang {function}\n")
+        before = self.calls(function) if os.path.exists(self.trace) else 0
+        with subprocess.Popen([CERTMILL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            deployment.wait_until(lambda: os.path.exists(self.trace) and self.calls(function) > before, 60, function)
+            process.send_signal(number)
+            self.assertIn("interrupt", process.stderr.readline())
+            os.remove(self.script)
+            out, told = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 1, told)
+        self.assertIn("certmill: interrupted\n", told)
+        return out, told
+
+    def test_what_is_interrupted_makes_no_second_key_and_destroys_the_first(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if os.path.exists(self.trace):
+                os.remove(self.trace)
+            folder = os.path.join(deployment.scratch(), "ca")
+            _, told = self.interrupt(number, "init", folder, "--provider", "pkcs11", "--module", FAKE_MODULE, "--pin", "env:FAKE_PIN")
+            self.assertIn("the new key pkcs11:object=certmill-root was destroyed again", told)
+            self.assertEqual((self.calls("C_GenerateKeyPair"), self.calls("C_DestroyObject")), (1, 1))
+            self.assertFalse(os.path.exists(folder))
+
+    def test_provider_test_that_is_interrupted_destroys_its_key(self):
+        for function in ("C_GenerateKeyPair", "C_Sign"):
+            self.interrupt(signal.SIGTERM, "provider", "test", *self.OPTIONS, function=function)
+            self.assertEqual((self.calls("C_GenerateKeyPair"), self.calls("C_DestroyObject")), (1, 1))
+            os.remove(self.trace)
+
+    def test_ca_create_that_is_interrupted_destroys_its_key(self):
+        made = deployment.Deployment()
+        made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
+                  r"    passphrase: env:FAKE_PIN\n\n\g<0>")
+        _, told = self.interrupt(signal.SIGTERM, "ca", "create", "line", "-c", made.settings, "--provider", "hsm", "--key",
+                                 "pkcs11:object=line")
+        self.assertIn("the new key pkcs11:object=line was destroyed again", told)
+        self.assertEqual(self.calls("C_DestroyObject"), 1)
+        self.assertFalse(os.path.exists(os.path.join(made.folder, "ca", "line.pem")))
+        self.assertNotIn(b"line-1", made.run("ca", "list").stdout)
 
 
 @unittest.skipUnless(MODULE, WHY_NOT)

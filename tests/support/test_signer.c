@@ -7,7 +7,7 @@
  *     protected         is protected after all
  *
  * Its kind "stuck" has one key that signs anything with the same eight bytes, except messages that
- * begin with 'h': there its calls hang. While there is a file "narrow" in its folder it takes one batch
+ * begin with 'h': there its calls hang. Of a key "noted" it has something to say. While there is a file "narrow" in its folder it takes one batch
  * at a time, and while there is a file "small", batches of half the size.
  */
 #include <stdio.h>
@@ -31,7 +31,6 @@ static cm_status open_stuck_key(void *state, uint32_t worker_index, const char *
     struct cm_key *key = calloc(1, sizeof *key);
     (void)state;
     (void)worker_index;
-    (void)reference;
     (void)alg;
     if (!key)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory");
@@ -40,6 +39,8 @@ static cm_status open_stuck_key(void *state, uint32_t worker_index, const char *
                             .alg = CM_SIGALG_ECDSA_SHA256,
                             .signature_size_max = 8,
                             .spki = cm_bytes_str("no key") };
+    if (strcmp(reference, "noted") == 0)
+        (void)CM_FAIL(err, CM_OK, CM_ORIGIN_SELF, 0, "the key\nworks, but slowly");
     *ret_key = key;
     return CM_OK;
 }

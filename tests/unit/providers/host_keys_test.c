@@ -93,6 +93,23 @@ static void test_host_hands_a_blob_to_the_backend_up_to_its_bound(void)
 
 /* ------------------------------------------------------------------ what it says by itself -- */
 
+static void test_host_passes_on_what_is_to_be_said_of_a_key_that_opens(void)
+{
+    struct rig rig;
+    struct cm_key *key = NULL;
+    host_open(&rig, &host_stuck, "slow");
+    CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, "noted", CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
+    rig_wait(&rig, &host_told.notices, 1);
+    CU_ASSERT_STRING_EQUAL(host_told.last[CM_PROVIDER_NOTICE],
+                           "signer slow: the key?works, but slowly");
+    host_end_signer(&rig, SIGKILL); /* opened again, in another one */
+    rig_wait(&rig, &host_told.notices, 2);
+    CU_ASSERT_STRING_EQUAL(host_told.last[CM_PROVIDER_NOTICE],
+                           "signer slow: the key?works, but slowly");
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
 static void test_host_passes_notices_on_and_counts_those_of_a_flood(void)
 {
     struct rig rig;
@@ -271,6 +288,7 @@ static void test_host_signs_no_faster_than_its_ceiling(void)
 CM_TEST_SUITE(host_keys, CM_TEST(test_host_uses_no_key_that_is_another_than_before),
               CM_TEST(test_host_opens_a_key_again_by_the_reference_that_it_was_pinned_to),
               CM_TEST(test_host_hands_a_blob_to_the_backend_up_to_its_bound),
+              CM_TEST(test_host_passes_on_what_is_to_be_said_of_a_key_that_opens),
               CM_TEST(test_host_passes_notices_on_and_counts_those_of_a_flood),
               CM_TEST(test_host_knows_the_pace_of_its_backend_while_there_is_a_signer),
               CM_TEST(test_host_has_no_pace_where_the_backend_has_none),

@@ -142,6 +142,11 @@ static void test_host_waits_for_a_signer_that_takes_the_batches_there_are(void)
     rig_wait(&rig, &host_told.downs, 2);
     CU_ASSERT_EQUAL(host_told.ups, 0);
     CU_ASSERT_EQUAL(rig_submit(batch), CM_UNAVAILABLE);
+    rig_wait(&rig, &host_told.downs, 3); /* the fourth end: the third was not told */
+    CU_ASSERT_EQUAL(host_told.notices, 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(host_told.last[CM_PROVIDER_NOTICE],
+                                  "it takes batches of 8 items, the first one took 16: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(host_told.last[CM_PROVIDER_NOTICE], "restart the engine"));
     unlink(path);
     rig_wait(&rig, &host_told.ups, 1);
     host_sign_when_back(batch);

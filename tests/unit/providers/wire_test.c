@@ -123,6 +123,30 @@ static void test_wire_carries_notices_as_one_line_that_can_be_printed(void)
     CU_ASSERT_EQUAL(strlen(text), CM_WIRE_NOTICE_MAX);
 }
 
+static void test_wire_carries_why_a_signer_refuses_as_one_line_that_can_be_printed(void)
+{
+    char large[CM_WIRE_NOTICE_MAX + 10];
+    struct cm_wire_ready ready = { .status = CM_DENIED, .text = "no\n\x1b[1m\xff" }, ready_read;
+    struct cm_wire_key_opened opened = { .status = CM_DENIED, .text = ready.text }, opened_read;
+    memset(large, 'x', sizeof large - 1);
+    large[sizeof large - 1] = '\0';
+    for (unsigned i = 0; i < 3; i++) {
+        begin();
+        cm_wire_write_ready(&out, &ready);
+        CU_ASSERT_TRUE_FATAL(cm_wire_read_ready(body_of(CM_WIRE_READY, 0), &ready_read));
+        CU_ASSERT_TRUE(i != 0 || strcmp(ready_read.text, "no??[1m?") == 0);
+        CU_ASSERT_TRUE(i != 1 || strlen(ready_read.text) == CM_WIRE_NOTICE_MAX);
+        CU_ASSERT_TRUE(i != 2 || !ready_read.text);
+        begin();
+        cm_wire_write_key_opened(&out, 9, &opened);
+        CU_ASSERT_TRUE_FATAL(cm_wire_read_key_opened(body_of(CM_WIRE_KEY_OPENED, 9), &opened_read));
+        CU_ASSERT_TRUE(i != 0 || strcmp(opened_read.text, "no??[1m?") == 0);
+        CU_ASSERT_TRUE(i != 1 || strlen(opened_read.text) == CM_WIRE_NOTICE_MAX);
+        CU_ASSERT_TRUE(i != 2 || !opened_read.text);
+        ready.text = opened.text = i == 0 ? large : "";
+    }
+}
+
 static void test_wire_carries_every_figure_of_a_pace(void)
 {
     const struct cm_provider_pace sent = { .rate_per_s = 1,
@@ -317,6 +341,15 @@ static void test_wire_bounds_what_messages_may_say(void)
     write_each(3); /* ends in 'r', 'e', 'f', NUL */
     out.data[out.size - 2] = 0x1b;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_KEY_OPENED, 1), CM_WIRE_KEY_OPENED));
+    begin();
+    cm_wire_write_ready(&out, &(struct cm_wire_ready){ .status = CM_DENIED, .text = "why" });
+    out.data[CM_WIRE_HEAD_SIZE + 4] = '\n'; /* status, length, text */
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_READY, 0), CM_WIRE_READY));
+    begin();
+    cm_wire_write_key_opened(&out, 1,
+                             &(struct cm_wire_key_opened){ .status = CM_DENIED, .text = "why" });
+    out.data[CM_WIRE_HEAD_SIZE + 4] = 0x1b;
+    CU_ASSERT_FALSE(reads(body_of(CM_WIRE_KEY_OPENED, 1), CM_WIRE_KEY_OPENED));
     write_each(7); /* 12 octets, then a count */
     out.data[CM_WIRE_HEAD_SIZE + 12 + 6] = 0x20;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_PACE, 0), CM_WIRE_PACE));
@@ -347,6 +380,7 @@ CM_TEST_SUITE(wire, CM_TEST(test_wire_carries_hello_with_texts_that_are_absent),
               CM_TEST(test_wire_carries_floors_whole),
               CM_TEST(test_wire_carries_a_blob_and_the_reference_that_the_key_has_then),
               CM_TEST(test_wire_carries_notices_as_one_line_that_can_be_printed),
+              CM_TEST(test_wire_carries_why_a_signer_refuses_as_one_line_that_can_be_printed),
               CM_TEST(test_wire_carries_every_figure_of_a_pace),
               CM_TEST(test_wire_carries_batches_item_by_item),
               CM_TEST(test_wire_carries_signatures_of_what_was_signed_only),
