@@ -126,6 +126,22 @@ static void test_signature_waits_for_throttling_no_longer_than_its_deadline(void
     vault_stage_close(&stage);
 }
 
+/* Four seconds: without the header it would be little more than one. */
+static void test_signature_comes_again_no_sooner_than_the_vault_says(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.sign");
+    play(&stage, "sign", "\"kind\":\"status\",\"status\":429,\"retry_after\":\"4\"");
+    uint64_t from_ns = cm_clock_monotonic_ns();
+    CU_ASSERT_EQUAL(vault_stage_sign_one(&stage, key), CM_OK);
+    CU_ASSERT_TRUE(cm_clock_monotonic_ns() - from_ns >= 4000 * CM_NS_PER_MS);
+    CU_ASSERT_EQUAL(cm_keyvault_statistic(&stage.vault, "requests.sign") - before, 2);
+    cm_provider_close_key(key);
+    vault_stage_close(&stage);
+}
+
 /* ------------------------------------------------------------------ opening -- */
 
 static void check_opening(struct vault_stage *stage, const char *operation,
@@ -190,5 +206,6 @@ CM_TEST_SUITE(keyvault_vault, CM_TEST(test_signature_survives_what_passes),
               CM_TEST(test_signature_that_is_wrong_is_corrupt),
               CM_TEST(test_vault_that_answers_gibberish_is_away),
               CM_TEST(test_signature_waits_for_throttling_no_longer_than_its_deadline),
+              CM_TEST(test_signature_comes_again_no_sooner_than_the_vault_says),
               CM_TEST(test_opening_repeats_what_was_lost_and_says_what_was_refused),
               CM_TEST(test_opening_proves_the_key));
