@@ -247,6 +247,17 @@ static void test_key_is_made_in_software_or_in_an_hsm(void)
     vault_stage_close(&stage);
 }
 
+/* All that it has is in an HSM. curl knows by itself where names under localhost are. */
+static void test_key_of_a_managed_hsm_is_made_in_it_unasked(void)
+{
+    struct vault_stage stage;
+    vault_stage_open(&stage, NULL, "");
+    snprintf(stage.vault.url, sizeof stage.vault.url, "https://pool.managedhsm.localhost:%d",
+             stage.vault.port);
+    check_making(&stage, "EC-HSM", "RSA-HSM");
+    vault_stage_close(&stage);
+}
+
 static void test_key_that_exists_gets_no_new_version(void)
 {
     struct vault_stage stage;
@@ -477,6 +488,7 @@ CM_TEST_SUITE(keyvault_key, CM_TEST(test_key_is_pinned_to_the_version_that_was_t
               CM_TEST(test_key_in_software_is_refused_where_an_hsm_is_required),
               CM_TEST(test_key_that_is_disabled_later_is_unavailable),
               CM_TEST(test_key_is_made_in_software_or_in_an_hsm),
+              CM_TEST(test_key_of_a_managed_hsm_is_made_in_it_unasked),
               CM_TEST(test_key_that_exists_gets_no_new_version),
               CM_TEST(test_key_whose_making_was_lost_is_not_made_again),
               CM_TEST(test_key_that_was_made_and_does_not_sign_yet_is_tried_again),
