@@ -468,7 +468,7 @@ static void test_key_is_destroyed_although_the_answer_was_lost(void)
 {
     struct vault_stage stage;
     struct cm_error err;
-    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 300");
+    vault_stage_open(&stage, NULL, ", \"timeout-ms\": 3000");
     struct cm_key *key = vault_stage_key(&stage, "old", EC_256);
     cm_keyvault_fault(&stage.vault, "{\"on\":\"delete\",\"kind\":\"status\",\"status\":403}");
     CU_ASSERT_EQUAL(rig_destroy_key(&stage.rig, key, &err), CM_DENIED);
