@@ -101,7 +101,7 @@ static void test_key_that_has_another_version_is_told_once(void)
     rig_run_for(&stage.rig, 250);
     CU_ASSERT_EQUAL(stage.notices_count, 0);
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, second);
-    for (unsigned i = 0; i < 50 && stage.notices_count == 0; i++)
+    for (unsigned i = 0; i < 500 && stage.notices_count == 0; i++)
         rig_run_for(&stage.rig, 20);
     rig_run_for(&stage.rig, 300);
     CU_ASSERT_EQUAL(stage.notices_count, 1);
@@ -110,7 +110,7 @@ static void test_key_that_has_another_version_is_told_once(void)
     CU_ASSERT_STRING_NOT_EQUAL(key->reference, second);
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 2));
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
-    for (unsigned i = 0; i < 50 && stage.notices_count == 1; i++)
+    for (unsigned i = 0; i < 500 && stage.notices_count == 1; i++)
         rig_run_for(&stage.rig, 20);
     CU_ASSERT_EQUAL(stage.notices_count, 2);
     cm_provider_close_key(key);
