@@ -39,11 +39,18 @@ class Faults(VaultDeploymentCase):
     def test_a_vault_that_throttles_makes_requests_wait(self):
         vault = self.start_vault("--latency-ms", "5")
         requests = self.deploy_in_vault("throttled", 250, vault, lines=[FAST])
-        vault.throttle(scale=0.05, period_ms=1000, on=True)  # 100 signatures a second with keys in software
+        vault.throttle(scale=0.0125, period_ms=1000, on=True)  # 50 signatures a second with keys in software
         engine = self.start()
         self.backend.push(requests)
+        self.wait_for_throttling_in_the_status()
         self.finish_all(engine, 250)
         self.assertGreater(vault.statistics()["throttled"], 0)
+
+    def wait_for_throttling_in_the_status(self):
+        """It has come from the signer through the engine, together with how long answers took."""
+        def pace():
+            return self.status()["providers"][0].get("pace", {})
+        deployment.wait_until(lambda: pace().get("throttled", 0) > 0 and pace()["median_ms"] > 0, 30, pace, step_s=0.1)
 
     def test_tokens_that_are_revoked_are_asked_for_again(self):
         vault = self.start_vault("--latency-ms", "5")

@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """A token that goes and comes back, under load: requests wait, none is lost and none `failed`. With a real SoftHSM."""
-import json
 import os
 import re
 import shutil
 import signal
-import socket
 import sys
 import time
 import unittest
@@ -34,11 +32,7 @@ class TokenFaults(case.Case):
 
     def expect_ready(self, is_ready):
         """What the engine says of itself, and doctor of the engine."""
-        client = socket.socket(socket.AF_UNIX)
-        client.connect(os.path.join(self.deployment.folder, "store", "control.sock"))
-        client.sendall(b'{"v":1,"op":"status"}\n')
-        status = json.loads(client.makefile().readline())
-        client.close()
+        status = self.status()
         self.assertEqual(status["ready"], is_ready, status)
         told = self.deployment.run("doctor", check=False).stdout
         self.assertEqual(b"wait for a signature of issuing-1" in told, not is_ready, told)

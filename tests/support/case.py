@@ -1,6 +1,8 @@
 """The frame of tests that run a deployment: one Redis for a file, a deployment, its backend and engines for each test."""
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import unittest
@@ -66,6 +68,15 @@ class Case(unittest.TestCase):
         self.stop(engine)
         self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
         return checker.check(self.backend, self.deployment, open_keys)
+
+    def status(self):
+        """What the engine says of itself at its control socket."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
+            client.sendall(b'{"v":1,"op":"status"}\n')
+            with client.makefile() as answers:
+                return json.loads(answers.readline())
 
     def memory_holds(self, pid, needles):
         """Which of the byte strings stand in the memory of the process."""

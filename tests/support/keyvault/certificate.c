@@ -34,7 +34,8 @@ static bool fill(X509 *certificate, EVP_PKEY *key)
            && add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
            && add_extension(certificate, NID_key_usage, "critical,digitalSignature,keyCertSign")
            && add_extension(certificate, NID_subject_key_identifier, "hash")
-           && add_extension(certificate, NID_subject_alt_name, "IP:127.0.0.1,DNS:localhost")
+           && add_extension(certificate, NID_subject_alt_name,
+                            "IP:127.0.0.1,DNS:localhost,DNS:pool.managedhsm.localhost")
            && X509_sign(certificate, key, EVP_sha256()) > 0;
 }
 

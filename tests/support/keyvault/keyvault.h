@@ -432,7 +432,8 @@ void kv_control_request(struct kv_exchange *exchange);
 bool kv_server_start(struct kv_stub *stub);
 void kv_server_stop(struct kv_stub *stub);
 
-/* certificate.c: a self-signed certificate, written to path. NULL: it has said why not. */
+/* certificate.c: a self-signed certificate, written to path; for 127.0.0.1, localhost, and
+ * pool.managedhsm.localhost, which clients take for a Managed HSM. NULL: it has said why not. */
 SSL_CTX *kv_certificate_make(const char *path);
 
 /* ------------------------------------------------------------------ text.c -- */

@@ -126,6 +126,30 @@ static void test_challenge_for_another_resource_is_denied(void)
     expect_denied("localhost", FROM(RESOURCE), "must not have");
 }
 
+static void expect_resource(const char *host, const char *resource)
+{
+    struct cm_challenge challenge = { 0 };
+    struct cm_error err = { .text = "" };
+    char header[256];
+    snprintf(header, sizeof header, FROM("resource=\"%s\""), resource);
+    CU_ASSERT_EQUAL(read_from(host, header, NULL, &challenge, &err), CM_OK);
+    CU_ASSERT_STRING_EQUAL(challenge.resource, resource);
+    CU_ASSERT_STRING_EQUAL(err.text, "");
+}
+
+/* Managed HSMs, and the clouds of other countries: each has tokens of its own. */
+static void test_challenge_for_the_resource_above_the_host_is_believed(void)
+{
+    expect_resource(VAULT, "https://vault.azure.net");
+    expect_resource("p.managedhsm.azure.net", "https://managedhsm.azure.net");
+    expect_resource("v.vault.azure.cn", "https://vault.azure.cn");
+    expect_resource("v.vault.usgovcloudapi.net", "https://vault.usgovcloudapi.net");
+    expect_denied("p.managedhsm.azure.net", FROM(RESOURCE), "must not have");
+    expect_denied(VAULT, FROM("resource=\"https://managedhsm.azure.net\""), "must not have");
+    expect_denied("v.vault.azure.cn", FROM(RESOURCE), "must not have");
+    expect_denied(VAULT, FROM("resource=\"https://vault.usgovcloudapi.net\""), "must not have");
+}
+
 static void test_challenge_for_the_resource_of_the_settings_is_believed(void)
 {
     struct cm_challenge challenge;
@@ -167,5 +191,6 @@ CM_TEST_SUITE(keyvault_challenge, CM_TEST(test_challenge_reads_what_vaults_send)
               CM_TEST(test_challenge_of_other_schemes_is_denied),
               CM_TEST(test_challenge_without_a_directory_is_denied),
               CM_TEST(test_challenge_for_another_resource_is_denied),
+              CM_TEST(test_challenge_for_the_resource_above_the_host_is_believed),
               CM_TEST(test_challenge_for_the_resource_of_the_settings_is_believed),
               CM_TEST(test_challenge_of_any_length_is_read));

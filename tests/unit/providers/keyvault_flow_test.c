@@ -51,6 +51,14 @@ static void test_rate_of_the_settings_is_kept(void)
     vault_stage_close(&stage);
 }
 
+static void wait_in_flight(struct vault_stage *stage, long long count)
+{
+    for (unsigned i = 0;
+         cm_keyvault_statistic(&stage->vault, "signs_in_flight") < count && i < 2000; i++)
+        rig_run_for(&stage->rig, 5);
+    CU_ASSERT_EQUAL_FATAL(cm_keyvault_statistic(&stage->vault, "signs_in_flight"), count);
+}
+
 static void test_signature_that_was_cancelled_while_it_was_out_does_not_go_again(void)
 {
     struct vault_stage stage;
@@ -58,10 +66,10 @@ static void test_signature_that_was_cancelled_while_it_was_out_does_not_go_again
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 1);
     cm_keyvault_fault(&stage.vault, "{\"on\":\"sign\",\"kind\":\"status\",\"status\":503,"
-                                    "\"delay_ms\":200}");
+                                    "\"delay_ms\":3000}");
     long long before = cm_keyvault_statistic(&stage.vault, "requests.sign");
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
-    rig_run_for(&stage.rig, 80);
+    wait_in_flight(&stage, 1);
     cm_provider_cancel(stage.rig.provider, &batch->batch);
     rig_wait(&stage.rig, &batch->dones, 1);
     CU_ASSERT_EQUAL(batch->items[0].status, CM_CANCELLED);
@@ -69,14 +77,6 @@ static void test_signature_that_was_cancelled_while_it_was_out_does_not_go_again
     rig_batch_free(batch);
     cm_provider_close_key(key);
     vault_stage_close(&stage);
-}
-
-static void wait_in_flight(struct vault_stage *stage, long long count)
-{
-    for (unsigned i = 0;
-         cm_keyvault_statistic(&stage->vault, "signs_in_flight") < count && i < 2000; i++)
-        rig_run_for(&stage->rig, 5);
-    CU_ASSERT_EQUAL_FATAL(cm_keyvault_statistic(&stage->vault, "signs_in_flight"), count);
 }
 
 static void test_signatures_that_are_cancelled_while_they_are_throttled_wait_no_longer(void)
@@ -202,9 +202,7 @@ static void test_vault_that_dies_leaves_nothing_waiting(void)
     cm_keyvault_fault(&stage.vault,
                       "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":60000,\"count\":0}");
     CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
-    for (unsigned i = 0; i < 200 && cm_keyvault_statistic(&stage.vault, "signs_in_flight_max") < 10;
-         i++)
-        rig_run_for(&stage.rig, 20);
+    wait_in_flight(&stage, 10);
     cm_keyvault_stop(&stage.vault);
     rig_wait(&stage.rig, &batch->dones, 1);
     /* What was out may have been signed; what waited was not. */
@@ -222,11 +220,11 @@ static void test_vault_that_dies_leaves_nothing_waiting(void)
 static void test_deadline_passes_as_unavailable_where_the_vault_does_not_answer(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"in-flight\": 1, \"timeout-ms\": 300");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 1, \"timeout-ms\": 2000");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 7);
     kill(stage.vault.pid, SIGSTOP);
-    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 900 * CM_NS_PER_MS;
+    batch->batch.deadline_ns = cm_clock_monotonic_ns() + 5000 * CM_NS_PER_MS;
     rig_sign(batch);
     CU_ASSERT_TRUE(rig_count_status(batch, CM_UNAVAILABLE) > 0);
     CU_ASSERT_EQUAL(rig_count_status(batch, CM_EXPIRED), 0);
@@ -237,9 +235,10 @@ static void test_deadline_passes_as_unavailable_where_the_vault_does_not_answer(
     vault_stage_close(&stage);
 }
 
+/* Probes go after 1, 2, 4 s. */
 static bool comes_back(struct vault_stage *stage)
 {
-    for (unsigned i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < 600; i++) {
         if (cm_provider_pace(stage->rig.provider).circuits_open == 0)
             return true;
         rig_run_for(&stage->rig, 50);
@@ -251,7 +250,7 @@ static bool comes_back(struct vault_stage *stage)
 static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
 {
     struct vault_stage stage;
-    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 600");
+    vault_stage_open(&stage, NULL, ", \"in-flight\": 10, \"timeout-ms\": 3000");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     kill(stage.vault.pid, SIGSTOP);
@@ -261,9 +260,10 @@ static void test_vault_that_hangs_is_left_alone_until_a_probe_is_answered(void)
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     /* A probe gets no answer, and is not the last. */
     uint64_t failed = cm_provider_pace(stage.rig.provider).failed_count;
-    for (unsigned i = 0; i < 60 && cm_provider_pace(stage.rig.provider).failed_count == failed; i++)
+    for (unsigned i = 0; i < 200 && cm_provider_pace(stage.rig.provider).failed_count == failed;
+         i++)
         rig_run_for(&stage.rig, 50);
-    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).failed_count, failed + 1);
+    CU_ASSERT_TRUE(cm_provider_pace(stage.rig.provider).failed_count > failed);
     kill(stage.vault.pid, SIGCONT);
     CU_ASSERT_TRUE(comes_back(&stage));
     CU_ASSERT_PTR_NOT_NULL(strstr(stage.notices, "is back"));

@@ -357,6 +357,31 @@ static void test_pace_stops_for_longer_while_429_keeps_coming(void)
     CU_ASSERT_EQUAL(pace.failed_count, 0);
 }
 
+/* Many that were stopped at the same moment do not come back at the same moment. */
+static void test_pace_of_each_seed_comes_back_at_another_time(void)
+{
+    enum { SEEDS = 20 };
+    unsigned waits_differ = 0, probes_differ = 0;
+    uint64_t first_wait_ns = 0, first_probe_ns = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        cm_pace_init(&pace, 0, false, 10, START_NS, seed);
+        ask(CM_PACE_THROTTLED, START_NS);
+        uint64_t wait_ns = cm_pace_take(&pace, 0, START_NS + 10 * CM_NS_PER_MS);
+        cm_pace_init(&pace, 0, false, 10, START_NS, seed);
+        for (unsigned i = 0; i < 8; i++)
+            ask(CM_PACE_FAILED, START_NS);
+        uint64_t probe_ns = cm_pace_take_probe(&pace, START_NS + 10 * CM_NS_PER_MS);
+        CU_ASSERT_TRUE(is_about(wait_ns, 1));
+        CU_ASSERT_TRUE(is_about(probe_ns, 1));
+        first_wait_ns = seed == 0 ? wait_ns : first_wait_ns;
+        first_probe_ns = seed == 0 ? probe_ns : first_probe_ns;
+        waits_differ += wait_ns != first_wait_ns;
+        probes_differ += probe_ns != first_probe_ns;
+    }
+    CU_ASSERT_TRUE(waits_differ > 0);
+    CU_ASSERT_TRUE(probes_differ > 0);
+}
+
 static void test_pace_takes_a_burst_of_429_for_one(void)
 {
     uint64_t now_ns = START_NS;
@@ -630,6 +655,7 @@ CM_TEST_SUITE(keyvault_pace, CM_TEST(test_pace_alone_uses_what_is_permitted_and_
               CM_TEST(test_pace_takes_back_what_others_leave),
               CM_TEST(test_pace_of_a_vault_that_gives_nothing_falls_and_comes_back),
               CM_TEST(test_pace_stops_for_longer_while_429_keeps_coming),
+              CM_TEST(test_pace_of_each_seed_comes_back_at_another_time),
               CM_TEST(test_pace_takes_a_burst_of_429_for_one),
               CM_TEST(test_pace_believes_a_success_that_left_after_the_stop_only),
               CM_TEST(test_pace_stops_for_as_long_as_the_vault_says),
