@@ -202,7 +202,7 @@ class Vault(VaultDeploymentCase):
                 ([*key, "--transfer", blob, "--existing-key"], 2, b"needs no import"),
                 ([*key, "--transfer", blob, "--key-type", "rsa-2048"], 1, b""),
                 (["ca", "create", "line", "--provider", "soft", "--key", "file:line.pem", "--transfer", blob], 1,
-                 b"needs a provider of the kind keyvault")]:
+                 b"provider soft imports no keys")]:
             done = self.deployment.run(*words, check=False)
             self.assertEqual(done.returncode, code, (words, done.stderr))
             self.assertIn(expected, done.stderr, words)
