@@ -279,16 +279,11 @@ static cm_status read_whole(struct creation *creation, const char *path, FILE *f
     return CM_OK;
 }
 
-/* Only a vault takes a key that was wrapped elsewhere; others would make another one instead. */
 static cm_status read_transfer(struct creation *creation, struct cm_error *err)
 {
     const char *path = cm_call_value(creation->call, "transfer");
     if (!path)
         return CM_OK;
-    if (strcmp(creation->provider->kind, "keyvault") != 0)
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
-                       "--transfer needs a provider of the kind keyvault; %s is %s",
-                       creation->provider->name, creation->provider->kind);
     FILE *file = fopen(path, "rb");
     if (!file)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, errno, "%s: %s", path, strerror(errno));

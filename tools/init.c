@@ -272,15 +272,6 @@ static void print_text(const struct cm_init_plan *plan, const struct cm_init_aut
     printf("  certmill device import -c %s/certmill.yaml devices.csv\n", dir);
 }
 
-/* Quotes and backslashes would end the YAML text that the value stands in. */
-static bool is_plain(const char *text)
-{
-    for (; text && *text; text++)
-        if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
-            return false;
-    return true;
-}
-
 static int check_vault(const struct cm_init_plan *plan)
 {
     const struct cm_call *call = plan->call;
@@ -327,8 +318,9 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
         return cm_usage_fail("--module and --token go with --provider pkcs11");
     if (check_vault(plan) != CM_EXIT_DONE)
         return CM_EXIT_USAGE;
-    if (!is_plain(plan->redis_url) || !is_plain(plan->base_url) || !is_plain(plan->passphrase)
-        || !is_plain(plan->module) || !is_plain(plan->token))
+    if (!cm_flag_is_plain(plan->redis_url) || !cm_flag_is_plain(plan->base_url)
+        || !cm_flag_is_plain(plan->passphrase) || !cm_flag_is_plain(plan->module)
+        || !cm_flag_is_plain(plan->token))
         return cm_usage_fail("an URL or reference has characters that are not allowed in it");
     if (plan->folder[0] == '\0')
         return cm_usage_fail("expected DIR, found nothing");

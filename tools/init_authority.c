@@ -6,6 +6,7 @@
 
 #include "engine/x509/certificate.h"
 #include "engine/x509/pem_writer.h"
+#include "tools/token_key.h"
 #include "tools/vault_flags.h"
 
 bool cm_init_is_in_token(const struct cm_init_plan *plan)
@@ -32,28 +33,18 @@ const char *cm_init_provider_name(const struct cm_init_plan *plan)
     return cm_init_is_in_token(plan) ? "hsm" : "soft";
 }
 
-/* "pkcs11:token=T;object=LABEL-NAME?module-path=...", from the token's URI. */
-static const char *name_in_token(const struct cm_init_plan *plan, const char *name)
-{
-    const char *token = plan->token ? plan->token : "pkcs11:";
-    size_t path = strcspn(token, "?");
-    bool is_bare = path > 0 && token[path - 1] == ':';
-    return cm_arena_printf(plan->arena, "%.*s%sobject=%s-%s%s", (int)path, token,
-                           is_bare ? "" : ";", plan->key_label, name, token + path);
-}
-
 static void describe_key(const struct cm_init_plan *plan, const char *existing, const char *name,
                          struct cm_init_authority *authority)
 {
+    const char *label = cm_arena_printf(plan->arena, "%s-%s", plan->key_label, name);
     authority->ca.has_key = existing != NULL;
     authority->ca.spec = (struct cm_key_spec){ .type = plan->key_type, .bits = plan->key_bits };
     if (existing) {
         authority->ca.key = existing;
     } else if (cm_init_is_in_token(plan)) {
-        authority->ca.key = name_in_token(plan, name);
+        authority->ca.key = cm_token_key_reference(plan->token, label, plan->arena);
     } else if (cm_init_is_in_vault(plan)) {
-        const char *labelled = cm_arena_printf(plan->arena, "%s-%s", plan->key_label, name);
-        authority->ca.key = cm_vault_flags_key(plan->call, labelled, plan->arena);
+        authority->ca.key = cm_vault_flags_key(plan->call, label, plan->arena);
     } else {
         authority->ca.key = cm_arena_printf(plan->arena, "file:%s.pem", name);
         authority->key_path = cm_arena_printf(plan->arena, "%s/keys/%s.pem", plan->folder, name);

@@ -70,29 +70,17 @@ static void tell_absent(struct bench *bench, const char *algorithm, const char *
 
 /* -------------------------------------------------------------------------------- measuring -- */
 
-/*
- * Twice as many as are in flight, so that there is always a next one. A vault has far more in flight than
- * it takes batches, and what waits for its pace when the time is over is still signed: no more than needed.
- */
-static struct cm_provider_load load_in_batches(const struct bench *bench, uint32_t sessions,
-                                               uint32_t most)
-{
-    struct cm_provider_load load = {
-        .batches_in_flight = most < 2 + sessions ? most : 2 + sessions,
-        .batch_items = bench->batch_items,
-        .seconds = bench->seconds,
-    };
-    uint32_t enough = (2 * sessions + load.batches_in_flight - 1) / load.batches_in_flight;
-    if (cm_provider_target_is_vault(&bench->target) && enough < load.batch_items)
-        load.batch_items = enough;
-    return load;
-}
-
 static cm_status measure(struct bench *bench, struct cm_provider_session *session,
                          struct cm_key *key, struct cell *cell, struct cm_error *err)
 {
     uint32_t most = cm_provider_caps(session->provider).batches_in_flight;
-    const struct cm_provider_load in_batches = load_in_batches(bench, cell->sessions, most);
+    const struct cm_provider_load_size size = {
+        .sessions = cell->sessions,
+        .batches_max = most,
+        .batch_items = bench->batch_items,
+        .is_vault = cm_provider_target_is_vault(&bench->target),
+    };
+    const struct cm_provider_load in_batches = cm_provider_load_in_batches(&size, bench->seconds);
     const struct cm_provider_load one_by_one = { .batches_in_flight =
                                                      most < cell->sessions ? most : cell->sessions,
                                                  .batch_items = 1,

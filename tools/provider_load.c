@@ -144,6 +144,21 @@ static void work_out(struct run *run)
     result->max_us = percentile(run, 1);
 }
 
+struct cm_provider_load cm_provider_load_in_batches(const struct cm_provider_load_size *size,
+                                                    double seconds)
+{
+    uint32_t wanted = 2 + size->sessions;
+    struct cm_provider_load load = {
+        .batches_in_flight = size->batches_max < wanted ? size->batches_max : wanted,
+        .batch_items = size->batch_items,
+        .seconds = seconds,
+    };
+    uint32_t enough = (2 * size->sessions + load.batches_in_flight - 1) / load.batches_in_flight;
+    if (size->is_vault && enough < load.batch_items)
+        load.batch_items = enough;
+    return load;
+}
+
 cm_status cm_provider_load_run(struct cm_provider_session *session, struct cm_key *key,
                                const struct cm_provider_load *load,
                                struct cm_provider_load_result *ret_result, struct cm_error *err)

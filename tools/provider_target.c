@@ -9,6 +9,7 @@
 
 #include "engine/base/secret.h"
 #include "tools/scratch.h"
+#include "tools/token_key.h"
 
 #define PIN_VARIABLE "CERTMILL_PROVIDER_PIN"
 #define NO_VAULT                                                                                   \
@@ -197,16 +198,6 @@ struct cm_settings_provider cm_provider_target_with(struct cm_provider_target *t
     return provider;
 }
 
-/* "pkcs11:token=T;object=NAME?query", from the token's URI. */
-static const char *name_in_token(struct cm_provider_target *target, const char *name)
-{
-    const char *token = target->token ? target->token : "pkcs11:";
-    size_t path = strcspn(token, "?");
-    bool is_bare = path > 0 && token[path - 1] == ':';
-    return cm_arena_printf(&target->arena, "%.*s%sobject=%s%s", (int)path, token,
-                           is_bare ? "" : ";", name, token + path);
-}
-
 static cm_status name_in_scratch(struct cm_provider_target *target, const char **ret_text,
                                  struct cm_error *err)
 {
@@ -229,7 +220,7 @@ cm_status cm_provider_target_name_key(struct cm_provider_target *target, char *r
     const char *name =
         cm_arena_printf(&target->arena, "certmill-test-%08x-%u", noise, ++target->keys_count);
     if (strcmp(target->provider.kind, "pkcs11") == 0)
-        text = name_in_token(target, name);
+        text = cm_token_key_reference(target->token, name, &target->arena);
     else if (cm_provider_target_is_vault(target))
         text = cm_vault_flags_key(target->call, name, &target->arena);
     else

@@ -18,9 +18,13 @@
 #define WRONG_PIN      "certmill-wrong-pin"
 #define WRONG_PIN_NAME "CERTMILL_WRONG_PIN"
 
-enum verdict { WORKS, ABSENT, FAILS };
+enum { BATCH_ITEMS = 16 };
 
-static const char *const verdict_names[] = { [WORKS] = "yes", [ABSENT] = "no", [FAILS] = "FAILS" };
+enum verdict { WORKS, ABSENT, UNKNOWN, FAILS };
+
+static const char *const verdict_names[] = {
+    [WORKS] = "yes", [ABSENT] = "no", [UNKNOWN] = "?", [FAILS] = "FAILS"
+};
 
 struct test {
     const struct cm_call *call;
@@ -109,11 +113,13 @@ static double rate_with(struct test *test, const char *reference, uint32_t sessi
     if (status == CM_OK)
         status = cm_provider_session_open_key(&session, reference, CM_SIGALG_UNKNOWN, &key, err);
     if (status == CM_OK) {
-        const struct cm_provider_load load = {
-            .batches_in_flight = cm_provider_caps(session.provider).batches_in_flight,
-            .batch_items = 16,
-            .seconds = LOAD_SECONDS,
+        const struct cm_provider_load_size size = {
+            .sessions = sessions,
+            .batches_max = cm_provider_caps(session.provider).batches_in_flight,
+            .batch_items = BATCH_ITEMS,
+            .is_vault = cm_provider_target_is_vault(&test->target),
         };
+        const struct cm_provider_load load = cm_provider_load_in_batches(&size, LOAD_SECONDS);
         status = cm_provider_load_run(&session, key, &load, &result, err);
     }
     if (status == CM_OK && result.failures > 0)
@@ -125,20 +131,31 @@ static double rate_with(struct test *test, const char *reference, uint32_t sessi
     return status == CM_OK ? result.per_second : -1;
 }
 
+static void tell_rate(struct test *test, const char *subject, double rate,
+                      const struct cm_error *err)
+{
+    const char *what = cm_provider_target_is_vault(&test->target) ? "in flight" : "sessions";
+    char detail[64];
+    snprintf(detail, sizeof detail, "%.0f signatures/s", rate);
+    if (rate < 0)
+        tell(test, FAILS, what, subject, err->text);
+    else if (rate > 0)
+        tell(test, WORKS, what, subject, detail);
+    else
+        tell(test, UNKNOWN, what, subject, "too slow to measure here: see provider bench");
+}
+
 static void try_sessions(struct test *test, const char *reference, const char *name)
 {
     static const uint32_t few[] = { 1, 2, 4, 8 }, many[] = { 1, 8, 64, 256 };
-    bool is_vault = cm_provider_target_is_vault(&test->target);
-    const uint32_t *steps = is_vault ? many : few;
-    char subject[64], detail[CM_ERROR_TEXT_SIZE];
+    const uint32_t *steps = cm_provider_target_is_vault(&test->target) ? many : few;
+    char subject[64];
     struct cm_error err;
     test->has_concurrency = true;
     for (size_t i = 0; i < COUNT(few) && !cm_is_interrupted(); i++) {
         double rate = rate_with(test, reference, steps[i], &err);
         snprintf(subject, sizeof subject, "%u, %s", steps[i], name);
-        snprintf(detail, sizeof detail, "%.0f signatures/s", rate);
-        tell(test, rate < 0 ? FAILS : WORKS, is_vault ? "in flight" : "sessions", subject,
-             rate < 0 ? err.text : detail);
+        tell_rate(test, subject, rate, &err);
     }
 }
 
@@ -337,7 +354,8 @@ static const char *const paragraphs[] = {
     "Tries what a provider can do and prints a table: which kinds of key it generates, which "
     "algorithms it signs with (each signature is verified), how fast it is with several sessions.",
     "Keys are made for the trial and destroyed again; with `--key` an existing key is found and "
-    "tried, and none is made. `no` in a row means that the provider does not offer it.",
+    "tried, and none is made. `no` in a row means that the provider does not offer it, `?` that it was "
+    "too slow to be measured.",
     "Keys in a key vault are deleted softly: the vault keeps them until they are purged or their "
     "retention time is over. Instead of sessions a vault has requests in flight.",
     "A wrong PIN is tried only with `--try-wrong-pin`, and only after the right one was taken: it uses "

@@ -39,8 +39,7 @@ static const char *value_of(const struct cm_call *call, const char *name)
     return cm_call_value(call, "certificate") ? "client-certificate" : "managed-identity";
 }
 
-/* Quotes and backslashes would end the YAML text that the value stands in. */
-static bool is_plain(const char *text)
+bool cm_flag_is_plain(const char *text)
 {
     for (; text && *text; text++)
         if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\')
@@ -54,10 +53,11 @@ const char *cm_vault_flags_complaint(const struct cm_call *call)
     const char *credential = value_of(call, "credential");
     bool is_secret = strcmp(credential, "client-secret") == 0;
     bool is_certificate = strcmp(credential, "client-certificate") == 0;
-    if (vault && (strncmp(vault, "https://", 8) != 0 || strchr(vault, '?') || !is_plain(vault)))
+    if (vault
+        && (strncmp(vault, "https://", 8) != 0 || strchr(vault, '?') || !cm_flag_is_plain(vault)))
         return "--vault takes an URL like https://NAME.vault.azure.net";
     for (size_t i = 0; i < COUNT(settings_flags); i++)
-        if (!is_plain(cm_call_value(call, settings_flags[i].name)))
+        if (!cm_flag_is_plain(cm_call_value(call, settings_flags[i].name)))
             return "a value of the vault's has characters that are not allowed in it";
     if (cm_call_value(call, "client-secret") && !is_secret)
         return "--client-secret goes with --credential client-secret";

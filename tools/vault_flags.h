@@ -67,6 +67,12 @@
                 "Microsoft's. Without it: the one that the vault names."                           \
     }
 
+/*
+ * Whether a value can stand between quotes in the settings: printable ASCII, without quotes and
+ * backslashes, which would end the YAML text. NULL can.
+ */
+bool cm_flag_is_plain(const char *text);
+
 /* Any of them is on the command line. */
 bool cm_vault_flags_given(const struct cm_call *call);
 

@@ -202,7 +202,7 @@ class Vault(VaultDeploymentCase):
                 ([*key, "--transfer", blob, "--existing-key"], 2, b"needs no import"),
                 ([*key, "--transfer", blob, "--key-type", "rsa-2048"], 1, b""),
                 (["ca", "create", "line", "--provider", "soft", "--key", "file:line.pem", "--transfer", blob], 1,
-                 b"needs a provider of the kind keyvault")]:
+                 b"provider soft imports no keys")]:
             done = self.deployment.run(*words, check=False)
             self.assertEqual(done.returncode, code, (words, done.stderr))
             self.assertIn(expected, done.stderr, words)
@@ -269,6 +269,19 @@ class Vault(VaultDeploymentCase):
         requests = vault.statistics()["requests"]
         self.assertEqual((requests["create"] - 2, requests["delete"]), (6, 6))
         self.assertGreater(vault.statistics()["signs_in_flight_max"], 8)
+
+    def test_a_rate_that_is_too_slow_to_measure_is_no_rate(self):
+        vault = self.start_vault("--latency-ms", "700")  # nothing comes back while it is measured
+        kid = vault.create_key("slow", crv="P-256")["key"]["kid"]
+        done = run("provider", "test", "--kind", "keyvault", *self.flags(vault), "--key", kid, "--json")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        rows = [row for row in json.loads(done.stdout)["rows"] if row["capability"] == "in flight"]
+        self.assertEqual(len(rows), 4)
+        self.assertEqual({row["verdict"] for row in rows}, {"?"})
+        for row in rows:
+            self.assertIn("too slow", row["detail"])
+        # About twice 1, 8, 64 and 256, and what opens the key: no more than keeps so many in flight.
+        self.assertLess(vault.statistics()["requests"]["sign"], 800)
 
     def test_a_key_that_cannot_be_deleted_is_named(self):
         vault = self.start_vault()
