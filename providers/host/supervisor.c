@@ -63,13 +63,18 @@ static uint32_t wait_ms(const struct cm_host *host)
     return wait + chance % (wait / 5);
 }
 
-static void wait_for_start(struct cm_host *host)
+/* In a row, with the present start's; one that lived for long was none. */
+static unsigned count_failures(const struct cm_host *host)
 {
     uint64_t lived_ms = (cm_clock_monotonic_ns() - host->started_ns) / CM_NS_PER_MS;
+    bool was_steady = lived_ms >= STEADY_MS && host->is_answered && host->ready.status == CM_OK;
+    return was_steady ? 1 : host->failures_count + 1;
+}
+
+static void wait_for_start(struct cm_host *host)
+{
     host->phase = CM_HOST_WAITING;
-    host->failures_count = lived_ms >= STEADY_MS && host->is_answered && host->ready.status == CM_OK
-                               ? 1
-                               : host->failures_count + 1;
+    host->failures_count = count_failures(host);
     cm_timer_start(&host->timer, host->loop, wait_ms(host), begin_start, host);
 }
 
@@ -83,7 +88,7 @@ static void tell_end(struct cm_host *host)
         if (cm_host_is_told(++host->refusals_count))
             cm_provider_tell(&host->head, CM_PROVIDER_DOWN, "signer %s does not open: %s", name,
                              host->ready_text);
-    } else if (cm_host_is_told(host->failures_count + 1)) {
+    } else if (cm_host_is_told(count_failures(host))) {
         cm_provider_tell(&host->head, CM_PROVIDER_DOWN, "signer %s %s; starting another", name,
                          text);
     }
@@ -112,7 +117,7 @@ void cm_supervisor_give_up(struct cm_host *host, const char *why)
     host->ending_looks = 0;
     if (host->down_ns == 0)
         host->down_ns = cm_clock_monotonic_ns();
-    if (why && cm_host_is_told(host->failures_count + 1))
+    if (why && cm_host_is_told(count_failures(host)))
         cm_provider_tell(&host->head, CM_PROVIDER_NOTICE, "signer %s: %s; ending it",
                          host->hello.settings.name, why);
     if (why)
