@@ -110,6 +110,7 @@ class Faults(VaultDeploymentCase):
         vault.faults({"on": "sign", "kind": "status", "status": 403, "count": 50})
         self.backend.push(requests)
         self.finish_all(engine, 200)
+        self.assertEqual(vault.statistics()["faults"], 50)
 
     def test_a_key_that_is_disabled_for_a_while_makes_requests_wait(self):
         vault = self.start_vault("--latency-ms", "5")
@@ -119,7 +120,9 @@ class Faults(VaultDeploymentCase):
         token = vault.token_request(client_secret=SECRET).json()["access_token"]
         vault.request("PATCH", path, {"attributes": {"enabled": False}}, token=token)
         self.backend.push(requests)
-        time.sleep(2)
+        deployment.wait_until(lambda: "KeyDisabled" in engine.text(), 20, engine.text)
+        asked = vault.statistics()["requests"]["sign"]
+        deployment.wait_until(lambda: vault.statistics()["requests"]["sign"] > asked, 20, "the vault is asked again")
         self.assertEqual(self.answered(), 0, engine.text())
         vault.request("PATCH", path, {"attributes": {"enabled": True}}, token=token)
         self.finish_all(engine, 200)
@@ -144,6 +147,7 @@ class Faults(VaultDeploymentCase):
                      {"on": "sign", "kind": "status", "status": 500, "count": 5, "every": 3})
         self.backend.push(requests)
         self.finish_all(engine, 400)
+        self.assertEqual(vault.statistics()["faults"], 35)
 
     def test_an_engine_killed_while_a_vault_signs_keeps_its_promises(self):
         vault = self.start_vault("--latency-ms", "100")

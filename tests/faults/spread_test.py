@@ -191,13 +191,16 @@ class Spread(case.Case):
         evidence = self.finish_all(self.start(), 40 + len(theirs))
         self.assertEqual(len(evidence.store.abandoned), 0)
 
+    def all_keys_are_long_in_trouble(self):
+        return all(row["in_trouble"] and row["seconds"] > PATIENCE_S for row in self.status()["issuers"])
+
     def test_requests_wait_while_all_keys_of_the_only_authority_are_away(self):
         requests = self.deploy_two("all", 200)
         self.script(os.path.join(self.deployment.folder, "keys"), f"away={self.away}")
         engine = self.start()
         self.put(self.away)
         self.backend.push(requests)
-        time.sleep(PATIENCE_S + 2)
+        deployment.wait_until(self.all_keys_are_long_in_trouble, 30, self.status, step_s=0.1)
         self.assertEqual(self.backend.collect(), [])
         os.unlink(self.away)
         self.finish_all(engine, 200)

@@ -53,7 +53,7 @@ class Challenge(VaultCase):
         return answer.headers["WWW-Authenticate"].replace(f"https://127.0.0.1:{vault.port}/{keyvault.TENANT}", "HERE")
 
     def test_no_token_and_an_unknown_one_are_challenged(self):
-        for token in (None, "unknown", "0.0"):
+        for token in (None, "unknown", "0.0", keyvault.TOKEN_PREFIX + "0.0", keyvault.TOKEN_PREFIX):
             self.assertEqual(self.challenge_of(token=token),
                              'Bearer authorization="HERE", resource="https://vault.azure.net"')
 
@@ -96,6 +96,7 @@ class Tokens(VaultCase):
     def check_given(self, vault, answer):
         given = self.good(answer)
         self.assertEqual(given["token_type"], "Bearer")
+        self.assertTrue(given["access_token"].startswith(keyvault.TOKEN_PREFIX))
         self.good(vault.request("GET", "/keys", token=given["access_token"]))
         return given
 

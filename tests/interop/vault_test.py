@@ -3,7 +3,7 @@
 
     vault_test.py stub|lowkey
 
-Lowkey Vault comes with Maven, into the folder LOWKEY_VAULT; it stays there (tests/support/lowkey_vault.py).
+Lowkey Vault comes with Maven, into the folder LOWKEY_VAULT, or build/lowkey_vault; it stays there (tests/support/lowkey_vault.py).
 """
 import json
 import os
@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import case
 import keyvault
 import lowkey_vault
-from deployment import spawn
+from deployment import SOURCE, spawn
 from keyvault import Keyvault
 from lowkey_vault import LowkeyVault
 
@@ -160,7 +160,7 @@ def main():
     if sys.argv.pop(1) == "stub":
         Vault.vault = start_stub()
     else:
-        place = os.path.abspath(os.environ.get("LOWKEY_VAULT", "lowkey_vault"))
+        place = os.path.abspath(os.environ.get("LOWKEY_VAULT") or os.path.join(SOURCE, "build", "lowkey_vault"))
         reason = lowkey_vault.why_not(place)
         Vault.vault = None if reason else LowkeyVault(place)
     case.main(reason)

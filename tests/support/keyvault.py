@@ -27,6 +27,7 @@ RESOURCE = "https://vault.azure.net"
 TENANT = "11111111-2222-4333-8444-555555555555"
 CLIENT_ID, CLIENT_SECRET = "66666666-7777-4888-8999-aaaaaaaaaaaa", "stub-secret"
 IDENTITY_HEADER = "stub-identity"
+TOKEN_PREFIX = "stub-token-"  # of every token that it gives
 
 
 def to_base64url(data):

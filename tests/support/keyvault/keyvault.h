@@ -225,7 +225,8 @@ struct kv_tokens {
     size_t count, capacity;
 };
 
-/* A token for the vault; valid for the time of the option. The text is the list's. */
+/* A token for the vault; valid for the time of the option. The text is the list's, and begins with
+ * "stub-token-", for whoever looks for tokens where none belong. */
 const char *kv_tokens_give(struct kv_tokens *tokens, int life_s);
 bool kv_tokens_know(const struct kv_tokens *tokens, const char *text);
 void kv_tokens_revoke(struct kv_tokens *tokens);
