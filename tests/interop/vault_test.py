@@ -161,7 +161,7 @@ def main():
         Vault.vault = start_stub()
     else:
         place = os.path.abspath(os.environ.get("LOWKEY_VAULT") or os.path.join(SOURCE, "build", "lowkey_vault"))
-        reason = lowkey_vault.why_not(place)
+        reason = lowkey_vault.why_not(place) or lowkey_vault.enter_own_network()
         Vault.vault = None if reason else LowkeyVault(place)
     case.main(reason)
 

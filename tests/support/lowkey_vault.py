@@ -1,13 +1,18 @@
 """Lowkey Vault, an emulator of Azure Key Vault that others wrote (Java, MIT): fetched with Maven, started on loopback.
 
     reason = lowkey_vault.why_not(place)         None: it is in the folder now
+    reason = lowkey_vault.enter_own_network()    None: nobody else is in this network
     vault = LowkeyVault(place)
     vault.request("POST", "/keys/ca/create", {"kty": "EC"}).json()
     vault.stop()
 
 It has the names of keyvault.Keyvault: url, certificate, control_url (managed identity), resource, request. LOWKEY_VAULT_JAR in
 the environment names a jar that is there already.
+
+Its vault can be told to listen on loopback; its token port cannot, and listens on all interfaces. So the whole test runs in a
+network that has no other.
 """
+import fcntl
 import hashlib
 import http.client
 import json
@@ -16,7 +21,9 @@ import re
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
+import sys
 
 from deployment import scratch, spawn, wait_until
 from keyvault import Answer
@@ -94,6 +101,33 @@ def why_not(place):
     if not shutil.which("mvn"):
         return "Maven (mvn) is not installed, and LOWKEY_VAULT_JAR names no jar"
     return fetch(place)
+
+
+# --- its network ---
+
+ENTERED = "LOWKEY_VAULT_NETWORK"  # says that we are in it
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+
+
+def start_loopback():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH22x", b"lo", IFF_UP))
+
+
+def enter_own_network():
+    """The program begins anew, with the same words, in a network of its own: call this before anything is started. None: we are
+    there; or why we cannot be."""
+    if ENTERED in os.environ:
+        start_loopback()
+        return None
+    unshare = shutil.which("unshare")
+    if not unshare:
+        return "no unshare (util-linux) to give Lowkey Vault a network of its own"
+    tried = subprocess.run([unshare, "-rn", "true"], capture_output=True, check=False, text=True)
+    if tried.returncode != 0:
+        return f"Lowkey Vault must have a network of its own, and gets none here: {tried.stderr.strip()}"
+    sys.stdout.flush()
+    return os.execve(unshare, [unshare, "-rn", sys.executable, *sys.orig_argv[1:]], {**os.environ, ENTERED: "1"})
 
 
 # --- running ---

@@ -101,26 +101,10 @@ static void test_signatures_that_are_cancelled_while_they_are_throttled_wait_no_
     vault_stage_close(&stage);
 }
 
-/* Appends one file to another. */
-static void append_file(const char *from, const char *to)
-{
-    char content[8192];
-    FILE *in = fopen(from, "r"), *out = fopen(to, "a");
-    CU_ASSERT_TRUE_FATAL(in && out);
-    size_t size = fread(content, 1, sizeof content, in);
-    CU_ASSERT_EQUAL(fwrite(content, 1, size, out), size);
-    fclose(in);
-    fclose(out);
-}
-
 static struct cm_key *open_at(struct vault_stage *stage, struct cm_keyvault *vault)
 {
-    struct cm_key *key = NULL;
     cm_keyvault_create_key(vault, "ca", EC_256, NULL);
-    CU_ASSERT_EQUAL_FATAL(
-        rig_open_key(&stage->rig, rig_vault_reference(vault, "ca"), CM_SIGALG_UNKNOWN, &key, NULL),
-        CM_OK);
-    return key;
+    return vault_stage_open_key(stage, rig_vault_reference(vault, "ca"));
 }
 
 static void test_vault_that_is_slow_keeps_no_other_waiting(void)
@@ -131,8 +115,8 @@ static void test_vault_that_is_slow_keeps_no_other_waiting(void)
     vault_stage_start(&stage, NULL);
     CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&other, (const char *const[]){ "--any-token", NULL }));
     snprintf(trust, sizeof trust, "%.300s/both.pem", cm_test_scratch());
-    append_file(stage.vault.certificate, trust);
-    append_file(other.certificate, trust);
+    vault_stage_append_trust(stage.vault.certificate, trust);
+    vault_stage_append_trust(other.certificate, trust);
     snprintf(stage.vault.certificate, sizeof stage.vault.certificate, "%s", trust);
     vault_stage_open_with(&stage, rig_vault_options(&stage.vault, ", \"in-flight\": 1"),
                           rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
@@ -169,7 +153,7 @@ static void start_late(void *arg)
     struct late_start *late = arg;
     const char *const stub[] = { "--port", late->port, NULL };
     CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&late->stage->vault, stub));
-    append_file(late->stage->vault.certificate, late->trust);
+    vault_stage_append_trust(late->stage->vault.certificate, late->trust);
     cm_keyvault_create_key(&late->stage->vault, "ca", EC_256, NULL);
 }
 

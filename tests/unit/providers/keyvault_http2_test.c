@@ -67,22 +67,6 @@ static void write_certificate(struct proxy *proxy)
     EVP_PKEY_free(pkey);
 }
 
-/* The token endpoint is the stub's own: both are trusted. */
-static void write_trust(const struct proxy *proxy, const struct cm_keyvault *vault,
-                        const char *path)
-{
-    const char *const from[] = { proxy->certificate, vault->certificate };
-    FILE *out = fopen(path, "w");
-    for (size_t i = 0; i < 2; i++) {
-        char content[8192];
-        FILE *in = fopen(from[i], "r");
-        size_t size = fread(content, 1, sizeof content, in);
-        CU_ASSERT_EQUAL(fwrite(content, 1, size, out), size);
-        fclose(in);
-    }
-    fclose(out);
-}
-
 /* ------------------------------------------------------------------ its process -- */
 
 static int connect_to(int port)
@@ -178,24 +162,20 @@ static void check_streams(const char *program)
     snprintf(proxy.log, sizeof proxy.log, "%s/proxy.log", cm_test_scratch());
     snprintf(trust, sizeof trust, "%s/trust.pem", cm_test_scratch());
     write_certificate(&proxy);
-    write_trust(&proxy, &stage.vault, trust);
+    /* The token endpoint is the stub's own: both are trusted. */
+    vault_stage_append_trust(proxy.certificate, trust);
+    vault_stage_append_trust(stage.vault.certificate, trust);
     CU_ASSERT_TRUE_FATAL(proxy_start(&proxy, program, &stage.vault));
     snprintf(stage.vault.certificate, sizeof stage.vault.certificate, "%.330s", trust);
     vault_stage_open_with(&stage, rig_vault_options(&stage.vault, ", \"in-flight\": 60"),
                           rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
     snprintf(reference, sizeof reference, "https://127.0.0.1:%d/keys/ca", proxy.port);
-    struct cm_key *key = NULL;
-    struct cm_error err;
-    cm_status status = rig_open_key(&stage.rig, reference, CM_SIGALG_UNKNOWN, &key, &err);
-    CU_ASSERT_EQUAL(status, CM_OK);
-    if (status != CM_OK)
-        printf("%s\n", err.text);
+    struct cm_key *key = vault_stage_open_key(&stage, reference);
     /* However slow we are, the first ones wait side by side. */
     cm_keyvault_fault(&stage.vault,
                       "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":2000,\"count\":60}");
-    if (key)
-        CU_ASSERT_TRUE(rig_signs(&stage.rig, key, ITEMS));
+    CU_ASSERT_TRUE(rig_signs(&stage.rig, key, ITEMS));
     CU_ASSERT_EQUAL(cm_keyvault_statistic(&stage.vault, "signs_in_flight_max"), 60);
     CU_ASSERT_TRUE(count_requests(&proxy, &connections) >= ITEMS);
     CU_ASSERT_TRUE(connections <= 3);

@@ -25,20 +25,10 @@ static void update(struct vault_stage *stage, const char *kid, const char *membe
     free(cm_keyvault_control(&stage->vault, "PATCH", path, members));
 }
 
-static struct cm_key *open_key(struct vault_stage *stage, const char *reference)
-{
-    struct cm_key *key = NULL;
-    struct cm_error err = { .status = CM_OK };
-    if (rig_open_key(&stage->rig, reference, CM_SIGALG_UNKNOWN, &key, &err) != CM_OK)
-        printf("%s\n", err.text);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(key);
-    return key;
-}
-
 /* Opened by its name, the key is this version; and by what it says then, the same. */
 static void expect_version(struct vault_stage *stage, const char *name, const char *kid)
 {
-    struct cm_key *key = open_key(stage, rig_vault_reference(&stage->vault, name));
+    struct cm_key *key = vault_stage_open_key(stage, rig_vault_reference(&stage->vault, name));
     CU_ASSERT_PTR_NOT_NULL_FATAL(key->reference);
     CU_ASSERT_STRING_EQUAL(key->reference, kid);
     CU_ASSERT_TRUE(rig_signs(&stage->rig, key, 2));
@@ -53,11 +43,11 @@ static void test_key_is_pinned_to_the_version_that_was_the_newest(void)
     char first[CM_KEYVAULT_KID_SIZE], second[CM_KEYVAULT_KID_SIZE];
     vault_stage_open(&stage, NULL, "");
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, first);
-    struct cm_key *key = open_key(&stage, rig_vault_reference(&stage.vault, "ca"));
+    struct cm_key *key = vault_stage_open_key(&stage, rig_vault_reference(&stage.vault, "ca"));
     CU_ASSERT_STRING_EQUAL(key->reference, first);
     cm_keyvault_create_key(&stage.vault, "ca", EC_256, second);
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 5));
-    struct cm_key *pinned = open_key(&stage, first);
+    struct cm_key *pinned = vault_stage_open_key(&stage, first);
     CU_ASSERT_TRUE(cm_bytes_equal(pinned->spki, key->spki));
     CU_ASSERT_STRING_EQUAL(pinned->reference, first);
     expect_version(&stage, "ca", second);
@@ -134,7 +124,7 @@ static void test_key_may_be_closed_while_its_versions_are_looked_at(void)
     cm_keyvault_fault(&stage.vault, "{\"on\":\"get\",\"kind\":\"slow\",\"delay_ms\":2000}");
     wait_for_faults(&stage, 1);
     cm_provider_close_key(key);
-    key = open_key(&stage, rig_vault_reference(&stage.vault, "ca"));
+    key = vault_stage_open_key(&stage, rig_vault_reference(&stage.vault, "ca"));
     cm_keyvault_fault(&stage.vault, "{\"on\":\"get\",\"kind\":\"status\",\"status\":429,"
                                     "\"retry_after\":\"30\",\"delay_ms\":2000}");
     wait_for_faults(&stage, 2);

@@ -49,17 +49,21 @@ void vault_stage_close(struct vault_stage *stage)
     cm_keyvault_stop(&stage->vault);
 }
 
-struct cm_key *vault_stage_key(struct vault_stage *stage, const char *name, const char *members)
+struct cm_key *vault_stage_open_key(struct vault_stage *stage, const char *reference)
 {
     struct cm_key *key = NULL;
     struct cm_error err = { .status = CM_OK };
-    cm_keyvault_create_key(&stage->vault, name, members, NULL);
-    cm_status status = rig_open_key(&stage->rig, rig_vault_reference(&stage->vault, name),
-                                    CM_SIGALG_UNKNOWN, &key, &err);
+    cm_status status = rig_open_key(&stage->rig, reference, CM_SIGALG_UNKNOWN, &key, &err);
     if (status != CM_OK)
-        printf("%s\n", err.text);
+        printf("%s: %s\n", reference, err.text);
     CU_ASSERT_EQUAL_FATAL(status, CM_OK);
     return key;
+}
+
+struct cm_key *vault_stage_key(struct vault_stage *stage, const char *name, const char *members)
+{
+    cm_keyvault_create_key(&stage->vault, name, members, NULL);
+    return vault_stage_open_key(stage, rig_vault_reference(&stage->vault, name));
 }
 
 cm_status vault_stage_try(struct vault_stage *stage, const char *reference, const char *words)
@@ -94,4 +98,15 @@ bool vault_stage_works(struct vault_stage *stage, const char *name)
     if (status != CM_OK)
         printf("%s: %s\n%s", name, cm_status_name(status), stage->notices);
     return status == CM_OK;
+}
+
+void vault_stage_append_trust(const char *certificate, const char *path)
+{
+    char content[8192];
+    FILE *in = fopen(certificate, "r"), *out = fopen(path, "a");
+    CU_ASSERT_TRUE_FATAL(in && out);
+    size_t size = fread(content, 1, sizeof content, in);
+    CU_ASSERT_EQUAL(fwrite(content, 1, size, out), size);
+    fclose(in);
+    fclose(out);
 }

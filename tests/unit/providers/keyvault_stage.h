@@ -33,11 +33,17 @@ void vault_stage_start(struct vault_stage *stage, const char *const *stub);
 void vault_stage_open_with(struct vault_stage *stage, const char *options,
                            const char *passphrase_ref);
 
+/* Appends a certificate to a file of those that are trusted: an instance may know two vaults. */
+void vault_stage_append_trust(const char *certificate, const char *path);
+
 /* Keys must be closed. */
 void vault_stage_close(struct vault_stage *stage);
 
 /* Makes a key at the stub and opens it by its name alone. */
 struct cm_key *vault_stage_key(struct vault_stage *stage, const char *name, const char *members);
+
+/* Opens it; fails the test, and says why, when it does not open. */
+struct cm_key *vault_stage_open_key(struct vault_stage *stage, const char *reference);
 
 /* What opening this reference comes to; the key is closed at once. words: of the text; "": any. */
 cm_status vault_stage_try(struct vault_stage *stage, const char *reference, const char *words);
