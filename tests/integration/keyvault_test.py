@@ -272,9 +272,11 @@ class Vault(VaultDeploymentCase):
             done = trial.result()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         rows = json.loads(done.stdout)["rows"]
-        self.assertEqual({row["verdict"] for row in rows if row["subject"] != "ed25519"}, {"yes"})
+        rates = [row for row in rows if row["capability"] == "in flight"]
+        self.assertLessEqual({row["verdict"] for row in rates}, {"yes", "?"})  # a slow machine, and the held ones, give no rate
+        self.assertEqual({row["verdict"] for row in rows if row not in rates and row["subject"] != "ed25519"}, {"yes"})
         self.assertEqual({row["verdict"] for row in rows if row["subject"] == "ed25519"}, {"no"})
-        self.assertEqual([row["subject"] for row in rows if row["capability"] == "in flight"],
+        self.assertEqual([row["subject"] for row in rates],
                          [f"{count}, p256" for count in (1, 8, 64, 256)])
         for row in rows:
             if row["capability"] == "destroy":
