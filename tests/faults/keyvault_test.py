@@ -25,12 +25,6 @@ class Faults(VaultDeploymentCase):
         deployment.wait_until(lambda: self.answered() >= count, timeout_s, lambda: f"{self.answered()} answers, not {count}",
                               step_s=0.05)
 
-    def finish_all(self, engine, count, timeout_s=90):
-        """Every request is issued (the backend expects nothing else), once, and verifies."""
-        evidence = self.finish(engine, timeout_s)
-        self.assertEqual(len(evidence.store.certificates), count)
-        return evidence
-
     def issuers(self):
         return {publication["issuer"].decode() for publication in self.backend.collect()}
 
@@ -160,11 +154,6 @@ class Faults(VaultDeploymentCase):
         self.assertEqual(len(evidence.store.abandoned), 0)
 
     # --- what doctor makes of them ---
-
-    def doctor(self):
-        done = self.deployment.run("doctor", check=False)
-        self.assertEqual(done.returncode, 1, done.stdout)
-        return done.stdout.decode()
 
     def test_doctor_tells_a_certificate_that_is_not_trusted_from_a_name_that_is_not_known(self):
         vault = self.start_vault()

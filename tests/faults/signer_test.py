@@ -45,9 +45,8 @@ class Signer(case.Case):
     def wait_for(self, engine, words, timeout_s=10):
         deployment.wait_until(lambda: words in engine.text(), timeout_s, lambda: f"\"{words}\" in:\n{engine.text()}")
 
-    def finish_all(self, engine, count, timeout_s=30):
-        evidence = self.finish(engine, timeout_s)
-        self.assertEqual(len(evidence.store.certificates), count)
+    def finish_all(self, engine, count, timeout_s=90):
+        evidence = super().finish_all(engine, count, timeout_s)
         self.assertEqual(len(evidence.store.abandoned), 0, "no serial was given up")
         return evidence
 

@@ -65,11 +65,6 @@ class Spread(case.Case):
         self.spare = fleet(count, name)
         self.deployment.add_devices([request.device for request in self.spare])
 
-    def finish_all(self, engine, count, timeout_s=30):
-        evidence = self.finish(engine, timeout_s)
-        self.assertEqual(len(evidence.store.certificates), count)
-        return evidence
-
     def test_two_keys_get_shares_in_proportion_to_their_speed(self):
         requests = self.deploy_two("shares", 640, east="delay=100 in-flight=1", west="delay=300 in-flight=1")
         self.backend.push(requests)

@@ -26,10 +26,6 @@ class TokenFaults(case.Case):
     def wait_for(self, engine, words, timeout_s=10):
         deployment.wait_until(lambda: words in engine.text(), timeout_s, lambda: f"\"{words}\" in:\n{engine.text()}")
 
-    def finish_all(self, engine, count, timeout_s=30):
-        evidence = self.finish(engine, timeout_s)
-        self.assertEqual(len(evidence.store.certificates), count)
-
     def expect_ready(self, is_ready):
         """What the engine says of itself, and doctor of the engine."""
         status = self.status()

@@ -359,11 +359,6 @@ class Vault(VaultDeploymentCase):
 
     # --- doctor ---
 
-    def doctor(self):
-        done = self.deployment.run("doctor", check=False)
-        self.assertEqual(done.returncode, 1, done.stdout)
-        return done.stdout.decode()
-
     def test_doctor_says_what_is_wrong_and_what_to_do(self):
         vault = self.start_vault()
         self.deploy_in_vault("doctors", 0, vault)

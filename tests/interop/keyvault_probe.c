@@ -20,7 +20,7 @@ struct probe {
     struct cm_loop *loop;
     struct cm_provider *provider;
     struct cm_key *key;
-    bool has_told;
+    bool watches, has_told;
 };
 
 static _Noreturn void die(const char *what)
@@ -45,6 +45,8 @@ static void on_opened(cm_status status, struct cm_key *key, const struct cm_erro
 {
     struct probe *probe = arg;
     probe->key = key;
+    if (probe->watches) /* before anybody hears that it is open, and makes another version */
+        cm_provider_watch(probe->provider, on_told, probe);
     printf("%s %s\n", cm_status_name(status), key ? key->reference : err->text);
     fflush(stdout);
     cm_loop_stop(probe->loop);
@@ -79,12 +81,10 @@ static void sign(struct probe *probe)
 static void act(struct probe *probe, const char *action)
 {
     char line[16];
-    if (strcmp(action, "watch") == 0) {
-        cm_provider_watch(probe->provider, on_told, probe);
+    if (probe->watches && !probe->has_told)
         cm_loop_run(probe->loop);
-    } else if (strcmp(action, "sign") == 0 && fgets(line, sizeof line, stdin)) {
+    else if (strcmp(action, "sign") == 0 && fgets(line, sizeof line, stdin))
         sign(probe);
-    }
 }
 
 int main(int argc, char **argv)
@@ -93,6 +93,7 @@ int main(int argc, char **argv)
     struct cm_error err;
     if (argc != 4)
         die("open|watch|sign OPTIONS REFERENCE");
+    probe.watches = strcmp(argv[1], "watch") == 0;
     const struct cm_provider_settings settings = { .name = "probe", .options = argv[2] };
     if (cm_loop_new(&probe.loop, &err) != CM_OK
         || cm_provider_open(&cm_provider_keyvault, probe.loop, &settings, &probe.provider, &err)

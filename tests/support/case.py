@@ -69,6 +69,12 @@ class Case(unittest.TestCase):
         self.assertEqual(self.backend.pending(), (0, 0), "entries stay in the stream")
         return checker.check(self.backend, self.deployment, open_keys)
 
+    def finish_all(self, engine, count, timeout_s=90):
+        """Every request is issued (the backend expects nothing else), once, and verifies."""
+        evidence = self.finish(engine, timeout_s)
+        self.assertEqual(len(evidence.store.certificates), count)
+        return evidence
+
     def status(self):
         """What the engine says of itself at its control socket."""
         with socket.socket(socket.AF_UNIX) as client:

@@ -99,3 +99,9 @@ class VaultDeploymentCase(case.Case):
             f"      resource: {RESOURCE}\n      authority: {vault.url}{more}\n\n\\g<0>")
         self.deployment.run("ca", "create", "issuing", "--beside", "--provider", "west", "--key",
                             (url or vault.url) + "/keys/west")
+
+    def doctor(self):
+        """What it finds wrong."""
+        done = self.deployment.run("doctor", check=False)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        return done.stdout.decode()
