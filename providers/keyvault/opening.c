@@ -391,7 +391,6 @@ static void make(struct opening *opening)
     snprintf(path, sizeof path, "/keys/%s%s", opening->uri.name, is_import ? "" : "/create");
     ask(opening, is_import ? "PUT" : "POST", path, "", on_made);
     opening->call.nature = CM_VAULT_ONCE;
-    opening->call.cost_us = CM_PACE_COST_CREATE_US;
 }
 
 /* To make a key of a name that exists would make another version of it. */

@@ -584,7 +584,6 @@ static void test_pace_weighs_operations(void)
     CU_ASSERT_EQUAL(taken_in_a_minute(0, false, 5000) / 100, 118);
     CU_ASSERT_EQUAL(taken_in_a_minute(0, false, 2500) / 100, 236);
     CU_ASSERT_EQUAL(taken_in_a_minute(0, false, 40000) / 10, 148);
-    CU_ASSERT_EQUAL(taken_in_a_minute(0, false, CM_PACE_COST_CREATE_US), 60);
     CU_ASSERT_EQUAL(taken_in_a_minute(400, false, 5000) / 100, 236);
     CU_ASSERT_EQUAL(taken_in_a_minute(1, false, 5000), 60);
     CU_ASSERT_EQUAL(taken_in_a_minute(0, true, 3030) / 100, 195);
