@@ -55,7 +55,8 @@ struct cm_token {
 /*
  * Does:       reads the answer to a token request. Numbers may be texts (managed identity writes
  *             them so). Without refresh_in: two minutes before the end, or half-way for tokens that
- *             live for two hours or more, or for four minutes or less; never at once.
+ *             live for two hours or more, or for four minutes or less; never at once (a token of one
+ *             second: at its end).
  * Fails with: DENIED (the directory says no: invalid_client, unauthorized_client, ...; its error
  *             code and AADSTS number are in the text, its description never with what we sent),
  *             UNAVAILABLE (429, 5xx, 408, 404 and 410 of the metadata service), CORRUPT (no such answer),

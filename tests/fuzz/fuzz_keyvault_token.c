@@ -1,6 +1,7 @@
 /*
  * Answers of the directory: the first two octets are the HTTP status. A token that is taken fits into
- * a header line and ends in the future; a refusal says why in print.
+ * a header line, ends in the future, and another one is asked for neither at once nor after its end; a
+ * refusal says why in print.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@ static void check_token(const struct cm_token *token)
 {
     if (!token->text || token->text[0] == '\0' || strlen(token->text) >= CM_TOKEN_SIZE_MAX
         || token->expires_s <= NOW_S || token->expires_s > NOW_S + LIFE_S_MAX
-        || token->refresh_s < NOW_S || token->refresh_s >= token->expires_s)
+        || token->refresh_s <= NOW_S || token->refresh_s > token->expires_s)
         abort();
     for (const char *at = token->text; *at; at++)
         if (*at <= ' ' || *at > '~')
