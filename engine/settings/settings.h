@@ -63,6 +63,14 @@ struct cm_settings_authority {
     const char *ocsp_url;
     const char *ca_issuers_url;    /* may hold ${issuer} */
     uint32_t crl_shards;           /* default 1 */
+    uint32_t crl_validity_s;       /* nextUpdate - thisUpdate; default 7 d */
+    uint32_t crl_overlap_s;        /* a CRL is renewed when so much is left of it; default 3 d */
+    uint32_t crl_delay_ms;         /* from a revocation to its CRL; default 5 s */
+    uint32_t delta_validity_s;     /* of a delta CRL; default 0: there are none */
+    uint32_t ocsp_validity_s;      /* nextUpdate - thisUpdate; default 1 d */
+    const struct cm_settings_provider *ocsp_responder; /* delegated keys live there; NULL: the CA's own
+                                                          keys sign */
+    uint32_t responder_validity_s; /* of a delegated responder's certificate; default 30 d */
     uint32_t signatures_per_s_max; /* of one key; default 50,000 */
 };
 
@@ -77,6 +85,23 @@ struct cm_settings_group {
     bool reuse_key;         /* a device may be certified again for a key of its own; default true */
 };
 
+/* What a requester may ask for. X(SYMBOL, name): as in the field op of requests. */
+#define CM_OPERATION_MAP(X)                                                                        \
+    X(ISSUE, "issue")                                                                              \
+    X(REVOKE, "revoke")                                                                            \
+    X(QUARANTINE, "quarantine")                                                                    \
+    X(REINSTATE, "reinstate")                                                                      \
+    X(RETIRE, "retire")
+
+enum cm_operation {
+#define X(symbol, name) CM_OPERATION_##symbol,
+    CM_OPERATION_MAP(X)
+#undef X
+        CM_OPERATION_COUNT
+};
+
+#define CM_OPERATION_BIT(operation) (1u << (operation))
+
 struct cm_settings_requester {
     const char *name;
     const struct cm_settings_group *const *groups; /* it may ask for; */
@@ -84,6 +109,7 @@ struct cm_settings_requester {
     uint32_t rate_per_s;
     uint32_t burst;
     uint64_t quota_per_day;
+    unsigned operations;        /* CM_OPERATION_BIT()s it has a right to; default: issue */
     bool remember_refusals;     /* the same id gets the same refusal again; default true */
     enum cm_auth_method auth;   /* default none */
     const char *const *secrets; /* HMAC_SHA256: references; the first is the one to sign with */
@@ -91,6 +117,16 @@ struct cm_settings_requester {
     const uint8_t (*public_keys)[CM_AUTH_PUBLIC_KEY_SIZE]; /* ED25519 */
     uint32_t public_keys_count;
     int64_t clock_window_ms; /* default 5 min */
+};
+
+struct cm_settings_status {
+    const char *listen;       /* "127.0.0.1:8080", "[::1]:8080"; port 0: the system's choice; NULL: no service */
+    uint32_t threads;         /* default 2 */
+    uint32_t connections_max; /* default 1,000 */
+    uint32_t deadline_ms;     /* of a request, and of taking its answer; default 10 s */
+    uint32_t ocsp_answers_max; /* kept at a time; default 100,000 */
+    const char *publish_folder; /* CRLs and CA certificates are written below it, under the paths of
+                                   their URLs; NULL: not */
 };
 
 struct cm_settings_engine {
@@ -124,6 +160,7 @@ struct cm_settings {
     const struct cm_settings_requester *requesters;
     uint32_t requesters_count;
     struct cm_settings_engine engine;
+    struct cm_settings_status status;
 };
 
 /*

@@ -27,6 +27,7 @@
 #include "engine/base/loop.h"
 #include "engine/base/refusal.h"
 #include "engine/base/status.h"
+#include "engine/x509/reason.h"
 
 struct cm_store;
 struct cm_store_reader;
@@ -116,6 +117,99 @@ struct cm_generation {
     struct cm_bytes certificate; /* DER */
     struct cm_bytes chain;       /* PEM: this certificate and those above it, root left out */
     int64_t created_ms;
+    /* What stands in its certificates for life, fixed by the engine that first issues with it. */
+    uint32_t crl_shards;    /* 0: not fixed yet */
+    struct cm_bytes crl_url; /* with ${shard}; empty: none, or not fixed yet */
+};
+
+/* ---------------------------------------------------------------- revocations -- */
+
+/*
+ * What has become of one certificate: revoked, on hold, or off hold again. One row a certificate;
+ * abandoned serials have one, too. Each change gives the row a new revision, higher than any before in
+ * the store: who has seen all up to a revision asks for what is later.
+ */
+struct cm_revocation {
+    int64_t revision;
+    int64_t generation_number;
+    struct cm_bytes serial; /* content of the INTEGER: 1 to 20 octets, positive, minimal */
+    enum cm_reason reason;  /* CERTIFICATE_HOLD: on hold. REMOVE_FROM_CRL: off hold, it is good again */
+    int64_t revoked_s;      /* Unix seconds */
+    int64_t invalidity_s;   /* 0: not known */
+    int64_t not_after_s;    /* of the certificate: when the entry may leave the CRLs */
+};
+
+/* What an order does. X(SYMBOL, name): the name is the op of the queue and the kind of the audit row. */
+#define CM_ORDER_MAP(X)                                                                            \
+    X(REVOKE, "revoke")         /* certificates, for good */                                       \
+    X(QUARANTINE, "quarantine") /* a device: its certificates on hold, and no new ones */          \
+    X(REINSTATE, "reinstate")   /* a device that is in quarantine: off hold, allowed again */      \
+    X(RETIRE, "retire")         /* a device, for good: cessationOfOperation, and no new ones */
+
+enum cm_order_kind {
+#define X(symbol, name) CM_ORDER_##symbol,
+    CM_ORDER_MAP(X)
+#undef X
+        CM_ORDER_COUNT
+};
+
+const char *cm_order_name(enum cm_order_kind kind);
+
+/*
+ * An order to change what certificates are worth. Exactly one of serial, device and group is there;
+ * QUARANTINE, REINSTATE and RETIRE have no serial. Carried out inside the writer's transaction, whole or
+ * (group) from one device on, up to a bound; an order that asks for what is already so changes nothing
+ * and succeeds. A revoked certificate keeps its first date and reason, but may go from any reason to
+ * keyCompromise; one on hold may be revoked, and keeps the date of the hold.
+ */
+struct cm_order {
+    enum cm_order_kind kind;
+    struct cm_bytes serial; /* content of the INTEGER */
+    struct cm_bytes device; /* id */
+    struct cm_bytes group;  /* name: every device of it */
+    struct cm_bytes issuer; /* with serial: "issuing-1"; empty: whichever has issued it */
+    /* Groups that whoever orders has a right to, NUL-terminated names; NULL: every one. */
+    const char *const *groups;
+    uint32_t groups_count;
+    enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
+    int64_t time_s;        /* revocationDate, Unix seconds */
+    int64_t invalidity_s;  /* 0: none */
+    struct cm_bytes actor; /* for the audit row: who */
+    struct cm_bytes why;   /* and why; one line, may be empty */
+    /* Of the queue: the answer is remembered under this key. key NULL: nobody asks again. */
+    const struct cm_request_key *key;
+    const struct cm_request_digest *digest;
+    int64_t after_device; /* with group: go on behind this device's number; 0: from the first */
+    uint32_t devices_max; /* with group: of one operation; 0: a default */
+    /* written by the store */
+    enum cm_refusal_code code; /* NONE: carried out; else nothing of this order was changed */
+    char message[CM_REFUSAL_MESSAGE_SIZE];
+    uint32_t certificates_changed, devices_changed;
+    int64_t last_device; /* with group: go on behind it; 0: there are no more */
+};
+
+/* One number of a CRL, taken before it is signed. */
+struct cm_crl_row {
+    int64_t generation_number;
+    uint32_t shard;
+    bool is_delta;
+    uint64_t number;      /* higher than any of this shard before, complete or delta, or, of a delta
+                             that goes with a complete one, the same */
+    uint64_t base_number; /* of a delta */
+    int64_t this_update_s, next_update_s;
+    int64_t revision; /* it shows every revocation up to here */
+    uint8_t tbs_hash[CM_HASH_SIZE]; /* SHA-256 of the TBSCertList */
+};
+
+/* A certificate that another CA software has issued with a key that is ours now. */
+struct cm_imported_row {
+    int64_t generation_number;
+    struct cm_bytes serial; /* content of the INTEGER */
+    int64_t not_after_s;
+    struct cm_bytes der; /* empty: only the serial is known */
+    /* What the old CA says of it; reason UNSPECIFIED with revoked_s 0: it is good. */
+    enum cm_reason reason;
+    int64_t revoked_s, invalidity_s;
 };
 
 /* ----------------------------------------------------------------- operations -- */
@@ -171,6 +265,7 @@ struct cm_refusal_row {
 struct cm_abandoned_row {
     struct cm_serial serial;
     int64_t generation_number;
+    int64_t not_after_s; /* when the last certificate of it would have ended: its issuer's end will do */
 };
 
 /* Uses of a quota: count is added to the name's total of the period. */
@@ -188,9 +283,11 @@ struct cm_device_row {
 
 enum cm_store_op_kind {
     CM_STORE_INTENT,    /* intent */
-    CM_STORE_RECORD,    /* the arrays below, and the audit event */
+    CM_STORE_RECORD,    /* the arrays below, orders among them, and the audit event */
     CM_STORE_DEVICES,   /* devices, and the audit event */
-    CM_STORE_GENERATION /* generation, and the audit event */
+    CM_STORE_GENERATION, /* generation, and the audit event */
+    CM_STORE_CRLS,       /* crls */
+    CM_STORE_IMPORT      /* imported, and the audit event */
 };
 
 /*
@@ -218,6 +315,14 @@ struct cm_store_op {
     uint32_t usage_count;
     const int64_t *intents_closed; /* numbers of intents of which nothing is open any more */
     uint32_t intents_closed_count;
+    struct cm_order *orders; /* before the certificates; each writes an audit row of its own */
+    uint32_t orders_count;
+
+    struct cm_crl_row *crls;
+    uint32_t crls_count;
+    struct cm_imported_row *imported;
+    uint32_t imported_count;
+    uint32_t imported_changed; /* written by the store: new ones, and changes of status */
 
     struct cm_device_row *devices;
     uint32_t devices_count;
@@ -227,7 +332,8 @@ struct cm_store_op {
      * replaced (a change of state). */
     struct cm_generation *generation;
 
-    const struct cm_audit_event *audit; /* NULL only for CM_STORE_INTENT */
+    const struct cm_audit_event *audit; /* NULL for CM_STORE_INTENT, CM_STORE_CRLS, and a record of
+                                           nothing but orders */
 };
 
 /* ------------------------------------------------------------------ functions -- */
@@ -258,7 +364,8 @@ void cm_store_close(struct cm_store *store);
  * Thread:     the loop's.
  * Calls back: op->done once, on the loop, with op->status:
  *             OK: durable. EXISTS: a request key or serial is there already: nothing was changed.
- *             DENIED: the device to enroll came onto the list meanwhile, and is not allowed.
+ *             DENIED: a device that a certificate is for is not allowed any more: nothing was changed.
+ *             (CRLS) EXISTS: a number is not higher than one before.
  *             INVALID: a value against the contract. BUSY: another program holds the file.
  *             IO: disk full or read-only: nothing was changed; later operations may succeed.
  *             After an error that leaves the disk's state unknown (fsync) the process ends: the
@@ -292,6 +399,7 @@ struct cm_recall {
     cm_certificate_number number; /* of the certificate */
     struct cm_bytes certificate;  /* DER */
     int64_t generation_number;
+    bool is_order; /* it was an order that was carried out: no certificate, no refusal */
 };
 
 /*
@@ -345,6 +453,35 @@ CM_MUST_USE cm_status cm_store_walk_generations(struct cm_store_reader *reader,
                                                 cm_generation_walk_fn *walk, void *arg,
                                                 struct cm_error *err);
 
+/* Revocations later than a revision, in their order. Outside begin and end it takes a snapshot. */
+typedef bool cm_revocation_walk_fn(const struct cm_revocation *revocation, void *arg);
+CM_MUST_USE cm_status cm_store_walk_revocations(struct cm_store_reader *reader,
+                                                int64_t after_revision, cm_revocation_walk_fn *walk,
+                                                void *arg, struct cm_error *err);
+
+/* The latest complete and the latest delta CRL of each shard. */
+typedef bool cm_crl_walk_fn(const struct cm_crl_row *crl, void *arg);
+CM_MUST_USE cm_status cm_store_walk_crls(struct cm_store_reader *reader, cm_crl_walk_fn *walk,
+                                         void *arg, struct cm_error *err);
+
+/* Certificates of a device, its imported ones left out. */
+typedef bool cm_certificate_walk_fn(const struct cm_certificate_found *certificate, void *arg);
+CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *reader,
+                                                        int64_t device_number,
+                                                        cm_certificate_walk_fn *walk, void *arg,
+                                                        struct cm_error *err);
+
+/* Whether this generation has issued this serial: our own certificates (serial and generation agree to
+ * the last octet) and imported ones. */
+enum cm_issued {
+    CM_ISSUED_NEVER,
+    CM_ISSUED_CERTIFICATE, /* there is a certificate */
+    CM_ISSUED_ABANDONED    /* promised and given up: revoked */
+};
+CM_MUST_USE cm_status cm_store_find_issued(struct cm_store_reader *reader,
+                                           int64_t generation_number, struct cm_bytes serial,
+                                           enum cm_issued *ret_issued, struct cm_error *err);
+
 typedef bool cm_usage_walk_fn(const struct cm_usage_row *usage, void *arg);
 CM_MUST_USE cm_status cm_store_walk_usage(struct cm_store_reader *reader, int64_t period,
                                           cm_usage_walk_fn *walk, void *arg, struct cm_error *err);
@@ -371,7 +508,7 @@ CM_MUST_USE cm_status cm_store_walk_audit(struct cm_store_reader *reader, int64_
                                           cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
 
 struct cm_store_counts {
-    int64_t devices, certificates, refusals, abandoned, open_intents, audit_rows;
+    int64_t devices, certificates, refusals, abandoned, open_intents, audit_rows, revocations;
     cm_certificate_number
         last_number;      /* highest ever used: certificates, abandoned and open intents */
     int64_t last_time_ms; /* highest wall time ever written: a clock before it is suspect */
@@ -422,6 +559,16 @@ struct cm_store_ops {
                                    void *arg, struct cm_error *err);
     cm_status (*walk_generations)(struct cm_store_reader *reader, cm_generation_walk_fn *walk,
                                   void *arg, struct cm_error *err);
+    cm_status (*walk_revocations)(struct cm_store_reader *reader, int64_t after_revision,
+                                  cm_revocation_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*walk_crls)(struct cm_store_reader *reader, cm_crl_walk_fn *walk, void *arg,
+                           struct cm_error *err);
+    cm_status (*walk_device_certificates)(struct cm_store_reader *reader, int64_t device_number,
+                                          cm_certificate_walk_fn *walk, void *arg,
+                                          struct cm_error *err);
+    cm_status (*find_issued)(struct cm_store_reader *reader, int64_t generation_number,
+                             struct cm_bytes serial, enum cm_issued *ret_issued,
+                             struct cm_error *err);
     cm_status (*walk_usage)(struct cm_store_reader *reader, int64_t period, cm_usage_walk_fn *walk,
                             void *arg, struct cm_error *err);
     cm_status (*walk_audit)(struct cm_store_reader *reader, int64_t from_number,

@@ -1,0 +1,87 @@
+/*
+ * Book: what has become of certificates, in memory, for CRLs and OCSP.
+ *
+ * The store has it for ever; the book has it ready. For each generation of an authority's key it holds
+ * a table of revocations by serial (OCSP asks it), and for each shard the encoded entries in the order
+ * of their serials (a CRL is a copy of them). A change is put into the table at once and into the list
+ * when the shard is written next, in one pass with all others that wait.
+ *
+ *     cm_book_add_generation(book, number, shards);
+ *     cm_book_read(book, reader, &err)            at start, and after every change: what is new
+ *     cm_book_find(book, number, serial, &found)  any thread
+ *     cm_book_list(book, &question, &list)        a worker: the entries of one CRL
+ *
+ * Costs: about 100 bytes a revocation. Adding one: a place in a table. Listing a shard: a copy.
+ *
+ * Thread: find and list any, beside each other and beside read; read and add_generation one at a time.
+ */
+#ifndef CM_ENGINE_BOOK_H
+#define CM_ENGINE_BOOK_H
+
+#include "engine/store/store.h"
+
+struct cm_book;
+
+CM_MUST_USE cm_status cm_book_new(struct cm_book **ret_book, struct cm_error *err);
+void cm_book_free(struct cm_book *book); /* takes NULL */
+
+/* Known from now on; revocations of others are passed over by read. Before the first read. */
+void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count);
+
+/* What a read brought: which shards have to be written anew. */
+typedef void cm_book_changed_fn(int64_t generation_number, uint32_t shard, void *arg);
+
+/*
+ * Does:       takes in every revocation that is later than what it has seen.
+ * Calls back: changed (may be NULL), for each change, inside the call.
+ * Fails with: what the store fails with; what was read until then stays.
+ */
+CM_MUST_USE cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
+                                   cm_book_changed_fn *changed, void *arg, struct cm_error *err);
+
+/* Every revocation up to here is in the book. Any thread. */
+int64_t cm_book_revision(const struct cm_book *book);
+
+struct cm_book_found {
+    enum cm_reason reason; /* never REMOVE_FROM_CRL: that is not found */
+    int64_t revoked_s;
+    int64_t invalidity_s;
+    int64_t revision;
+};
+
+/* False: not revoked, as far as the book knows. */
+bool cm_book_find(const struct cm_book *book, int64_t generation_number, struct cm_bytes serial,
+                  struct cm_book_found *ret_found);
+
+/*
+ * Which entries. A complete list has all that are revoked or on hold. An entry is left out when its
+ * certificate had ended before the complete CRL before this one was made, and that one showed it (RFC
+ * 5280, 3.3). A delta has what changed after its base; what came off hold since, or ended, stands in it
+ * as removeFromCRL.
+ */
+struct cm_book_question {
+    int64_t generation_number;
+    uint32_t shard;
+    bool is_delta;
+    int64_t base_revision; /* of a delta: its base shows everything up to here */
+    int64_t shown_revision, shown_s; /* of the complete CRL before: what it showed, its thisUpdate; 0: none */
+};
+
+struct cm_book_list {
+    struct cm_bytes entries; /* owned: cm_book_list_done */
+    uint32_t entries_count;
+    uint32_t dropped_count; /* left out because their certificates have ended */
+    int64_t revision;       /* it shows everything up to here */
+};
+
+CM_MUST_USE cm_status cm_book_list(struct cm_book *book, const struct cm_book_question *question,
+                                   struct cm_book_list *ret_list, struct cm_error *err);
+void cm_book_list_done(struct cm_book_list *list);
+
+struct cm_book_counts {
+    uint64_t revoked, held;
+};
+void cm_book_count(const struct cm_book *book, int64_t generation_number,
+                   struct cm_book_counts *ret_counts);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Publisher: makes CRLs, and sees to it that there is always a fresh one.
+ *
+ * One complete CRL for each shard of each generation, a delta beside it where the settings ask for one.
+ * A shard is written anew
+ *
+ *   - crl-delay after a change (others that come meanwhile go with it),
+ *   - when less than crl-overlap is left until nextUpdate, whatever happens,
+ *   - at once, when somebody asks (crl publish).
+ *
+ * The way of a CRL: entries from the book (worker), number and hash into the store (durable before the
+ * signature: a number is burned rather than used twice), signature by the generation's key in the CRL
+ * lane, signature verified, file written (temporary, fsync, rename, fsync of the folder), document on
+ * the shelf. A failure anywhere leaves the CRL before it in its place and is tried again; the news is
+ * told once. thisUpdate never goes back: while the clock stands before the last thisUpdate, or has gone
+ * back, nothing is written.
+ *
+ * Generations that no longer issue get CRLs until the last of their certificates has ended.
+ *
+ * Thread: the loop's.
+ */
+#ifndef CM_ENGINE_PUBLISHER_H
+#define CM_ENGINE_PUBLISHER_H
+
+#include "engine/issuers.h"
+#include "engine/revocation/book.h"
+#include "engine/revocation/shelf.h"
+
+struct cm_publisher;
+struct cm_workers;
+
+struct cm_publisher_env {
+    struct cm_loop *loop;
+    const struct cm_settings *settings;
+    struct cm_store *store;
+    const struct cm_issuers *issuers;
+    struct cm_workers *workers;
+    struct cm_book *book;
+    struct cm_shelf *shelf;
+    int64_t (*time_ms)(void *arg); /* wall clock; negative: suspect, nothing is to be signed */
+    void (*on_notice)(const char *text, void *arg);
+    void (*on_idle)(void *arg); /* the last thing in flight has ended */
+    void *arg;
+};
+
+CM_MUST_USE cm_status cm_publisher_open(const struct cm_publisher_env *env,
+                                        struct cm_publisher **ret_publisher, struct cm_error *err);
+
+/* The store has revocations that the book has not: reads them, and starts the clocks of their shards. */
+void cm_publisher_look(struct cm_publisher *publisher);
+
+/*
+ * Does:       publishes every shard of the generation anew, or of all (0), now.
+ * Calls back: done, once, on the loop, never inside the call: how many were published and how many
+ *             could not be.
+ */
+typedef void cm_published_fn(uint32_t published_count, uint32_t failed_count, const char *why,
+                             void *arg);
+void cm_publisher_publish(struct cm_publisher *publisher, int64_t generation_number,
+                          cm_published_fn *done, void *arg);
+
+/* Takes no more; what is in flight ends. */
+void cm_publisher_stop(struct cm_publisher *publisher);
+bool cm_publisher_is_idle(const struct cm_publisher *publisher); /* takes NULL: true */
+void cm_publisher_close(struct cm_publisher *publisher);         /* idle; takes NULL */
+
+struct cm_publisher_counts {
+    uint64_t published, failed;
+    uint32_t shards, overdue; /* overdue: past nextUpdate */
+    int64_t next_expiry_s;    /* the earliest nextUpdate of all that are published; 0: none is */
+};
+void cm_publisher_count(const struct cm_publisher *publisher,
+                        struct cm_publisher_counts *ret_counts);
+
+#endif

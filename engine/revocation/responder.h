@@ -1,0 +1,62 @@
+/*
+ * Responders: who signs OCSP responses, one for each generation of an authority's key.
+ *
+ * Where the settings name a provider for it (ocsp-responder), a delegated responder: a key of its own in
+ * that provider, and a short-lived certificate directly under the generation's key, with the purpose
+ * OCSPSigning alone and id-pkix-ocsp-nocheck (RFC 6960, 4.2.2.2.1), which the engine issues, records
+ * like any other certificate, and renews when half of its life is over. Else the generation's own key
+ * signs.
+ *
+ *     cm_responders_open(responders, &env)        at the engine's start, after the issuers
+ *     responder = cm_responders_find(responders, generation)     loop: NULL while there is none
+ *     ... sign with responder->key, lane CM_LANE_OCSP, put responder->certificate into the answer ...
+ *
+ * What a renewal replaces stays valid for batches that are out: certificates are never freed before
+ * close. A responder that cannot be had is tried again, and told as a notice; OCSP answers tryLater then,
+ * and issuance goes on.
+ *
+ * Thread: the loop's.
+ */
+#ifndef CM_ENGINE_RESPONDER_H
+#define CM_ENGINE_RESPONDER_H
+
+#include "engine/issuers.h"
+#include "engine/serials.h"
+#include "engine/x509/ocsp_response.h"
+
+struct cm_responders;
+
+struct cm_responder {
+    int64_t generation_number;
+    struct cm_key *key;
+    struct cm_bytes certificate; /* DER; empty: the CA's own key signs */
+    int64_t not_after_s;         /* of the certificate, or the CA's */
+    uint8_t key_hash[20];        /* byKey */
+    struct cm_ocsp_issuer_hashes issuer; /* what CertIDs know this generation by */
+};
+
+struct cm_responders_env {
+    struct cm_loop *loop;
+    const struct cm_settings *settings;
+    struct cm_store *store;
+    struct cm_provider *const *providers;
+    const struct cm_issuers *issuers;
+    struct cm_serials *serials;
+    void (*on_notice)(const char *text, void *arg);
+    void (*on_changed)(int64_t generation_number, void *arg); /* another certificate signs from now on */
+    void *arg;
+};
+
+CM_MUST_USE cm_status cm_responders_open(const struct cm_responders_env *env,
+                                         struct cm_responders **ret_responders,
+                                         struct cm_error *err);
+void cm_responders_close(struct cm_responders *responders); /* takes NULL */
+
+/* Nothing of it is in flight any more: then close may come. */
+bool cm_responders_are_idle(const struct cm_responders *responders);
+
+/* NULL: none, for now. Borrowed until close. */
+const struct cm_responder *cm_responders_find(const struct cm_responders *responders,
+                                              int64_t generation_number);
+
+#endif
