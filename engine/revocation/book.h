@@ -64,7 +64,8 @@ struct cm_book_question {
     uint32_t shard;
     bool is_delta;
     int64_t base_revision; /* of a delta: its base shows everything up to here */
-    int64_t shown_revision, shown_s; /* of the complete CRL before: what it showed, its thisUpdate; 0: none */
+    int64_t shown_revision,
+        shown_s; /* of the complete CRL before: what it showed, its thisUpdate; 0: none */
 };
 
 struct cm_book_list {

@@ -29,9 +29,9 @@ struct cm_responders;
 struct cm_responder {
     int64_t generation_number;
     struct cm_key *key;
-    struct cm_bytes certificate; /* DER; empty: the CA's own key signs */
-    int64_t not_after_s;         /* of the certificate, or the CA's */
-    uint8_t key_hash[20];        /* byKey */
+    struct cm_bytes certificate;         /* DER; empty: the CA's own key signs */
+    int64_t not_after_s;                 /* of the certificate, or the CA's */
+    uint8_t key_hash[20];                /* byKey */
     struct cm_ocsp_issuer_hashes issuer; /* what CertIDs know this generation by */
 };
 
@@ -43,7 +43,8 @@ struct cm_responders_env {
     const struct cm_issuers *issuers;
     struct cm_serials *serials;
     void (*on_notice)(const char *text, void *arg);
-    void (*on_changed)(int64_t generation_number, void *arg); /* another certificate signs from now on */
+    void (*on_changed)(int64_t generation_number,
+                       void *arg); /* another certificate signs from now on */
     void *arg;
 };
 

@@ -61,14 +61,15 @@ struct cm_settings_authority {
     const char
         *crl_url; /* http; may hold ${shard} and ${issuer}; NULL: no CRL distribution point */
     const char *ocsp_url;
-    const char *ca_issuers_url;    /* may hold ${issuer} */
-    uint32_t crl_shards;           /* default 1 */
-    uint32_t crl_validity_s;       /* nextUpdate - thisUpdate; default 7 d */
-    uint32_t crl_overlap_s;        /* a CRL is renewed when so much is left of it; default 3 d */
-    uint32_t crl_delay_ms;         /* from a revocation to its CRL; default 5 s */
-    uint32_t delta_validity_s;     /* of a delta CRL; default 0: there are none */
-    uint32_t ocsp_validity_s;      /* nextUpdate - thisUpdate; default 1 d */
-    const struct cm_settings_provider *ocsp_responder; /* delegated keys live there; NULL: the CA's own
+    const char *ca_issuers_url; /* may hold ${issuer} */
+    uint32_t crl_shards;        /* default 1 */
+    uint32_t crl_validity_s;    /* nextUpdate - thisUpdate; default 7 d */
+    uint32_t crl_overlap_s;     /* a CRL is renewed when so much is left of it; default 3 d */
+    uint32_t crl_delay_ms;      /* from a revocation to its CRL; default 5 s */
+    uint32_t delta_validity_s;  /* of a delta CRL; default 0: there are none */
+    uint32_t ocsp_validity_s;   /* nextUpdate - thisUpdate; default 1 d */
+    const struct cm_settings_provider
+        *ocsp_responder;           /* delegated keys live there; NULL: the CA's own
                                                           keys sign */
     uint32_t responder_validity_s; /* of a delegated responder's certificate; default 30 d */
     uint32_t signatures_per_s_max; /* of one key; default 50,000 */
@@ -120,11 +121,12 @@ struct cm_settings_requester {
 };
 
 struct cm_settings_status {
-    const char *listen;       /* "127.0.0.1:8080", "[::1]:8080"; port 0: the system's choice; NULL: no service */
-    uint32_t threads;         /* default 2 */
-    uint32_t connections_max; /* default 1,000 */
-    uint32_t deadline_ms;     /* of a request, and of taking its answer; default 10 s */
-    uint32_t ocsp_answers_max; /* kept at a time; default 100,000 */
+    const char
+        *listen; /* "127.0.0.1:8080", "[::1]:8080"; port 0: the system's choice; NULL: no service */
+    uint32_t threads;           /* default 2 */
+    uint32_t connections_max;   /* default 1,000 */
+    uint32_t deadline_ms;       /* of a request, and of taking its answer; default 10 s */
+    uint32_t ocsp_answers_max;  /* kept at a time; default 100,000 */
     const char *publish_folder; /* CRLs and CA certificates are written below it, under the paths of
                                    their URLs; NULL: not */
 };

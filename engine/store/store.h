@@ -118,7 +118,7 @@ struct cm_generation {
     struct cm_bytes chain;       /* PEM: this certificate and those above it, root left out */
     int64_t created_ms;
     /* What stands in its certificates for life, fixed by the engine that first issues with it. */
-    uint32_t crl_shards;    /* 0: not fixed yet */
+    uint32_t crl_shards;     /* 0: not fixed yet */
     struct cm_bytes crl_url; /* with ${shard}; empty: none, or not fixed yet */
 };
 
@@ -133,10 +133,11 @@ struct cm_revocation {
     int64_t revision;
     int64_t generation_number;
     struct cm_bytes serial; /* content of the INTEGER: 1 to 20 octets, positive, minimal */
-    enum cm_reason reason;  /* CERTIFICATE_HOLD: on hold. REMOVE_FROM_CRL: off hold, it is good again */
-    int64_t revoked_s;      /* Unix seconds */
-    int64_t invalidity_s;   /* 0: not known */
-    int64_t not_after_s;    /* of the certificate: when the entry may leave the CRLs */
+    enum cm_reason
+        reason;        /* CERTIFICATE_HOLD: on hold. REMOVE_FROM_CRL: off hold, it is good again */
+    int64_t revoked_s; /* Unix seconds */
+    int64_t invalidity_s; /* 0: not known */
+    int64_t not_after_s;  /* of the certificate: when the entry may leave the CRLs */
 };
 
 /* What an order does. X(SYMBOL, name): the name is the op of the queue and the kind of the audit row. */
@@ -197,7 +198,7 @@ struct cm_crl_row {
                              that goes with a complete one, the same */
     uint64_t base_number; /* of a delta */
     int64_t this_update_s, next_update_s;
-    int64_t revision; /* it shows every revocation up to here */
+    int64_t revision;               /* it shows every revocation up to here */
     uint8_t tbs_hash[CM_HASH_SIZE]; /* SHA-256 of the TBSCertList */
 };
 
@@ -265,7 +266,8 @@ struct cm_refusal_row {
 struct cm_abandoned_row {
     struct cm_serial serial;
     int64_t generation_number;
-    int64_t not_after_s; /* when the last certificate of it would have ended: its issuer's end will do */
+    int64_t
+        not_after_s; /* when the last certificate of it would have ended: its issuer's end will do */
 };
 
 /* Uses of a quota: count is added to the name's total of the period. */
@@ -282,9 +284,9 @@ struct cm_device_row {
 };
 
 enum cm_store_op_kind {
-    CM_STORE_INTENT,    /* intent */
-    CM_STORE_RECORD,    /* the arrays below, orders among them, and the audit event */
-    CM_STORE_DEVICES,   /* devices, and the audit event */
+    CM_STORE_INTENT,     /* intent */
+    CM_STORE_RECORD,     /* the arrays below, orders among them, and the audit event */
+    CM_STORE_DEVICES,    /* devices, and the audit event */
     CM_STORE_GENERATION, /* generation, and the audit event */
     CM_STORE_CRLS,       /* crls */
     CM_STORE_IMPORT      /* imported, and the audit event */

@@ -52,9 +52,9 @@ struct cm_crl {
     int64_t this_update_s, next_update_s; /* Unix seconds */
     uint64_t number;
     bool is_delta;
-    uint64_t base_number;    /* of a delta */
-    const char *url;         /* issuingDistributionPoint's URI; NULL: no such extension */
-    bool user_certificates;  /* onlyContainsUserCerts; with url */
+    uint64_t base_number;     /* of a delta */
+    const char *url;          /* issuingDistributionPoint's URI; NULL: no such extension */
+    bool user_certificates;   /* onlyContainsUserCerts; with url */
     const char *freshest_url; /* of the delta, in a complete list; NULL: none */
 };
 
@@ -71,8 +71,8 @@ CM_MUST_USE cm_status cm_crl_compose(const struct cm_crl *crl, struct cm_bytes e
 struct cm_crl_read {
     struct cm_bytes der, tbs;
     struct cm_bytes issuer;
-    struct cm_bytes aki; /* empty: none */
-    struct cm_bytes url; /* issuingDistributionPoint's first URI; empty: none */
+    struct cm_bytes aki;                  /* empty: none */
+    struct cm_bytes url;                  /* issuingDistributionPoint's first URI; empty: none */
     int64_t this_update_s, next_update_s; /* next 0: none */
     bool has_number;
     struct cm_bytes number; /* magnitude, big-endian, without leading zeros */

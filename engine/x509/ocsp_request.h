@@ -32,7 +32,7 @@ struct cm_ocsp_cert_id {
 
 struct cm_ocsp_request {
     struct cm_ocsp_cert_id ids[CM_OCSP_REQUESTS_MAX];
-    uint32_t ids_count; /* 1 .. CM_OCSP_REQUESTS_MAX */
+    uint32_t ids_count;    /* 1 .. CM_OCSP_REQUESTS_MAX */
     struct cm_bytes nonce; /* content of the inner OCTET STRING, 1 to 128 octets; empty: none */
 };
 
