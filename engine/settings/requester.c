@@ -29,6 +29,37 @@ static cm_status find_groups(struct settings_build *build, const struct raw_requ
     return CM_OK;
 }
 
+static const char *const operation_names[CM_OPERATION_COUNT] = {
+#define X(symbol, name) [CM_OPERATION_##symbol] = name,
+    CM_OPERATION_MAP(X)
+#undef X
+};
+
+static unsigned find_operation(const char *name)
+{
+    for (unsigned operation = 0; operation < CM_OPERATION_COUNT; operation++)
+        if (strcmp(operation_names[operation], name) == 0)
+            return CM_OPERATION_BIT(operation);
+    return 0;
+}
+
+/* An empty list is none: default deny. */
+static cm_status find_operations(struct settings_build *build, const struct raw_requester *raw,
+                                 uint32_t i, struct cm_settings_requester *requester)
+{
+    if (!settings_file_has(build->file, PLACE(build, "requesters[%u].operations", i)))
+        requester->operations = CM_OPERATION_BIT(CM_OPERATION_ISSUE);
+    for (uint32_t o = 0; o < raw->operations_count; o++) {
+        unsigned found = find_operation(raw->operations[o]);
+        if (found == 0)
+            return settings_fail_choice(build, PLACE(build, "requesters[%u].operations[%u]", i, o),
+                                        raw->operations[o], "an operation", operation_names,
+                                        CM_OPERATION_COUNT);
+        requester->operations |= found;
+    }
+    return CM_OK;
+}
+
 /* ------------------------------------------------------------------------- authentication -- */
 
 /* Each worker of the engine reads them for itself: nobody could answer so many questions. */
@@ -157,6 +188,8 @@ cm_status settings_build_requesters(struct settings_build *build)
             .remember_refusals = *raw->remember_refusals,
         };
         cm_status status = find_groups(build, raw, i, &all[i]);
+        if (status == CM_OK)
+            status = find_operations(build, raw, i, &all[i]);
         if (status == CM_OK)
             status = build_auth(build, raw, i, &all[i]);
         if (status != CM_OK)
