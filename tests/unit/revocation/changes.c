@@ -63,6 +63,6 @@ void changes_touch(struct changes *changes, struct cm_revocation *row)
 struct cm_bytes changes_serial(uint64_t number, size_t size, uint8_t octets[CM_SERIAL_SIZE])
 {
     memset(octets, 0x5a, CM_SERIAL_SIZE);
-    cm_big_endian_write(number, octets, 8);
+    cm_big_endian_write(number | UINT64_C(3) << 56, octets, 8); /* a multiple of three shards */
     return cm_bytes(octets, size);
 }
