@@ -25,6 +25,7 @@
 #include "engine/base/status.h"
 #include "engine/x509/algorithm.h"
 #include "engine/x509/reason.h"
+#include "engine/x509/serial.h"
 
 #define CM_CRL_ENTRY_SIZE_MAX  96 /* octets */
 #define CM_CRL_NUMBER_SIZE_MAX 20 /* octets of a cRLNumber (RFC 5280, 5.2.3) */
@@ -61,11 +62,39 @@ struct cm_crl {
 /*
  * Does:       TBSCertList in the arena. entries: encoded entries, sorted, one behind the other; may be
  *             empty.
- * Fails with: INVALID (no issuer, no AKI, times out of order, a URL that is none).
+ * Fails with: INVALID (no issuer, no AKI, no algorithm, times out of order, a URL that is none, a delta
+ *             with a later base or with a freshestCRL of its own, larger than CM_CRL_SIZE_MAX).
  */
 CM_MUST_USE cm_status cm_crl_compose(const struct cm_crl *crl, struct cm_bytes entries,
                                      struct cm_arena *arena, struct cm_bytes *ret_tbs,
                                      struct cm_error *err);
+
+#define CM_CRL_SIZE_MAX 0x7ff00000u /* octets of entries: what readers of DER take as a length */
+
+/*
+ * A list in memory of its own, with room left around the TBSCertList: so the signature comes to it, and
+ * nothing of it is copied again.
+ *
+ *     cm_crl_draft_make(&crl, entries, &draft, &err);
+ *     ... draft.tbs signed ...
+ *     der = cm_crl_draft_finish(&draft, signature);      the caller's, to free
+ */
+struct cm_crl_draft {
+    struct cm_bytes tbs; /* TBSCertList: what is signed */
+    enum cm_sigalg sigalg;
+    uint8_t *memory; /* owned */
+    size_t memory_size;
+};
+
+/* Fails with: as cm_crl_compose, and NO_MEMORY. */
+CM_MUST_USE cm_status cm_crl_draft_make(const struct cm_crl *crl, struct cm_bytes entries,
+                                        struct cm_crl_draft *ret_draft, struct cm_error *err);
+
+/* CertificateList, from malloc: its data is the caller's to free. The draft is empty then. */
+struct cm_bytes cm_crl_draft_finish(struct cm_crl_draft *draft, struct cm_bytes signature);
+
+/* Where it does not come to a signature; after finish, and twice, it does nothing. */
+void cm_crl_draft_done(struct cm_crl_draft *draft);
 
 /* A list that was read; spans over its DER. */
 struct cm_crl_read {

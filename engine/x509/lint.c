@@ -3,10 +3,10 @@
 #include <stdio.h>
 
 #include "engine/x509/lint_reader.h"
+#include "engine/x509/serial.h"
 
-#define SERIAL_SIZE_MAX 20
-#define SHARD           "${shard}"
-#define LISTS_SIZE_MAX  (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* purposes or policies */
+#define SHARD          "${shard}"
+#define LISTS_SIZE_MAX (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* purposes or policies */
 
 struct lint {
     struct cm_composer *composer;
@@ -46,7 +46,7 @@ static bool rule_READABLE(const struct lint *l)
 
 static bool rule_SERIAL_SIZE(const struct lint *l)
 {
-    return l->read.serial.size >= 1 && l->read.serial.size <= SERIAL_SIZE_MAX;
+    return l->read.serial.size >= 1 && l->read.serial.size <= CM_SERIAL_SIZE_MAX;
 }
 
 static bool rule_SERIAL_POSITIVE(const struct lint *l)
