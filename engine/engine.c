@@ -277,11 +277,25 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     }
 }
 
+static void on_notice(const char *text, void *arg)
+{
+    cm_engine_notice(arg, "%s", text);
+}
+
+static void on_idle(void *arg)
+{
+    cm_engine_look_around(arg);
+}
+
 void cm_engine_start(struct cm_engine *engine)
 {
     const struct cm_issuers_env env = { .loop = engine->loop,
                                         .settings = engine->settings,
-                                        .providers = engine->providers };
+                                        .providers = engine->providers,
+                                        .store = engine->store,
+                                        .on_notice = on_notice,
+                                        .on_idle = on_idle,
+                                        .arg = engine };
     struct cm_store_reader *reader;
     struct cm_error err;
     assert(engine->state == CM_ENGINE_IS_OPEN);
@@ -316,6 +330,7 @@ void cm_engine_stop(struct cm_engine *engine)
         return;
     bool is_running = engine->state == CM_ENGINE_IS_RUNNING;
     engine->state = CM_ENGINE_IS_STOPPING;
+    cm_issuers_stop(&engine->issuers);
     if (is_running) {
         cm_control_stop(engine->control);
         give_back_waiting(engine);

@@ -36,6 +36,8 @@ static bool add_issuers(const struct cm_engine *engine, json_t *object)
     bool all_sign = true;
     for (uint32_t i = 0; i < engine->issuers.keys_count; i++) {
         const struct cm_issuer_key *issuer = &engine->issuers.keys[i];
+        if (!issuer->issues)
+            continue;
         uint32_t waiting = count_waiting(engine, issuer);
         all_sign &= waiting == 0;
         json_array_append_new(rows, describe_issuer(engine, issuer, waiting));

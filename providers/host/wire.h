@@ -18,7 +18,7 @@
 
 #include "providers/host.h"
 
-#define CM_WIRE_VERSION       2
+#define CM_WIRE_VERSION       3
 #define CM_WIRE_HEAD_SIZE     16
 #define CM_WIRE_BODY_SIZE_MAX (64u << 20)
 #define CM_WIRE_ITEMS_MAX     4096

@@ -9,9 +9,11 @@ enum { KEYS = 3, A = 0, B = 1 };
 /* Two authorities: a has two keys, b one. */
 static struct cm_settings_authority authorities[] = { { .name = "a" }, { .name = "b" } };
 static struct cm_settings settings = { .authorities = authorities, .authorities_count = 2 };
-static struct cm_issuer_key keys[KEYS] = { { .name = "a-1", .authority = &authorities[A] },
-                                           { .name = "b-1", .authority = &authorities[B] },
-                                           { .name = "a-2", .authority = &authorities[A] } };
+static struct cm_issuer_key keys[KEYS] = {
+    { .name = "a-1", .authority = &authorities[A], .issues = true },
+    { .name = "b-1", .authority = &authorities[B], .issues = true },
+    { .name = "a-2", .authority = &authorities[A], .issues = true }
+};
 static struct cm_issuer_key *const a1 = &keys[0], *const b1 = &keys[1], *const a2 = &keys[2];
 static struct cm_issuers issuers = { .settings = &settings, .keys = keys };
 static struct cm_spread spread;
