@@ -6,11 +6,11 @@
 #include "engine/base/hash.h"
 #include "engine/status/http_date.h"
 
-struct cm_answer *cm_answer_new(struct cm_bytes der, int64_t generation_number,
-                                int64_t this_update_s, int64_t next_update_s)
+struct cm_ocsp_answer *cm_ocsp_answer_new(struct cm_bytes der, int64_t generation_number,
+                                          int64_t this_update_s, int64_t next_update_s)
 {
     uint8_t hash[CM_SHA256_SIZE];
-    struct cm_answer *answer = malloc(sizeof *answer + der.size);
+    struct cm_ocsp_answer *answer = malloc(sizeof *answer + der.size);
     if (!answer)
         abort();
     atomic_init(&answer->holders_count, 1);
@@ -30,24 +30,24 @@ struct cm_answer *cm_answer_new(struct cm_bytes der, int64_t generation_number,
     return answer;
 }
 
-void cm_answer_hold(struct cm_answer *answer)
+void cm_ocsp_answer_hold(struct cm_ocsp_answer *answer)
 {
     atomic_fetch_add_explicit(&answer->holders_count, 1, memory_order_relaxed);
 }
 
-void cm_answer_let_go(struct cm_answer *answer)
+void cm_ocsp_answer_let_go(struct cm_ocsp_answer *answer)
 {
     if (answer && atomic_fetch_sub_explicit(&answer->holders_count, 1, memory_order_acq_rel) == 1)
         free(answer);
 }
 
-bool cm_answer_is_valid(const struct cm_answer *answer, int64_t now_s)
+bool cm_ocsp_answer_is_valid(const struct cm_ocsp_answer *answer, int64_t now_s)
 {
     return !atomic_load(&answer->is_outdated) && now_s >= answer->this_update_s
            && now_s < answer->next_update_s;
 }
 
-bool cm_answer_is_old(const struct cm_answer *answer, int64_t now_s)
+bool cm_ocsp_answer_is_old(const struct cm_ocsp_answer *answer, int64_t now_s)
 {
     return now_s - answer->this_update_s >= answer->next_update_s - now_s;
 }

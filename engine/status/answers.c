@@ -11,12 +11,13 @@
 
 #include "engine/status/mix.h"
 
-#define SERIAL_SIZE_MAX  20
-#define CERT_ID_SIZE_MAX 160 /* with SHA-256 it has 113 at most; a hash of others is never answered */
+#define SERIAL_SIZE_MAX 20
+#define CERT_ID_SIZE_MAX                                                                           \
+    160 /* with SHA-256 it has 113 at most; a hash of others is never answered */
 
 struct kept {
-    struct cm_answer *answer; /* NULL: forgotten */
-    struct kept *next;        /* of its bucket */
+    struct cm_ocsp_answer *answer; /* NULL: forgotten */
+    struct kept *next;             /* of its bucket */
     uint64_t hash;
     int64_t generation_number;
     bool is_used; /* since the hand came by */
@@ -63,7 +64,7 @@ void cm_answers_free(struct cm_answers *answers)
     if (!answers)
         return;
     for (uint32_t i = 0; i < answers->places_count; i++) {
-        cm_answer_let_go(answers->places[i]->answer);
+        cm_ocsp_answer_let_go(answers->places[i]->answer);
         free(answers->places[i]);
     }
     pthread_mutex_destroy(&answers->mutex);
@@ -101,17 +102,17 @@ static struct kept *find_locked(struct cm_answers *answers, uint64_t hash,
     return kept;
 }
 
-struct cm_answer *cm_answers_find(struct cm_answers *answers, int64_t generation_number,
-                                  const struct cm_ocsp_cert_id *id)
+struct cm_ocsp_answer *cm_answers_find(struct cm_answers *answers, int64_t generation_number,
+                                       const struct cm_ocsp_cert_id *id)
 {
     uint64_t hash = hash_of(answers, generation_number, id->serial);
-    struct cm_answer *answer = NULL;
+    struct cm_ocsp_answer *answer = NULL;
     pthread_mutex_lock(&answers->mutex); /* { */
     struct kept *kept = find_locked(answers, hash, generation_number, id);
     if (kept && kept->answer && !atomic_load(&kept->answer->is_outdated)) {
         kept->is_used = true;
         answer = kept->answer;
-        cm_answer_hold(answer);
+        cm_ocsp_answer_hold(answer);
     }
     pthread_mutex_unlock(&answers->mutex); /* } */
     return answer;
@@ -130,7 +131,7 @@ static void forget_locked(struct kept *kept)
 {
     if (kept->answer)
         atomic_store(&kept->answer->is_outdated, true);
-    cm_answer_let_go(kept->answer);
+    cm_ocsp_answer_let_go(kept->answer);
     kept->answer = NULL;
 }
 
@@ -155,8 +156,8 @@ static struct kept *take_place_locked(struct cm_answers *answers)
     }
 }
 
-static struct kept *add_locked(struct cm_answers *answers, uint64_t hash,
-                               int64_t generation_number, const struct cm_ocsp_cert_id *id)
+static struct kept *add_locked(struct cm_answers *answers, uint64_t hash, int64_t generation_number,
+                               const struct cm_ocsp_cert_id *id)
 {
     struct kept *kept = take_place_locked(answers);
     struct kept **bucket = bucket_of(answers, hash);
@@ -172,12 +173,12 @@ static struct kept *add_locked(struct cm_answers *answers, uint64_t hash,
 }
 
 bool cm_answers_put(struct cm_answers *answers, const struct cm_ocsp_cert_id *id,
-                    struct cm_answer *answer)
+                    struct cm_ocsp_answer *answer)
 {
     uint64_t hash = hash_of(answers, answer->generation_number, id->serial);
     if (id->whole.size > CERT_ID_SIZE_MAX || id->serial.size > SERIAL_SIZE_MAX)
         return false;
-    cm_answer_hold(answer);
+    cm_ocsp_answer_hold(answer);
     pthread_mutex_lock(&answers->mutex); /* { */
     struct kept *kept = find_locked(answers, hash, answer->generation_number, id);
     if (!kept)

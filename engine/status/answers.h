@@ -21,7 +21,7 @@
 #include "engine/revocation/shelf.h"
 #include "engine/x509/ocsp_request.h"
 
-struct cm_answer {
+struct cm_ocsp_answer {
     _Atomic uint32_t holders_count;
     _Atomic bool is_outdated;
     _Atomic bool is_renewing; /* somebody makes the next one */
@@ -34,16 +34,16 @@ struct cm_answer {
 };
 
 /* Copies the response. One holder: the caller. Ends the process without memory. */
-struct cm_answer *cm_answer_new(struct cm_bytes der, int64_t generation_number,
-                                int64_t this_update_s, int64_t next_update_s);
-void cm_answer_hold(struct cm_answer *answer);
-void cm_answer_let_go(struct cm_answer *answer); /* takes NULL */
+struct cm_ocsp_answer *cm_ocsp_answer_new(struct cm_bytes der, int64_t generation_number,
+                                          int64_t this_update_s, int64_t next_update_s);
+void cm_ocsp_answer_hold(struct cm_ocsp_answer *answer);
+void cm_ocsp_answer_let_go(struct cm_ocsp_answer *answer); /* takes NULL */
 
 /* It is still true, and its time is not over. */
-bool cm_answer_is_valid(const struct cm_answer *answer, int64_t now_s);
+bool cm_ocsp_answer_is_valid(const struct cm_ocsp_answer *answer, int64_t now_s);
 
 /* Half of its time is over: the next one should be made. */
-bool cm_answer_is_old(const struct cm_answer *answer, int64_t now_s);
+bool cm_ocsp_answer_is_old(const struct cm_ocsp_answer *answer, int64_t now_s);
 
 /* ------------------------------------------------------------------ of the service -- */
 
@@ -53,13 +53,13 @@ struct cm_answers *cm_answers_new(uint32_t answers_max);
 void cm_answers_free(struct cm_answers *answers); /* takes NULL */
 
 /* NULL: there is none that is not outdated. */
-struct cm_answer *cm_answers_find(struct cm_answers *answers, int64_t generation_number,
-                                  const struct cm_ocsp_cert_id *id);
+struct cm_ocsp_answer *cm_answers_find(struct cm_answers *answers, int64_t generation_number,
+                                       const struct cm_ocsp_cert_id *id);
 
 /* What was there for this id is outdated. False: it has no room for such an id, and the answer must not
  * be remembered elsewhere. */
 bool cm_answers_put(struct cm_answers *answers, const struct cm_ocsp_cert_id *id,
-                    struct cm_answer *answer);
+                    struct cm_ocsp_answer *answer);
 
 /* Outdates every answer about the certificate; an empty serial: about all of the generation. */
 void cm_answers_forget(struct cm_answers *answers, int64_t generation_number,
@@ -76,9 +76,9 @@ struct cm_recent *cm_recent_new(uint32_t answers_max);
 void cm_recent_free(struct cm_recent *recent); /* takes NULL */
 
 /* NULL: none that is not outdated. */
-struct cm_answer *cm_recent_find(struct cm_recent *recent, struct cm_bytes octets);
+struct cm_ocsp_answer *cm_recent_find(struct cm_recent *recent, struct cm_bytes octets);
 
 /* A holder of its own. Longer octets are not remembered. */
-void cm_recent_put(struct cm_recent *recent, struct cm_bytes octets, struct cm_answer *answer);
+void cm_recent_put(struct cm_recent *recent, struct cm_bytes octets, struct cm_ocsp_answer *answer);
 
 #endif

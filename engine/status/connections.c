@@ -22,7 +22,7 @@ struct connection {
     struct connection *next; /* among the newborn */
     struct bufferevent *bev; /* evhttp's; alive as long as the cookie is the socket's */
     uint64_t cookie;
-    uint64_t since_ms; /* of the phase */
+    uint64_t since_ms;  /* of the phase */
     uint64_t answer_ms; /* TAKING: how long it may last */
     enum phase phase;
     bool is_cut;
@@ -138,8 +138,8 @@ static void on_look(void *arg)
         if (all->places[i])
             consider(all->places[i], (int)i);
     all->limits.on_look(all->limits.arg);
-    cm_timer_start(&all->look, all->loop,
-                   delay_ms > LOOK_MS_MAX ? LOOK_MS_MAX : delay_ms + 1, on_look, all);
+    cm_timer_start(&all->look, all->loop, delay_ms > LOOK_MS_MAX ? LOOK_MS_MAX : delay_ms + 1,
+                   on_look, all);
 }
 
 static void make_room(struct cm_connections *all, size_t place)

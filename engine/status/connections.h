@@ -38,7 +38,7 @@ struct cm_connections_limits {
     _Atomic uint32_t *shared_count;  /* of all threads */
     _Atomic uint64_t *refused_count; /* over the limit, closed at once */
     _Atomic uint64_t *cut_count;     /* too slow */
-    void (*on_look)(void *arg);      /* at each look, for whoever has something to do now and then */
+    void (*on_look)(void *arg); /* at each look, for whoever has something to do now and then */
     void *arg;
 };
 

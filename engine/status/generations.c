@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-static bool has_hashes(const struct cm_ocsp_issuer_hashes *hashes,
-                       const struct cm_ocsp_cert_id *id)
+static bool has_hashes(const struct cm_ocsp_issuer_hashes *hashes, const struct cm_ocsp_cert_id *id)
 {
     switch (id->hash) {
     case CM_OCSP_HASH_SHA1:

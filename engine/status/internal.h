@@ -64,8 +64,8 @@ static inline void cm_count(_Atomic uint64_t *counter)
 /* ------------------------------------------------------------------------ errands -- */
 
 struct cm_errand {
-    struct cm_errand *next; /* of the inbox, then of whoever has it */
-    struct cm_task task;    /* back to the thread */
+    struct cm_errand *next;                 /* of the inbox, then of whoever has it */
+    struct cm_task task;                    /* back to the thread */
     void (*take)(struct cm_errand *errand); /* on the engine's loop */
     void (*back)(struct cm_errand *errand); /* on the thread */
     struct cm_status_thread *thread;
@@ -98,9 +98,9 @@ struct cm_ocsp_generation {
     struct cm_status_generation about;
     struct cm_ocsp_signer *_Atomic signer; /* NULL: nobody, for now */
     /* the engine's loop's: */
-    struct cm_ocsp_signer *signers; /* all, latest first */
+    struct cm_ocsp_signer *signers;                  /* all, latest first */
     struct cm_errand *first_waiting, **last_waiting; /* jobs */
-    struct cm_ocsp_batch *batches[CM_OCSP_BATCHES]; /* made when first needed */
+    struct cm_ocsp_batch *batches[CM_OCSP_BATCHES];  /* made when first needed */
 };
 
 /* Any thread. NULL: not ours. */
@@ -125,8 +125,8 @@ struct cm_ocsp_job {
     struct cm_recent *recent; /* here */
     struct cm_ocsp_request read;
     struct cm_ocsp_single singles[CM_OCSP_REQUESTS_MAX];
-    struct cm_answer *fallback; /* held: an old one that is still valid; NULL: none */
-    int64_t revision;           /* of the book, before the look-up */
+    struct cm_ocsp_answer *fallback; /* held: an old one that is still valid; NULL: none */
+    int64_t revision;                /* of the book, before the look-up */
     int64_t this_update_s, next_update_s;
     uint32_t rounds; /* how often it was composed */
     uint64_t began_ms;
@@ -137,8 +137,8 @@ struct cm_ocsp_job {
 };
 
 /* The engine's loop. */
-void cm_signing_take(struct cm_errand *errand); /* puts a job in line */
-void cm_signing_go(struct cm_status_service *service); /* signs what is in line */
+void cm_signing_take(struct cm_errand *errand);          /* puts a job in line */
+void cm_signing_go(struct cm_status_service *service);   /* signs what is in line */
 void cm_signing_look(struct cm_status_service *service); /* now and then: who waits for too long */
 bool cm_signing_is_idle(const struct cm_status_service *service);
 void cm_signing_drop(struct cm_ocsp_generation *generation); /* gives back what is in line */
@@ -182,8 +182,8 @@ struct cm_status_thread {
     struct cm_connections *connections;
     struct cm_store_reader *reader;
     struct cm_recent *recent_texts, *recent_bodies; /* of GET, of POST */
-    struct evbuffer *body; /* of the answer that is being sent */
-    struct cm_ocsp_job *jobs_free, *jobs; /* jobs: all of them */
+    struct evbuffer *body;                          /* of the answer that is being sent */
+    struct cm_ocsp_job *jobs_free, *jobs;           /* jobs: all of them */
     struct {
         const struct cm_ocsp_signer *signer;
         struct cm_verifier *verifier;
@@ -219,7 +219,7 @@ void cm_send_error(struct cm_status_thread *thread, struct evhttp_request *reque
 void cm_send_document(struct cm_status_thread *thread, struct evhttp_request *request,
                       struct cm_document *document); /* takes the holder over */
 void cm_send_answer(struct cm_status_thread *thread, struct evhttp_request *request,
-                    struct cm_answer *answer, int64_t now_s);
+                    struct cm_ocsp_answer *answer, int64_t now_s);
 /* An OCSP response that nobody may keep: copied. */
 void cm_send_response(struct cm_status_thread *thread, struct evhttp_request *request,
                       struct cm_bytes der);
@@ -239,7 +239,7 @@ struct cm_status_service {
     struct cm_reports reports;
     struct cm_ocsp_generation *generations[CM_STATUS_GENERATIONS_MAX];
     _Atomic uint32_t generations_count; /* those before it do not change */
-    uint32_t batches_out;            /* the engine's loop's */
+    uint32_t batches_out;               /* the engine's loop's */
     struct cm_timer look;
     struct cm_timer again; /* a provider had no room */
     int wake_fd;

@@ -64,10 +64,10 @@ cm_status cm_address_read(const char *text, struct cm_address *ret_address, stru
 
 static cm_status fail(const char *listen, int code, struct cm_error *err)
 {
-    cm_status status = code == EADDRINUSE                      ? CM_EXISTS
-                       : code == EACCES || code == EPERM       ? CM_DENIED
-                       : code == EADDRNOTAVAIL                 ? CM_NOT_FOUND
-                                                               : CM_IO;
+    cm_status status = code == EADDRINUSE                ? CM_EXISTS
+                       : code == EACCES || code == EPERM ? CM_DENIED
+                       : code == EADDRNOTAVAIL           ? CM_NOT_FOUND
+                                                         : CM_IO;
     return CM_FAIL(err, status, CM_ORIGIN_OS, code, "status.listen: listen on %.100s", listen);
 }
 

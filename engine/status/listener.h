@@ -25,7 +25,7 @@ CM_MUST_USE cm_status cm_address_read(const char *text, struct cm_address *ret_a
  * Owns:       the descriptors are the caller's: non-blocking, closed on exec.
  * Fails with: MALFORMED, EXISTS (the address is taken), NOT_FOUND (no address of this machine), DENIED, IO.
  */
-CM_MUST_USE cm_status cm_listener_open(const char *listen, uint32_t sockets_count,
-                                       int *ret_sockets, uint16_t *ret_port, struct cm_error *err);
+CM_MUST_USE cm_status cm_listener_open(const char *listen, uint32_t sockets_count, int *ret_sockets,
+                                       uint16_t *ret_port, struct cm_error *err);
 
 #endif

@@ -42,7 +42,7 @@ static void end_job(struct cm_ocsp_job *job)
     struct cm_status_thread *thread = job->errand.thread;
     if (job->fallback)
         atomic_store(&job->fallback->is_renewing, false);
-    cm_answer_let_go(job->fallback);
+    cm_ocsp_answer_let_go(job->fallback);
     job->fallback = NULL;
     job->request = NULL;
     cm_arena_reset(&job->arena);
@@ -55,7 +55,7 @@ void cm_ocsp_free_jobs(struct cm_status_thread *thread)
     while (thread->jobs) {
         struct cm_ocsp_job *job = thread->jobs;
         thread->jobs = job->next_of_all;
-        cm_answer_let_go(job->fallback);
+        cm_ocsp_answer_let_go(job->fallback);
         cm_arena_done(&job->arena);
         free(job);
     }
@@ -79,7 +79,7 @@ static void fail_job(struct cm_ocsp_job *job, enum cm_ocsp_status status)
 {
     struct cm_status_thread *thread = job->errand.thread;
     int64_t now_s = cm_status_now_s(thread->service);
-    if (job->fallback && cm_answer_is_valid(job->fallback, now_s)) {
+    if (job->fallback && cm_ocsp_answer_is_valid(job->fallback, now_s)) {
         cm_count(&thread->counters.ocsp_cached);
         cm_send_answer(thread, job->request, job->fallback, now_s);
     } else
@@ -118,9 +118,9 @@ static cm_status compose(struct cm_ocsp_job *job, struct cm_error *err)
         *single = (struct cm_ocsp_single){ .cert_id = job->read.ids[i].whole,
                                            .this_update_s = job->this_update_s,
                                            .next_update_s = job->next_update_s };
-        status = cm_ocsp_find_state(service->env.book, job->errand.thread->reader,
-                                    job->generation->about.number, job->read.ids[i].serial, single,
-                                    err);
+        status =
+            cm_ocsp_find_state(service->env.book, job->errand.thread->reader,
+                               job->generation->about.number, job->read.ids[i].serial, single, err);
     }
     return status == CM_OK ? cm_ocsp_compose(&response, &job->arena, &job->tbs, err) : status;
 }
@@ -201,7 +201,7 @@ static bool is_for_all(const struct cm_ocsp_job *job)
 }
 
 /* Put first, looked up again after: a change that comes between is seen here or by forget. */
-static void keep(struct cm_ocsp_job *job, struct cm_answer *answer)
+static void keep(struct cm_ocsp_job *job, struct cm_ocsp_answer *answer)
 {
     struct cm_status_thread *thread = job->errand.thread;
     bool is_kept = cm_answers_put(thread->service->answers, &job->read.ids[0], answer);
@@ -220,11 +220,11 @@ static void answer_job(struct cm_ocsp_job *job)
                                            job->signer->certificate, &job->arena);
     cm_count(&thread->counters.ocsp_signed);
     if (is_for_all(job)) {
-        struct cm_answer *answer = cm_answer_new(der, job->generation->about.number,
-                                                 job->this_update_s, job->next_update_s);
+        struct cm_ocsp_answer *answer = cm_ocsp_answer_new(der, job->generation->about.number,
+                                                           job->this_update_s, job->next_update_s);
         keep(job, answer);
         cm_send_answer(thread, job->request, answer, job->this_update_s);
-        cm_answer_let_go(answer);
+        cm_ocsp_answer_let_go(answer);
     } else
         cm_send_response(thread, job->request, der);
     end_job(job);
@@ -260,10 +260,10 @@ static struct cm_ocsp_generation *find_generation(struct cm_status_service *serv
 }
 
 /* The first who finds it old makes the next one; all others get it meanwhile. */
-static bool is_to_be_given(struct cm_answer *answer, int64_t now_s)
+static bool is_to_be_given(struct cm_ocsp_answer *answer, int64_t now_s)
 {
-    return cm_answer_is_valid(answer, now_s)
-           && (!cm_answer_is_old(answer, now_s)
+    return cm_ocsp_answer_is_valid(answer, now_s)
+           && (!cm_ocsp_answer_is_old(answer, now_s)
                || atomic_exchange(&answer->is_renewing, true));
 }
 
@@ -273,21 +273,21 @@ static bool give_kept(struct cm_ocsp_job *job)
     int64_t now_s = cm_status_now_s(thread->service);
     if (job->read.ids_count != 1 || job->read.nonce.size > 0)
         return false;
-    struct cm_answer *answer = cm_answers_find(thread->service->answers,
-                                               job->generation->about.number, &job->read.ids[0]);
+    struct cm_ocsp_answer *answer =
+        cm_answers_find(thread->service->answers, job->generation->about.number, &job->read.ids[0]);
     if (!answer)
         return false;
     if (!is_to_be_given(answer, now_s)) {
-        if (cm_answer_is_valid(answer, now_s))
+        if (cm_ocsp_answer_is_valid(answer, now_s))
             job->fallback = answer;
         else
-            cm_answer_let_go(answer);
+            cm_ocsp_answer_let_go(answer);
         return false;
     }
     cm_recent_put(job->recent, job->asked, answer);
     cm_count(&thread->counters.ocsp_cached);
     cm_send_answer(thread, job->request, answer, now_s);
-    cm_answer_let_go(answer);
+    cm_ocsp_answer_let_go(answer);
     return true;
 }
 
@@ -315,9 +315,9 @@ static void consider(struct cm_ocsp_job *job, struct cm_bytes der)
 static bool give_recent(struct cm_status_thread *thread, struct evhttp_request *request,
                         struct cm_recent *recent, struct cm_bytes asked)
 {
-    struct cm_answer *answer = cm_recent_find(recent, asked);
+    struct cm_ocsp_answer *answer = cm_recent_find(recent, asked);
     int64_t now_s = answer ? cm_status_now_s(thread->service) : 0;
-    if (!answer || !cm_answer_is_valid(answer, now_s) || cm_answer_is_old(answer, now_s))
+    if (!answer || !cm_ocsp_answer_is_valid(answer, now_s) || cm_ocsp_answer_is_old(answer, now_s))
         return false;
     cm_count(&thread->counters.ocsp_cached);
     cm_send_answer(thread, request, answer, now_s);

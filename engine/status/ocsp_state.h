@@ -11,8 +11,7 @@
 #include "engine/x509/ocsp_response.h"
 
 /* Writes state, reason and revoked_s of the single. Fails with: what the store fails with. */
-CM_MUST_USE cm_status cm_ocsp_find_state(const struct cm_book *book,
-                                         struct cm_store_reader *reader,
+CM_MUST_USE cm_status cm_ocsp_find_state(const struct cm_book *book, struct cm_store_reader *reader,
                                          int64_t generation_number, struct cm_bytes serial,
                                          struct cm_ocsp_single *ret_single, struct cm_error *err);
 

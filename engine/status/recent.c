@@ -10,7 +10,7 @@
 enum { WAYS = 2, SETS_MAX = 32768 };
 
 struct place {
-    struct cm_answer *answer; /* NULL: free */
+    struct cm_ocsp_answer *answer; /* NULL: free */
     uint8_t *octets;
     uint32_t octets_size;
     uint32_t tag; /* of the hash, so that most others are passed over unread */
@@ -27,10 +27,8 @@ struct cm_recent *cm_recent_new(uint32_t answers_max)
     uint32_t sets_count = 16;
     while (sets_count * WAYS < answers_max && sets_count < SETS_MAX)
         sets_count *= 2;
-    struct cm_recent *recent =
-        calloc(1, sizeof *recent + sets_count * WAYS * sizeof(struct place));
-    if (!recent
-        || getrandom(&recent->seed, sizeof recent->seed, 0) != (ssize_t)sizeof recent->seed)
+    struct cm_recent *recent = calloc(1, sizeof *recent + sets_count * WAYS * sizeof(struct place));
+    if (!recent || getrandom(&recent->seed, sizeof recent->seed, 0) != (ssize_t)sizeof recent->seed)
         abort();
     recent->sets_mask = sets_count - 1;
     return recent;
@@ -38,7 +36,7 @@ struct cm_recent *cm_recent_new(uint32_t answers_max)
 
 static void empty(struct place *place)
 {
-    cm_answer_let_go(place->answer);
+    cm_ocsp_answer_let_go(place->answer);
     free(place->octets);
     *place = (struct place){ 0 };
 }
@@ -61,7 +59,7 @@ static void move_first(struct place *set, int way)
     set[0] = found;
 }
 
-struct cm_answer *cm_recent_find(struct cm_recent *recent, struct cm_bytes octets)
+struct cm_ocsp_answer *cm_recent_find(struct cm_recent *recent, struct cm_bytes octets)
 {
     uint64_t hash = cm_mix(recent->seed, octets);
     struct place *set = recent->places[hash & recent->sets_mask];
@@ -80,7 +78,7 @@ struct cm_answer *cm_recent_find(struct cm_recent *recent, struct cm_bytes octet
     return NULL;
 }
 
-void cm_recent_put(struct cm_recent *recent, struct cm_bytes octets, struct cm_answer *answer)
+void cm_recent_put(struct cm_recent *recent, struct cm_bytes octets, struct cm_ocsp_answer *answer)
 {
     uint64_t hash = cm_mix(recent->seed, octets);
     struct place *set = recent->places[hash & recent->sets_mask];
@@ -91,7 +89,7 @@ void cm_recent_put(struct cm_recent *recent, struct cm_bytes octets, struct cm_a
         if (cm_bytes_equal(cm_bytes(set[i].octets, set[i].octets_size), octets))
             way = i;
     empty(&set[way]);
-    cm_answer_hold(answer);
+    cm_ocsp_answer_hold(answer);
     set[way] = (struct place){ .answer = answer,
                                .octets = (uint8_t *)(uintptr_t)cm_bytes_copy(octets).data,
                                .octets_size = (uint32_t)octets.size,

@@ -58,11 +58,10 @@ static void add_document(const char *path, const struct cm_document *document, v
 {
     if (json_array_size(rows) >= DOCUMENTS_MAX)
         return;
-    json_array_append_new(
-        rows, json_pack("{s:s, s:I, s:I, s:I}", "path", path, "size",
-                        (json_int_t)document->content.size, "modified_s",
-                        (json_int_t)document->modified_s, "expires_s",
-                        (json_int_t)document->expires_s));
+    json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I}", "path", path, "size",
+                                          (json_int_t)document->content.size, "modified_s",
+                                          (json_int_t)document->modified_s, "expires_s",
+                                          (json_int_t)document->expires_s));
 }
 
 static json_t *describe_http(struct cm_status_service *service)
@@ -72,8 +71,8 @@ static json_t *describe_http(struct cm_status_service *service)
     {                                                                                              \
         uint64_t sum = 0;                                                                          \
         for (uint32_t i = 0; i < service->threads_count; i++)                                      \
-            sum += atomic_load_explicit(&service->threads[i].counters.member,                      \
-                                        memory_order_relaxed);                                     \
+            sum +=                                                                                 \
+                atomic_load_explicit(&service->threads[i].counters.member, memory_order_relaxed);  \
         json_object_set_new(http, name, json_integer((json_int_t)sum));                            \
     }
     CM_COUNTER_MAP(X)

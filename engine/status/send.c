@@ -128,11 +128,11 @@ void cm_send_document(struct cm_status_thread *thread, struct evhttp_request *re
 }
 
 void cm_send_answer(struct cm_status_thread *thread, struct evhttp_request *request,
-                    struct cm_answer *answer, int64_t now_s)
+                    struct cm_ocsp_answer *answer, int64_t now_s)
 {
     char text[80];
     /* Until the next one is made; near the end, for half of what is left. */
-    int64_t rest_s = cm_answer_is_old(answer, now_s)
+    int64_t rest_s = cm_ocsp_answer_is_old(answer, now_s)
                          ? (answer->next_update_s - now_s) / 2
                          : (answer->this_update_s + answer->next_update_s) / 2 - now_s;
     snprintf(text, sizeof text, "max-age=%lld, public, no-transform, must-revalidate",

@@ -80,6 +80,6 @@ void cm_status_service_forget(struct cm_status_service *service, int64_t generat
 
 void cm_status_service_stop(struct cm_status_service *service);
 bool cm_status_service_is_idle(const struct cm_status_service *service); /* no signature is out */
-void cm_status_service_close(struct cm_status_service *service); /* idle; takes NULL */
+void cm_status_service_close(struct cm_status_service *service);         /* idle; takes NULL */
 
 #endif

@@ -29,9 +29,9 @@ static const struct {
     const char *path;
     enum cm_target_kind kind;
 } pages[] = {
-    { "/ocsp", CM_TARGET_OCSP },     { "/metrics", CM_TARGET_METRICS },
+    { "/ocsp", CM_TARGET_OCSP },      { "/metrics", CM_TARGET_METRICS },
     { "/healthz", CM_TARGET_HEALTH }, { "/readyz", CM_TARGET_READY },
-    { "/", CM_TARGET_PAGE },         { "/api/v1/status", CM_TARGET_STATUS },
+    { "/", CM_TARGET_PAGE },          { "/api/v1/status", CM_TARGET_STATUS },
 };
 
 static enum cm_target_kind find_kind(struct cm_bytes path)

@@ -32,9 +32,8 @@ static void bind_http(struct cm_status_thread *thread)
 {
     struct event_base *base = cm_loop_event_base(thread->loop);
     thread->http = evhttp_new(base);
-    thread->listener =
-        evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
-                           thread->socket);
+    thread->listener = evconnlistener_new(
+        base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, thread->socket);
     if (!thread->http || !thread->listener || !evhttp_bind_listener(thread->http, thread->listener))
         abort();
     thread->socket = -1;
