@@ -2,12 +2,7 @@
 
 #include "engine/x509/name_text.h"
 
-enum {
-    DEVICE_SIZE_MAX = 255,
-    SERIAL_DIGITS_MAX = 2 * CM_SERIAL_SIZE,
-    SECONDS_DIGITS_MAX = 12,
-    DAY_S = 86400 /* clocks of requesters may be ahead */
-};
+enum { DEVICE_SIZE_MAX = 255, SERIAL_DIGITS_MAX = 2 * CM_SERIAL_SIZE, SECONDS_DIGITS_MAX = 12 };
 
 static const char *const kind_names[CM_ORDER_COUNT] = {
 #define X(symbol, name) [CM_ORDER_##symbol] = name,
@@ -106,17 +101,13 @@ static bool parse_seconds(struct cm_bytes text, int64_t *ret_seconds)
     return seconds > 0;
 }
 
-static bool read_invalidity(struct cm_bytes text, int64_t time_s, int64_t *ret_seconds,
-                            struct cm_refusal *refusal)
+static bool read_invalidity(struct cm_bytes text, int64_t *ret_seconds, struct cm_refusal *refusal)
 {
     char shown[64];
-    if (!parse_seconds(text, ret_seconds))
-        return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_INVALID, CM_REFUSAL_NO_OFFSET,
-                         "invalidity %s is not a number of Unix seconds",
-                         cm_bytes_printable(text, shown, sizeof shown));
-    return *ret_seconds <= time_s + DAY_S
+    return parse_seconds(text, ret_seconds)
            || cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_INVALID, CM_REFUSAL_NO_OFFSET,
-                        "invalidity %lld lies in the future", (long long)*ret_seconds);
+                        "invalidity %s is not a number of Unix seconds",
+                        cm_bytes_printable(text, shown, sizeof shown));
 }
 
 static bool read_why(struct cm_bytes text, struct cm_bytes *ret_why, struct cm_refusal *refusal)
@@ -202,7 +193,7 @@ bool cm_order_read(const struct cm_order_texts *texts, int64_t time_s, struct cm
     if (is_there(texts->reason) && !read_reason(texts->reason, &order.reason, refusal))
         return false;
     if (is_there(texts->invalidity)
-        && !read_invalidity(texts->invalidity, time_s, &order.invalidity_s, refusal))
+        && !read_invalidity(texts->invalidity, &order.invalidity_s, refusal))
         return false;
     if (is_there(texts->why) && !read_why(texts->why, &order.why, refusal))
         return false;

@@ -15,8 +15,7 @@
  *     group        name: each device of it
  *     issuer       with serial: "issuing-1", where two generations could have issued the same serial
  *     reason       of revoke: a name of RFC 5280, 5.3.1; absent: unspecified
- *     invalidity   of revoke: Unix seconds since when the key is not to be trusted; not later than a day
- *                  from now
+ *     invalidity   of revoke: Unix seconds since when the key is not to be trusted
  *     why          one line of UTF-8, at most 256 octets, for the audit log
  *
  * Exactly one of serial, device and group stands there; a serial with revoke only. A text that says
