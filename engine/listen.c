@@ -103,12 +103,13 @@ static bool add_providers(const struct cm_engine *engine, json_t *object)
     return none_is_away;
 }
 
-static void fill_status(json_t *object, void *arg)
+void cm_engine_fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
     bool are_there = add_providers(engine, object), do_sign = add_issuers(engine, object);
-    bool is_ready =
-        engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && engine->aside.count == 0;
+    bool are_fresh = cm_engine_describe_revocations(engine, object);
+    bool is_ready = engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && are_fresh
+                    && engine->aside.count == 0;
     json_object_set_new(object, "ready", json_boolean(is_ready));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {
@@ -144,7 +145,7 @@ void cm_engine_listen(struct cm_engine *engine)
     const struct cm_control_env env = { .loop = engine->loop,
                                         .settings = engine->settings,
                                         .store = engine->store,
-                                        .fill_status = fill_status,
+                                        .fill_status = cm_engine_fill_status,
                                         .on_notice = on_notice,
                                         .on_idle = on_idle,
                                         .arg = engine };

@@ -201,7 +201,7 @@ static bool take_in(const struct cm_revocation *revocation, void *arg)
     book->revision = revocation->revision;
     unlock(book);
     if (generation && reading->changed)
-        reading->changed(generation->number, shard, reading->arg);
+        reading->changed(revocation, shard, reading->arg);
     return true;
 }
 

@@ -29,8 +29,8 @@ void cm_book_free(struct cm_book *book); /* takes NULL */
  * is; for a new one the next read starts from the beginning. */
 void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count);
 
-/* What a read brought: which shards have to be written anew. */
-typedef void cm_book_changed_fn(int64_t generation_number, uint32_t shard, void *arg);
+/* What a read brought: which certificate, and which shard has to be written anew. Borrowed for the call. */
+typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t shard, void *arg);
 
 /*
  * Does:       takes in every revocation that is later than what it has seen.

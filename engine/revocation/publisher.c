@@ -299,11 +299,19 @@ static void fail_asked(struct cm_publisher *publisher, const char *why)
     }
 }
 
+static void pass_on(const struct cm_revocation *revocation, uint32_t shard, void *arg)
+{
+    const struct cm_publisher *publisher = arg;
+    (void)shard; /* the book knows which lists are behind */
+    if (publisher->env.on_revocation)
+        publisher->env.on_revocation(revocation, publisher->env.arg);
+}
+
 static void read_book(struct cm_publisher *publisher)
 {
     struct cm_error err;
     publisher->must_look =
-        cm_book_read(publisher->env.book, publisher->reader, NULL, NULL, &err) != CM_OK;
+        cm_book_read(publisher->env.book, publisher->reader, pass_on, publisher, &err) != CM_OK;
     if (publisher->must_look)
         cm_publisher_tell_trouble(publisher, "revocations could not be read", &err);
 }

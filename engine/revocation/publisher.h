@@ -44,6 +44,8 @@ struct cm_publisher_env {
     struct cm_shelf *shelf;
     int64_t (*time_ms)(void *arg); /* wall clock; negative: suspect, nothing is to be signed */
     void (*on_notice)(const char *text, void *arg);
+    /* The book has it from now on. Inside look, or later; borrowed for the call. May be NULL. */
+    void (*on_revocation)(const struct cm_revocation *revocation, void *arg);
     void (*on_idle)(
         void *arg); /* after stop: nothing is in flight (any more); close may come inside */
     void *arg;
