@@ -6,6 +6,7 @@
 #include "engine/base/hash.h"
 #include "engine/x509/der_writer.h"
 #include "engine/x509/extension.h"
+#include "engine/x509/key.h"
 #include "engine/x509/profile.h"
 
 enum { SERIAL_OCTETS_MAX = 20 };
@@ -256,12 +257,8 @@ static bool check_message(struct cm_look *look)
 
 bool cm_floor_hash_key(struct cm_bytes spki, uint8_t ret_hash[CM_SHA1_SIZE])
 {
-    struct cm_refusal refusal;
-    struct cm_der der = cm_der_open(spki, &refusal), inside;
     struct cm_bytes bits;
-    if (!cm_der_enter(&der, CM_DER_SEQUENCE, "subjectPublicKeyInfo", &inside)
-        || !cm_look_skip(&inside, "algorithm")
-        || !cm_der_read_bit_string(&inside, "subjectPublicKey", &bits))
+    if (!cm_public_key_bits(spki, &bits))
         return false;
     cm_sha1(&bits, 1, ret_hash);
     return true;

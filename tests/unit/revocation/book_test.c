@@ -235,10 +235,11 @@ static void test_a_list_stays_as_it_was_while_somebody_has_it(void)
     close_book();
 }
 
-static void note_change(int64_t generation_number, uint32_t shard, void *arg)
+static void note_change(const struct cm_revocation *revocation, uint32_t shard, void *arg)
 {
     unsigned *seen = arg;
-    CU_ASSERT_EQUAL(generation_number, GENERATION);
+    CU_ASSERT_EQUAL(revocation->generation_number, GENERATION);
+    CU_ASSERT_EQUAL(shard, cm_crl_shard(revocation->serial, SHARDS));
     seen[shard]++;
 }
 
