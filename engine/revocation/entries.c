@@ -134,20 +134,26 @@ struct merge {
     struct cm_entries *merged;
 };
 
-static void put(struct cm_entries *entries, struct cm_bytes der)
+static void put(struct cm_entries *entries, struct cm_bytes der, uint32_t count)
 {
     memcpy(entries->octets + entries->size, der.data, der.size);
     entries->size += der.size;
-    entries->count++;
+    entries->count += count;
 }
 
-/* Copies what stands before the serial. */
+/* Copies what stands before the serial, in one piece. */
 static void copy_before(struct merge *merge, struct cm_bytes serial)
 {
+    struct cm_bytes piece = cm_bytes(merge->old.der.data, 0);
+    uint32_t count = 0;
+    if (!merge->has_old)
+        return;
     while (merge->has_old && cm_crl_serial_compare(merge->old.serial, serial) < 0) {
-        put(merge->merged, merge->old.der);
+        piece.size += merge->old.der.size;
+        count++;
         merge->has_old = cm_entries_next(&merge->rest, &merge->old);
     }
+    put(merge->merged, piece, count);
 }
 
 static void apply(struct merge *merge, uint32_t index)
@@ -162,28 +168,21 @@ static void apply(struct merge *merge, uint32_t index)
     if (merge->has_old && cm_bytes_equal(merge->old.serial, entry.serial))
         merge->has_old = cm_entries_next(&merge->rest, &merge->old);
     if (!changes->octets[change->offset])
-        put(merge->merged, entry.der);
+        put(merge->merged, entry.der, 1);
 }
 
-/* What is behind the last change goes over in one piece. */
-static void copy_rest(struct merge *merge, const struct cm_entries *old, uint32_t old_count)
+/* What is behind the last change. */
+static void copy_rest(struct merge *merge)
 {
+    struct cm_bytes piece = merge->old.der;
+    struct cm_entry_span entry;
+    uint32_t count = 1;
     if (!merge->has_old)
         return;
-    size_t offset = (size_t)(merge->old.der.data - old->octets);
-    memcpy(merge->merged->octets + merge->merged->size, old->octets + offset, old->size - offset);
-    merge->merged->size += old->size - offset;
-    merge->merged->count += old_count;
-}
-
-static uint32_t count_left(const struct merge *merge)
-{
-    struct cm_bytes rest = merge->rest;
-    struct cm_entry_span entry;
-    uint32_t count = merge->has_old;
-    while (cm_entries_next(&rest, &entry))
+    piece.size += merge->rest.size;
+    while (cm_entries_next(&merge->rest, &entry))
         count++;
-    return count;
+    put(merge->merged, piece, count);
 }
 
 struct cm_entries *cm_entries_merge(const struct cm_entries *old, struct cm_changes *changes)
@@ -196,6 +195,6 @@ struct cm_entries *cm_entries_merge(const struct cm_entries *old, struct cm_chan
     sort_changes(changes);
     for (uint32_t i = 0; i < changes->count; i++)
         apply(&merge, i);
-    copy_rest(&merge, old, count_left(&merge));
+    copy_rest(&merge);
     return grown(merge.merged, sizeof *merge.merged + merge.merged->size);
 }

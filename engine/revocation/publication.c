@@ -9,15 +9,14 @@
 #include "engine/revocation/crl_files.h"
 #include "engine/x509/crl.h"
 
-enum { ARENA_SIZE = 4096, BUSY_PAUSE_MS = 20, SIGN_DEADLINE_S = 60 };
+enum { BUSY_PAUSE_MS = 20, SIGN_DEADLINE_S = 60 };
 
 /* One CRL in the making. */
 struct list {
     bool is_delta;
     struct cm_crl crl;
     struct cm_book_question question;
-    struct cm_arena arena; /* of tbs, until it is assembled */
-    struct cm_bytes tbs;
+    struct cm_crl_draft draft; /* lists are large: this is the one copy */
     uint8_t signature[CM_SIGNATURE_SIZE_MAX];
     struct cm_document *document;
 };
@@ -49,7 +48,7 @@ static void end(struct cm_publication *publication, const struct cm_error *err)
         why = *err;
     for (uint32_t i = 0; i < count; i++) {
         cm_document_let_go(publication->lists[i].document);
-        cm_arena_done(&publication->lists[i].arena);
+        cm_crl_draft_done(&publication->lists[i].draft);
     }
     cm_timer_done(&publication->busy);
     free(publication);
@@ -95,7 +94,7 @@ static void prepare_batch(struct cm_publication *publication)
 {
     for (uint32_t i = 0; i < publication->count; i++) {
         struct list *list = &publication->lists[i];
-        publication->items[i] = (struct cm_sign_item){ .message = list->tbs,
+        publication->items[i] = (struct cm_sign_item){ .message = list->draft.tbs,
                                                        .intent_hash = publication->rows[i].tbs_hash,
                                                        .signature = list->signature,
                                                        .signature_space = sizeof list->signature };
@@ -177,7 +176,7 @@ static void fill_row(struct cm_publication *publication, uint32_t index, int64_t
                                 .this_update_s = list->crl.this_update_s,
                                 .next_update_s = list->crl.next_update_s,
                                 .revision = revision };
-    cm_sha256(&list->tbs, 1, row->tbs_hash);
+    cm_sha256(&list->draft.tbs, 1, row->tbs_hash);
 }
 
 static cm_status compose(struct cm_publication *publication, uint32_t index)
@@ -191,8 +190,7 @@ static cm_status compose(struct cm_publication *publication, uint32_t index)
                                     &publication->err);
     if (status != CM_OK)
         return status;
-    status =
-        cm_crl_compose(&list->crl, entries.entries, &list->arena, &list->tbs, &publication->err);
+    status = cm_crl_draft_make(&list->crl, entries.entries, &list->draft, &publication->err);
     if (status == CM_OK)
         fill_row(publication, index, entries.revision);
     cm_book_list_done(&entries);
@@ -244,30 +242,19 @@ static cm_status check_entries(struct cm_publication *publication, struct cm_byt
                        before.entries, before.this_update_s, after.entries, &publication->err);
 }
 
-static void make_document(struct list *list, struct cm_bytes der)
-{
-    list->document = cm_document_new(cm_bytes_copy(der), "application/pkix-crl",
-                                     list->crl.this_update_s, list->crl.next_update_s);
-}
-
-/* Lists are large: no more than two copies of one are in memory at a time, beside what is published. */
+/* The document takes the octets over: what is refused afterwards goes with it. */
 static cm_status assemble(struct cm_publication *publication)
 {
     cm_status status = CM_OK;
     for (uint32_t i = 0; i < publication->count && status == CM_OK; i++) {
         struct list *list = &publication->lists[i];
         const struct cm_sign_item *item = &publication->items[i];
-        struct cm_arena arena;
-        cm_arena_init(&arena, ARENA_SIZE);
         struct cm_bytes der =
-            cm_certificate_assemble(item->message, list->crl.sigalg,
-                                    cm_bytes(item->signature, item->signature_size), &arena);
-        cm_arena_done(&list->arena);
+            cm_crl_draft_finish(&list->draft, cm_bytes(item->signature, item->signature_size));
+        list->document = cm_document_new(der, "application/pkix-crl", list->crl.this_update_s,
+                                         list->crl.next_update_s);
         if (!list->is_delta)
             status = check_entries(publication, der);
-        if (status == CM_OK)
-            make_document(list, der);
-        cm_arena_done(&arena);
     }
     return status;
 }
@@ -351,7 +338,6 @@ static void fill_list(struct cm_publication *publication, bool is_delta, int64_t
     uint64_t number = shard->last_number + 1;
     uint32_t validity_s = is_delta ? authority->delta_validity_s : authority->crl_validity_s;
     list->is_delta = is_delta;
-    cm_arena_init(&list->arena, ARENA_SIZE);
     list->question = (struct cm_book_question){
         .generation_number = shard->key->generation_number,
         .shard = shard->index,
