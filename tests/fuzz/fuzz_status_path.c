@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t octets_size = 0;
     if (!space)
         abort();
-    if (size > CM_TARGET_SIZE_MAX != (target.kind == CM_TARGET_TOO_LONG))
+    if ((size > CM_TARGET_SIZE_MAX) != (target.kind == CM_TARGET_TOO_LONG))
         abort();
     check_within(target.path, text);
     check_within(target.request, text);
