@@ -162,6 +162,7 @@ static struct kept *add_locked(struct cm_answers *answers, uint64_t hash, int64_
     struct kept *kept = take_place_locked(answers);
     struct kept **bucket = bucket_of(answers, hash);
     kept->hash = hash;
+    kept->is_used = false;
     kept->generation_number = generation_number;
     kept->serial_size = (uint8_t)id->serial.size;
     memcpy(kept->serial, id->serial.data, id->serial.size);
@@ -185,7 +186,6 @@ bool cm_answers_put(struct cm_answers *answers, const struct cm_ocsp_cert_id *id
         kept = add_locked(answers, hash, answer->generation_number, id);
     forget_locked(kept);
     kept->answer = answer;
-    kept->is_used = true;
     pthread_mutex_unlock(&answers->mutex); /* } */
     return true;
 }

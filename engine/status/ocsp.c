@@ -102,26 +102,34 @@ static bool set_times(struct cm_ocsp_job *job)
     return job->next_update_s > job->this_update_s;
 }
 
-static cm_status compose(struct cm_ocsp_job *job, struct cm_error *err)
+static cm_status find_states(struct cm_ocsp_job *job, struct cm_error *err)
 {
     struct cm_status_service *service = job->errand.thread->service;
+    struct cm_store_reader *reader = job->errand.thread->reader;
+    /* The revision first: what changes after it is seen when the signature has come. */
+    job->revision = cm_book_revision(service->env.book);
+    cm_status status = cm_store_reader_begin(reader, err);
+    if (status != CM_OK)
+        return status;
+    for (uint32_t i = 0; status == CM_OK && i < job->read.ids_count; i++) {
+        job->singles[i] = (struct cm_ocsp_single){ .cert_id = job->read.ids[i].whole,
+                                                   .this_update_s = job->this_update_s,
+                                                   .next_update_s = job->next_update_s };
+        status = cm_ocsp_find_state(service->env.book, reader, job->generation->about.number,
+                                    job->read.ids[i].serial, &job->singles[i], err);
+    }
+    cm_store_reader_end(reader);
+    return status;
+}
+
+static cm_status compose(struct cm_ocsp_job *job, struct cm_error *err)
+{
     struct cm_ocsp_response response = { .produced_s = job->this_update_s,
                                          .singles = job->singles,
                                          .singles_count = job->read.ids_count,
                                          .nonce = job->read.nonce };
-    cm_status status = CM_OK;
     memcpy(response.responder_key_hash, job->signer->key_hash, sizeof job->signer->key_hash);
-    /* The revision first: what changes after it is seen when the signature has come. */
-    job->revision = cm_book_revision(service->env.book);
-    for (uint32_t i = 0; status == CM_OK && i < job->read.ids_count; i++) {
-        struct cm_ocsp_single *single = &job->singles[i];
-        *single = (struct cm_ocsp_single){ .cert_id = job->read.ids[i].whole,
-                                           .this_update_s = job->this_update_s,
-                                           .next_update_s = job->next_update_s };
-        status =
-            cm_ocsp_find_state(service->env.book, job->errand.thread->reader,
-                               job->generation->about.number, job->read.ids[i].serial, single, err);
-    }
+    cm_status status = find_states(job, err);
     return status == CM_OK ? cm_ocsp_compose(&response, &job->arena, &job->tbs, err) : status;
 }
 

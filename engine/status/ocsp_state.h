@@ -2,7 +2,7 @@
  * State: what OCSP says of a certificate, from the book and the store.
  *
  * In the book: revoked. Else promised and never used: revoked, too, since the time that its serial was
- * made. Else issued: good. Else unknown. Thread: any; the reader is its thread's.
+ * made. Else issued: good. Else unknown. Thread: any; the reader is its thread's, and in a snapshot.
  */
 #ifndef CM_STATUS_OCSP_STATE_H
 #define CM_STATUS_OCSP_STATE_H

@@ -101,7 +101,7 @@ static bool is_padding(struct cm_bytes text, unsigned digits, bool has_one)
             return false;
         count++;
     }
-    return count == 0 || (digits + count) % 4 == 0;
+    return count == 0 || (digits > 0 && digits + count == 4);
 }
 
 bool cm_target_decode(struct cm_bytes text, uint8_t *ret_octets, size_t space, size_t *ret_size)
