@@ -135,6 +135,17 @@ static void on_notice(const char *text, void *arg)
     cm_engine_notice(arg, "%s", text);
 }
 
+static void on_revoked(void *arg)
+{
+    cm_engine_look_at_revocations(arg);
+}
+
+static cm_status publish(const char *issuer, cm_control_published_fn *done, void *done_arg,
+                         struct cm_error *err, void *arg)
+{
+    return cm_engine_publish(arg, issuer, done, done_arg, err);
+}
+
 static void on_idle(void *arg)
 {
     cm_engine_look_around(arg);
@@ -146,6 +157,8 @@ void cm_engine_listen(struct cm_engine *engine)
                                         .settings = engine->settings,
                                         .store = engine->store,
                                         .fill_status = cm_engine_fill_status,
+                                        .on_revoked = on_revoked,
+                                        .publish = engine->revocations ? publish : NULL,
                                         .on_notice = on_notice,
                                         .on_idle = on_idle,
                                         .arg = engine };

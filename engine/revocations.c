@@ -229,20 +229,6 @@ void cm_engine_look_at_revocations(struct cm_engine *engine)
         cm_publisher_look(engine->revocations->publisher);
 }
 
-/* What is told of an issuer that is not there; posted, since nobody is called back from inside. */
-struct telling {
-    struct cm_task task;
-    cm_published_fn *done;
-    void *arg;
-};
-
-static void tell_unknown(void *arg)
-{
-    struct telling *telling = arg;
-    telling->done(0, 0, "there is no such issuer here", telling->arg);
-    free(telling);
-}
-
 static const struct cm_issuer_key *find_issuer(const struct cm_issuers *issuers, const char *name)
 {
     for (uint32_t i = 0; i < issuers->keys_count; i++)
@@ -251,22 +237,17 @@ static const struct cm_issuer_key *find_issuer(const struct cm_issuers *issuers,
     return NULL;
 }
 
-void cm_engine_publish(struct cm_engine *engine, const char *issuer, cm_published_fn *done,
-                       void *arg)
+cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer, cm_published_fn *done,
+                            void *arg, struct cm_error *err)
 {
     const struct cm_issuer_key *key = issuer ? find_issuer(&engine->issuers, issuer) : NULL;
-    if (engine->revocations && (key || !issuer)) {
-        cm_publisher_publish(engine->revocations->publisher, key ? key->generation_number : 0, done,
-                             arg);
-        return;
-    }
-    struct telling *telling = malloc(sizeof *telling);
-    if (!telling)
-        abort();
-    *telling = (struct telling){ .task = { .run = tell_unknown, .arg = telling },
-                                 .done = done,
-                                 .arg = arg };
-    cm_loop_post(engine->loop, &telling->task);
+    char shown[64];
+    if (issuer && !key)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0, "issuer: there is no %s here",
+                       cm_bytes_printable(cm_bytes_str(issuer), shown, sizeof shown));
+    cm_publisher_publish(engine->revocations->publisher, key ? key->generation_number : 0, done,
+                         arg);
+    return CM_OK;
 }
 
 bool cm_engine_describe_revocations(const struct cm_engine *engine, json_t *object)
