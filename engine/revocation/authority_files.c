@@ -36,6 +36,17 @@ static struct cm_authority_files *of_work(struct cm_work *work)
                                                  - offsetof(struct cm_authority_files, work));
 }
 
+/* Certificates do not change: what is there is left alone. */
+static bool is_there(const char *folder, const struct file *file)
+{
+    struct cm_bytes content;
+    if (cm_crl_files_read(folder, file->path, &content, NULL) != CM_OK)
+        return false;
+    bool same = cm_bytes_equal(content, file->document->content);
+    free((void *)(uintptr_t)content.data);
+    return same;
+}
+
 static void run_write(struct cm_work *work, void *context)
 {
     struct cm_authority_files *files = of_work(work);
@@ -43,8 +54,9 @@ static void run_write(struct cm_work *work, void *context)
     (void)context;
     files->status = CM_OK;
     for (uint32_t i = 0; i < files->count && files->status == CM_OK; i++)
-        files->status = cm_crl_files_write(folder, files->files[i].path,
-                                           files->files[i].document->content, &files->err);
+        if (!is_there(folder, &files->files[i]))
+            files->status = cm_crl_files_write(folder, files->files[i].path,
+                                               files->files[i].document->content, &files->err);
 }
 
 static void on_written(struct cm_work *work)
