@@ -44,6 +44,8 @@ enum cm_refusal_kind {
     X(REQUEST_FROM_FUTURE, "request.from-future", RETRYABLE, "the request's time is in the future")                   \
     X(REQUEST_AUTH_MISSING, "request.auth-missing", SECURITY, "this requester must authenticate its requests")        \
     X(REQUEST_AUTH_INVALID, "request.auth-invalid", SECURITY, "the request's authentication does not verify")         \
+    X(REQUEST_REASON_INVALID, "request.reason-invalid", PERMANENT, "no reason that one may give for a revocation")    \
+    X(REQUEST_SERIAL_INVALID, "request.serial-invalid", PERMANENT, "not a serial number: 1 to 20 octets, positive")   \
     /* who may have what */                                                                                           \
     X(POLICY_DEVICE_NOT_ALLOWED, "policy.device-not-allowed", PERMANENT, "the device is not on the allow-list")       \
     X(POLICY_DEVICE_STATE, "policy.device-state", PERMANENT, "the device's state does not allow enrolment")           \
@@ -56,6 +58,16 @@ enum cm_refusal_kind {
     X(POLICY_ATTRIBUTE_MISSING, "policy.attribute-missing", PERMANENT, "the profile needs an absent attribute")       \
     X(POLICY_NAME_NOT_ALLOWED, "policy.name-not-allowed", PERMANENT, "the profile does not allow a name like this")   \
     X(POLICY_ISSUER_EXPIRED, "policy.issuer-expired", RETRYABLE, "the issuing certificate's validity has ended")      \
+    X(POLICY_OPERATION_NOT_ALLOWED, "policy.operation-not-allowed", SECURITY, "not an operation of this requester")   \
+    /* what a certificate is worth */                                                                                 \
+    X(REVOKE_SERIAL_UNKNOWN, "revoke.serial-unknown", PERMANENT, "no certificate with this serial number is ours")    \
+    X(REVOKE_ISSUER_MISSING, "revoke.issuer-missing", PERMANENT, "several issuers have issued this serial number")    \
+    X(REVOKE_DEVICE_UNKNOWN, "revoke.device-unknown", PERMANENT, "the device is not on the allow-list")               \
+    X(REVOKE_GROUP_UNKNOWN, "revoke.group-unknown", PERMANENT, "no device was ever of this group")                    \
+    X(REVOKE_GROUP_NOT_ALLOWED, "revoke.group-not-allowed", SECURITY, "the requester has no right to this group")     \
+    X(REVOKE_NOT_ON_HOLD, "revoke.not-on-hold", PERMANENT, "neither the device nor a certificate of it is on hold")   \
+    X(REVOKE_FINAL, "revoke.final", PERMANENT, "the device is retired, for good")                                     \
+    X(REVOKE_DATE_INVALID, "revoke.date-invalid", PERMANENT, "a date in the future, or before the certificate")       \
     /* DER */                                                                                                         \
     X(DER_EMPTY, "der.empty", PERMANENT, "nothing there")                                                             \
     X(DER_TRUNCATED, "der.truncated", PERMANENT, "the encoding ends too early")                                       \

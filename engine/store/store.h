@@ -45,6 +45,12 @@ struct cm_serial {
 
 cm_certificate_number cm_serial_number(const struct cm_serial *serial);
 
+/* The content of its INTEGER, as it stands in certificates: a span within the serial. */
+struct cm_bytes cm_serial_content(const struct cm_serial *serial);
+
+/* False: no content of an INTEGER of 1 to 20 octets, positive and minimal. */
+bool cm_serial_from_content(struct cm_bytes content, struct cm_serial *ret_serial);
+
 /* SHA-256(requester NUL id), first 16 octets. */
 struct cm_request_key {
     uint8_t octets[16];

@@ -19,8 +19,10 @@ static cm_status change_generation(struct cm_sqlite_store *store, struct cm_gene
     cm_sqlite_bind_bytes(statement, 7, generation->certificate);
     cm_sqlite_bind_text(statement, 8, generation->chain);
     sqlite3_bind_int64(statement, 9, generation->created_ms);
+    sqlite3_bind_int64(statement, 10, generation->crl_shards);
+    cm_sqlite_bind_text(statement, 11, generation->crl_url);
     if (!is_new)
-        sqlite3_bind_int64(statement, 10, generation->number);
+        sqlite3_bind_int64(statement, 12, generation->number);
     cm_status status = cm_sqlite_step(store, change, "record a generation", err);
     store->generation_added = sqlite3_last_insert_rowid(store->db);
     if (status == CM_OK && !is_new && sqlite3_changes(store->db) == 0)
@@ -31,8 +33,8 @@ static cm_status change_generation(struct cm_sqlite_store *store, struct cm_gene
 
 /* -------------------------------------------------------------------- audit -- */
 
-static cm_status append_audit(struct cm_sqlite_store *store, const struct cm_audit_event *event,
-                              struct cm_error *err)
+cm_status cm_sqlite_append_audit(struct cm_sqlite_store *store, const struct cm_audit_event *event,
+                                 struct cm_error *err)
 {
     struct cm_sqlite_tally *tally = &store->tally;
     sqlite3_stmt *statement = store->statements[CM_SQLITE_AUDIT];
@@ -75,6 +77,9 @@ static cm_status change_by_kind(struct cm_sqlite_store *store, struct cm_store_o
         return cm_sqlite_change_devices(store, op, err);
     case CM_STORE_GENERATION:
         return change_generation(store, op->generation, err);
+    case CM_STORE_CRLS:
+    case CM_STORE_IMPORT:
+        break;
     }
     return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, op->kind, "store: no such kind of operation");
 }
@@ -84,7 +89,7 @@ cm_status cm_sqlite_change(struct cm_sqlite_store *store, struct cm_store_op *op
 {
     cm_status status = change_by_kind(store, op, err);
     if (status == CM_OK && op->audit)
-        status = append_audit(store, op->audit, err);
+        status = cm_sqlite_append_audit(store, op->audit, err);
     return status;
 }
 
@@ -99,5 +104,8 @@ cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error 
     sqlite3_bind_int64(statement, 5, tally->audit_rows);
     sqlite3_bind_int64(statement, 6, tally->last_number);
     sqlite3_bind_int64(statement, 7, tally->last_time_ms);
+    sqlite3_bind_int64(statement, 8, tally->orders);
+    sqlite3_bind_int64(statement, 9, tally->revocations);
+    sqlite3_bind_int64(statement, 10, tally->last_revision);
     return cm_sqlite_step(store, CM_SQLITE_TOTAL, "keep the totals", err);
 }

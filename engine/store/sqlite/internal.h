@@ -4,11 +4,16 @@
  *     open.c        life: files, lock, versions, the order in which things come up and go down
  *     lock.c        the lock file: one writing process
  *     schema.c      the tables, and whether a file is a store of this version
+ *     schema_upgrade.c  how a store of the version before becomes one of this version
  *     connection.c  a connection with its settings, errors, bindings
  *     change.c      what one operation does: generations, the audit row, and by way of the next three
  *     device.c      devices and their groups
  *     record.c      intents, certificates, refusals and what goes with them
  *     request.c     the keys of answered requests: log, index, and answered.c in memory
+ *     order.c       orders: what may be ordered, and what is said of it
+ *     order_devices.c   orders about devices and groups
+ *     listing.c     the certificates of a device
+ *     revocation.c  what becomes of one certificate
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
  *     checkpoint.c  the log's way into the database, and the errors that end the process
@@ -66,6 +71,15 @@ bool cm_sqlite_column_exactly(sqlite3_stmt *statement, int index, void *ret_octe
 
 CM_MUST_USE cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err);
 
+/* In one transaction, where the store has the version before; else nothing. Fails with: as check. */
+CM_MUST_USE cm_status cm_sqlite_schema_upgrade(sqlite3 *db, const char *path, struct cm_error *err);
+
+enum { CM_SQLITE_UPGRADED_VERSION = 2 }; /* the version that can be brought up to date */
+extern const char cm_sqlite_schema_added[];
+
+/* Inside a transaction: tables of that version become those of this one. */
+CM_MUST_USE cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err);
+
 /* Fails with: MISMATCH (another version, or no store at all), CORRUPT, IO. */
 CM_MUST_USE cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err);
 
@@ -83,6 +97,19 @@ CM_MUST_USE cm_status cm_sqlite_lock_take(const char *path, struct cm_sqlite_loc
 void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
 
 /* ------------------------------------------------------------------- writer -- */
+
+/* 9999-12-31T23:59:59Z, what X.509 has for "never" (RFC 5280, 4.1.2.5): of what ends at no known time. */
+#define CM_SQLITE_END_OF_TIME "253402300799"
+static const int64_t cm_sqlite_end_of_time_s = 253402300799;
+
+/* Numbers hold the milliseconds of issuance. */
+static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
+{
+    return (number >> 20) / 1000;
+}
+
+/* In place of a refusal's code: the request was an order, and it was carried out. */
+#define CM_SQLITE_CARRIED_OUT "carried-out"
 
 /* X(SYMBOL, sql) */
 #define CM_SQLITE_CHANGE_MAP(X)                                                                     \
@@ -111,13 +138,41 @@ void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
                       " WHERE id = ?1")                                                             \
     X(FIND_DEVICE, "SELECT number, state = 'allowed' FROM device WHERE id = ?1")                    \
     X(GENERATION, "INSERT INTO generation(authority, generation, state, provider, key, sigalg,"     \
-                  " certificate, chain, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")   \
+                  " certificate, chain, created_ms, crl_shards, crl_url)"                           \
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                         \
     X(GENERATION_REPLACE,                                                                           \
       "UPDATE generation SET authority = ?1, generation = ?2, state = ?3, provider = ?4, key = ?5," \
-      " sigalg = ?6, certificate = ?7, chain = ?8, created_ms = ?9 WHERE number = ?10")             \
+      " sigalg = ?6, certificate = ?7, chain = ?8, created_ms = ?9, crl_shards = ?10,"              \
+      " crl_url = ?11 WHERE number = ?12")                                                          \
+    X(FIND_ISSUER, "SELECT number FROM generation WHERE authority || '-' || generation = ?1")       \
+    X(REVOCATION, "INSERT INTO revocation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
+    X(REVOCATION_TAKE_OUT, "DELETE FROM revocation WHERE revision = ?1")                            \
+    X(FIND_REVOCATION, "SELECT revision, reason, revoked_s, ifnull(invalidity_s, 0)"                \
+                       " FROM revocation WHERE generation = ?1 AND serial = ?2")                    \
+    /* whoever has issued a serial: generation, device, end */                                      \
+    X(FIND_SERIAL, "SELECT generation, device, not_after FROM certificate"                          \
+                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"        \
+                   " UNION ALL SELECT generation, 0, " CM_SQLITE_END_OF_TIME " FROM abandoned"      \
+                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"        \
+                   " UNION ALL SELECT generation, 0, not_after FROM imported"                       \
+                   " WHERE generation IN (SELECT number FROM generation) AND serial = ?3"           \
+                   " AND (?4 = 0 OR generation = ?4)")                                              \
+    X(FIND_GROUP_OF, "SELECT device_group.name FROM device JOIN device_group"                       \
+                     " ON device_group.number = device.device_group WHERE device.number = ?1")      \
+    X(FIND_MEMBER, "SELECT device.number, device.state, device_group.name FROM device"              \
+                   " JOIN device_group ON device_group.number = device.device_group"                \
+                   " WHERE device.id = ?1")                                                         \
+    X(MEMBERS, "SELECT number, state FROM device WHERE device_group = ?1 AND number > ?2"           \
+               " ORDER BY number LIMIT ?3")                                                         \
+    X(DEVICE_STATE, "UPDATE device SET state = ?2 WHERE number = ?1")                               \
+    X(FIND_LISTED, "SELECT serial_tail, generation, not_after FROM certificate WHERE number = ?1")  \
+    X(LISTED, "SELECT device, certificate FROM device_certificate"                                  \
+              " WHERE device = ?1 AND certificate <= ?2")                                           \
+    X(UNLISTED, "SELECT device, number FROM certificate WHERE number > ?1")                         \
     X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
     X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
-             " audit_rows = ?5, last_number = ?6, last_time_ms = ?7 WHERE number = 1")
+             " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                  \
+             " revocations = ?9, last_revision = ?10 WHERE number = 1")
 
 enum cm_sqlite_change {
 #define X(symbol, sql) CM_SQLITE_##symbol,
@@ -134,6 +189,9 @@ struct cm_sqlite_tally {
     int64_t last_abandoned;   /* highest number among abandoned serials */
     int64_t last_intent;
     int64_t last_request_log;
+    int64_t orders; /* among the refusals */
+    int64_t revocations, last_revision;
+    int64_t listed_until; /* certificates up to this number stand in device_certificate */
     uint8_t audit_hash[CM_HASH_SIZE];
 };
 
@@ -228,6 +286,9 @@ CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,
                                               const struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_append_audit(struct cm_sqlite_store *store,
+                                             const struct cm_audit_event *event,
+                                             struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
 
 /*
@@ -240,6 +301,13 @@ CM_MUST_USE cm_status cm_sqlite_record_request(struct cm_sqlite_store *store,
                                                const struct cm_request_key *key, int64_t answer,
                                                struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_requests_end(struct cm_sqlite_store *store, struct cm_error *err);
+
+/* The answer to a request that is remembered without a certificate, under the next number. */
+CM_MUST_USE cm_status cm_sqlite_record_answer(struct cm_sqlite_store *store,
+                                              const struct cm_request_key *key,
+                                              const struct cm_request_digest *digest,
+                                              const char *code, const char *message,
+                                              struct cm_error *err);
 
 /* When so many are recent, a transaction of its own moves some; after its commit they are forgotten. */
 bool cm_sqlite_requests_are_many(const struct cm_sqlite_store *store);
@@ -255,6 +323,35 @@ void cm_sqlite_requests_done(struct cm_sqlite_store *store);
 /* Looks through one row of the log: for readers of a store that another process writes. */
 bool cm_sqlite_log_find(struct cm_bytes items, const struct cm_request_key *key,
                         int64_t *ret_answer);
+
+/*
+ * Revocations. Inside a transaction: what the certificate is worth becomes what is wanted, as far as that
+ * is a change for the worse, or (REMOVE_FROM_CRL) the end of a hold. wanted->revision is not read.
+ */
+CM_MUST_USE cm_status cm_sqlite_revoke(struct cm_sqlite_store *store,
+                                       const struct cm_revocation *wanted, bool *ret_changed,
+                                       struct cm_error *err);
+
+/* A certificate of a device, and a list of some on the heap. */
+struct cm_sqlite_listed {
+    int64_t device;
+    cm_certificate_number certificate;
+};
+
+struct cm_sqlite_list {
+    struct cm_sqlite_listed *items;
+    size_t count, space;
+};
+
+/* Those of these devices (numbers, sorted), by device and age. The caller frees ret_list->items. */
+CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,
+                                                  const int64_t *devices, size_t count,
+                                                  struct cm_sqlite_list *ret_list,
+                                                  struct cm_error *err);
+
+/* Inside a transaction, between requests_begin and _end. A refusal of the order is no failure. */
+CM_MUST_USE cm_status cm_sqlite_carry_out_order(struct cm_sqlite_store *store,
+                                                struct cm_order *order, struct cm_error *err);
 
 /* Ends the process when the error leaves the state of the disk unknown. */
 void cm_sqlite_die_if_fatal(const struct cm_error *err);
@@ -291,7 +388,8 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
     X(SNAPSHOT_END, "COMMIT")                                                                      \
     X(PIN, "SELECT last_number FROM total WHERE number = 1")                                       \
     X(GET_TOTAL, "SELECT devices, certificates, refusals, abandoned, audit_rows, last_number,"     \
-                 " last_time_ms, (SELECT count(*) FROM intent) FROM total WHERE number = 1")       \
+                 " last_time_ms, (SELECT count(*) FROM intent), orders, revocations"               \
+                 " FROM total WHERE number = 1")                                                   \
     X(GET_REQUEST, "SELECT certificate, refusal FROM request WHERE key = ?1")                      \
     X(LOGGED_REQUESTS, "SELECT items FROM request_log")                                            \
     X(GET_REFUSAL, "SELECT digest, code, message FROM refusal WHERE number = ?1")                  \
@@ -346,6 +444,8 @@ cm_status cm_sqlite_walk_open_intents(struct cm_store_reader *base, cm_intent_wa
                                       void *arg, struct cm_error *err);
 cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation_walk_fn *walk,
                                      void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after_revision,
+                                     cm_revocation_walk_fn *walk, void *arg, struct cm_error *err);
 cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period, cm_usage_walk_fn *walk,
                                void *arg, struct cm_error *err);
 cm_status cm_sqlite_walk_audit(struct cm_store_reader *base, int64_t from_number,

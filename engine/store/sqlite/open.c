@@ -103,6 +103,8 @@ static cm_status open_writer(struct cm_sqlite_store *store, bool create, struct 
     if (status == CM_OK && create)
         status = cm_sqlite_schema_create(store->db, err);
     if (status == CM_OK)
+        status = cm_sqlite_schema_upgrade(store->db, store->path, err);
+    if (status == CM_OK)
         status = cm_sqlite_schema_check(store->db, store->path, err);
     if (status == CM_OK && store->lock.was_unclean && size_of(store->path) <= quick_check_size_max)
         status = check_pages(store->db, store->path, err);
@@ -204,6 +206,7 @@ const struct cm_store_ops cm_store_sqlite = {
     .walk_keys = cm_sqlite_walk_keys,
     .walk_open_intents = cm_sqlite_walk_open_intents,
     .walk_generations = cm_sqlite_walk_generations,
+    .walk_revocations = cm_sqlite_walk_revocations,
     .walk_usage = cm_sqlite_walk_usage,
     .walk_audit = cm_sqlite_walk_audit,
     .count = cm_sqlite_count,

@@ -137,8 +137,9 @@ static cm_status read_refusal(sqlite3_stmt *row, struct cm_arena *arena, struct 
 {
     const char *code = (const char *)sqlite3_column_text(row, 1);
     const char *message = (const char *)sqlite3_column_text(row, 2);
+    recall->is_order = code && strcmp(code, CM_SQLITE_CARRIED_OUT) == 0;
     recall->code = code ? cm_refusal_find(code) : CM_REFUSAL_NONE;
-    if (recall->code == CM_REFUSAL_NONE || !message
+    if ((recall->code == CM_REFUSAL_NONE) != recall->is_order || !message
         || !cm_sqlite_column_exactly(row, 0, recall->digest.octets, sizeof recall->digest.octets))
         return fail_row("a refusal has a code that this program does not know", err);
     recall->message = cm_arena_printf(arena, "%s", message);
@@ -333,12 +334,13 @@ cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *
     *ret_counts = (struct cm_store_counts){
         .devices = sqlite3_column_int64(row, 0),
         .certificates = sqlite3_column_int64(row, 1),
-        .refusals = sqlite3_column_int64(row, 2),
+        .refusals = sqlite3_column_int64(row, 2) - sqlite3_column_int64(row, 8),
         .abandoned = sqlite3_column_int64(row, 3),
         .audit_rows = sqlite3_column_int64(row, 4),
         .last_number = sqlite3_column_int64(row, 5),
         .last_time_ms = sqlite3_column_int64(row, 6),
         .open_intents = sqlite3_column_int64(row, 7),
+        .revocations = sqlite3_column_int64(row, 9),
     };
     let_go(row);
     return CM_OK;

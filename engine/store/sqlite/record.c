@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "engine/base/clock.h"
+
 /* ------------------------------------------------------------------ serials -- */
 
 /* Fails with EXISTS when the number stands in the table that the statement looks at. */
@@ -80,21 +82,44 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
     return CM_OK;
 }
 
-static cm_status record_refusal(struct cm_sqlite_store *store, const struct cm_refusal_row *row,
-                                struct cm_error *err)
+cm_status cm_sqlite_record_answer(struct cm_sqlite_store *store, const struct cm_request_key *key,
+                                  const struct cm_request_digest *digest, const char *code,
+                                  const char *message, struct cm_error *err)
 {
     sqlite3_stmt *statement = store->statements[CM_SQLITE_REFUSAL];
     int64_t number = store->tally.refusals + 1; /* refusals are never removed */
     sqlite3_bind_int64(statement, 1, number);
-    cm_sqlite_bind_blob(statement, 2, row->digest.octets, sizeof row->digest.octets);
-    cm_sqlite_bind_text(statement, 3, cm_bytes_str(cm_refusal_name(row->code)));
-    cm_sqlite_bind_text(statement, 4, cm_bytes_str(row->message));
+    cm_sqlite_bind_blob(statement, 2, digest->octets, sizeof digest->octets);
+    cm_sqlite_bind_text(statement, 3, cm_bytes_str(code));
+    cm_sqlite_bind_text(statement, 4, cm_bytes_str(message));
     cm_status status = cm_sqlite_step(store, CM_SQLITE_REFUSAL, "record a refusal", err);
     if (status == CM_OK)
-        status = cm_sqlite_record_request(store, &row->key, -number, err);
+        status = cm_sqlite_record_request(store, key, -number, err);
     if (status == CM_OK)
         store->tally.refusals = number;
     return status;
+}
+
+static cm_status record_refusal(struct cm_sqlite_store *store, const struct cm_refusal_row *row,
+                                struct cm_error *err)
+{
+    return cm_sqlite_record_answer(store, &row->key, &row->digest, cm_refusal_name(row->code),
+                                   row->message, err);
+}
+
+/* Whoever holds a certificate with this serial, if there is one: it is not good. */
+static cm_status revoke_abandoned(struct cm_sqlite_store *store, const struct cm_abandoned_row *row,
+                                  struct cm_error *err)
+{
+    const struct cm_revocation revocation = {
+        .generation_number = row->generation_number,
+        .serial = cm_serial_content(&row->serial),
+        .reason = CM_REASON_UNSPECIFIED,
+        .revoked_s = cm_clock_wall_s(),
+        .not_after_s = row->not_after_s > 0 ? row->not_after_s : cm_sqlite_end_of_time_s,
+    };
+    bool changed;
+    return cm_sqlite_revoke(store, &revocation, &changed, err);
 }
 
 static cm_status record_abandoned(struct cm_sqlite_store *store, const struct cm_abandoned_row *row,
@@ -110,6 +135,8 @@ static cm_status record_abandoned(struct cm_sqlite_store *store, const struct cm
     cm_sqlite_bind_blob(statement, 2, row->serial.octets + 8, CM_SERIAL_SIZE - 8);
     sqlite3_bind_int64(statement, 3, row->generation_number);
     status = cm_sqlite_step(store, CM_SQLITE_ABANDONED, "abandon a serial", err);
+    if (status == CM_OK)
+        status = revoke_abandoned(store, row, err);
     if (status != CM_OK)
         return status;
     tally->abandoned++;
@@ -140,6 +167,8 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, const struct cm
 {
     cm_status status = CM_OK;
     cm_sqlite_requests_begin(store);
+    for (uint32_t i = 0; status == CM_OK && i < op->orders_count; i++)
+        status = cm_sqlite_carry_out_order(store, &op->orders[i], err);
     for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++)
         status = record_certificate(store, &op->certificates[i], err);
     for (uint32_t i = 0; status == CM_OK && i < op->refusals_count; i++)

@@ -12,7 +12,8 @@
  *
  * number of a certificate: the first 8 octets of its serial; serial_tail: the other 12.
  * key_fingerprint: 64 unsigned bits, stored in a signed integer.
- * A request has been answered with a certificate or with a refusal, never with both.
+ * A request has been answered with a certificate or with a refusal, never with both; an order that was
+ * carried out stands among the refusals with the code CM_SQLITE_CARRIED_OUT.
  * The row of total is kept in step with the tables by every transaction.
  */
 static const char schema[] =
@@ -40,6 +41,8 @@ static const char schema[] =
     " certificate BLOB NOT NULL,"
     " chain TEXT NOT NULL,"
     " created_ms INTEGER NOT NULL CHECK (created_ms > 0),"
+    " crl_shards INTEGER NOT NULL CHECK (crl_shards >= 0),"
+    " crl_url TEXT NOT NULL,"
     " UNIQUE (authority, generation)"
     ") STRICT;"
     "CREATE TABLE certificate ("
@@ -101,25 +104,75 @@ static const char schema[] =
     " digest BLOB NOT NULL CHECK (length(digest) = 32),"
     " previous BLOB NOT NULL CHECK (length(previous) = 32),"
     " hash BLOB NOT NULL CHECK (length(hash) = 32)"
+    ") STRICT;";
+
+static const char totals[] = "CREATE TABLE total ("
+                             " number INTEGER PRIMARY KEY CHECK (number = 1),"
+                             " devices INTEGER NOT NULL CHECK (devices >= 0),"
+                             " certificates INTEGER NOT NULL CHECK (certificates >= 0),"
+                             " refusals INTEGER NOT NULL CHECK (refusals >= 0),"
+                             " abandoned INTEGER NOT NULL CHECK (abandoned >= 0),"
+                             " audit_rows INTEGER NOT NULL CHECK (audit_rows >= 0),"
+                             " last_number INTEGER NOT NULL CHECK (last_number >= 0),"
+                             " last_time_ms INTEGER NOT NULL CHECK (last_time_ms >= 0),"
+                             " orders INTEGER NOT NULL CHECK (orders BETWEEN 0 AND refusals),"
+                             " revocations INTEGER NOT NULL CHECK (revocations >= 0),"
+                             " last_revision INTEGER NOT NULL CHECK (last_revision >= revocations),"
+                             " listed_until INTEGER NOT NULL CHECK (listed_until >= 0)"
+                             ") STRICT;"
+                             "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
+
+/*
+ * What version 3 has brought. Revocations stand in the order of their revisions: a change takes the row
+ * out and puts it in again behind all others. A serial is the content of its INTEGER here, since another
+ * CA's may have any size. Of CRLs the latest complete and the latest delta list of each shard is kept.
+ * device_certificate lists the certificates of a device up to the number total.listed_until (listing.c).
+ */
+const char cm_sqlite_schema_added[] =
+    "CREATE TABLE revocation ("
+    " revision INTEGER PRIMARY KEY CHECK (revision > 0),"
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation,"
+    " serial BLOB NOT NULL CHECK (length(serial) BETWEEN 1 AND 20),"
+    " reason INTEGER NOT NULL CHECK (reason BETWEEN 0 AND 10 AND reason <> 7),"
+    " revoked_s INTEGER NOT NULL CHECK (revoked_s > 0),"
+    " invalidity_s INTEGER CHECK (invalidity_s > 0),"
+    " not_after INTEGER NOT NULL CHECK (not_after > 0),"
+    " UNIQUE (generation, serial)"
     ") STRICT;"
-    "CREATE TABLE total ("
-    " number INTEGER PRIMARY KEY CHECK (number = 1),"
-    " devices INTEGER NOT NULL CHECK (devices >= 0),"
-    " certificates INTEGER NOT NULL CHECK (certificates >= 0),"
-    " refusals INTEGER NOT NULL CHECK (refusals >= 0),"
-    " abandoned INTEGER NOT NULL CHECK (abandoned >= 0),"
-    " audit_rows INTEGER NOT NULL CHECK (audit_rows >= 0),"
-    " last_number INTEGER NOT NULL CHECK (last_number >= 0),"
-    " last_time_ms INTEGER NOT NULL CHECK (last_time_ms >= 0)"
+    "CREATE TABLE crl ("
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation,"
+    " shard INTEGER NOT NULL CHECK (shard >= 0),"
+    " is_delta INTEGER NOT NULL CHECK (is_delta IN (0, 1)),"
+    " number INTEGER NOT NULL CHECK (number > 0),"
+    " base_number INTEGER NOT NULL CHECK (base_number BETWEEN 0 AND number),"
+    " this_update INTEGER NOT NULL CHECK (this_update > 0),"
+    " next_update INTEGER NOT NULL CHECK (next_update > this_update),"
+    " revision INTEGER NOT NULL CHECK (revision >= 0),"
+    " tbs_hash BLOB NOT NULL CHECK (length(tbs_hash) = 32),"
+    " PRIMARY KEY (generation, shard, is_delta)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE imported ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " generation INTEGER NOT NULL CHECK (generation > 0) REFERENCES generation,"
+    " serial BLOB NOT NULL CHECK (length(serial) BETWEEN 1 AND 20),"
+    " not_after INTEGER NOT NULL CHECK (not_after > 0),"
+    " der BLOB NOT NULL,"
+    " UNIQUE (generation, serial)"
     ") STRICT;"
-    "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 0, 0);";
+    "CREATE TABLE device_certificate ("
+    " device INTEGER NOT NULL REFERENCES device,"
+    " certificate INTEGER NOT NULL REFERENCES certificate,"
+    " PRIMARY KEY (device, certificate)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX device_not_allowed ON device(number) WHERE state <> 'allowed';";
 
 /* "CMst"; file(1) and sqlite3 show it. */
 #define APPLICATION_ID 1129149300
-#define FORMAT_VERSION 2
+#define FORMAT_VERSION 3
 
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
+#define SET_VERSION      "PRAGMA user_version = " TEXT_OF(FORMAT_VERSION)
 
 cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err)
 {
@@ -129,21 +182,24 @@ cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err)
     if (status == CM_OK)
         status = cm_sqlite_run(db, schema, err);
     if (status == CM_OK)
-        status = cm_sqlite_run(
-            db,
-            "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
-                                                               "PRAGMA user_version = " TEXT_OF(
-                                                                   FORMAT_VERSION) "; COMMIT",
-            err);
+        status = cm_sqlite_run(db, totals, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, cm_sqlite_schema_added, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, "PRAGMA application_id = " TEXT_OF(APPLICATION_ID), err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, SET_VERSION "; COMMIT", err);
     return status;
 }
 
-cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err)
+/* Fails with: MISMATCH (no store), CORRUPT, IO. */
+static cm_status read_version(sqlite3 *db, const char *path, int64_t *ret_version,
+                              struct cm_error *err)
 {
-    int64_t application = 0, version = 0;
+    int64_t application = 0;
     cm_status status = cm_sqlite_get_integer(db, "PRAGMA application_id", &application, err);
     if (status == CM_OK)
-        status = cm_sqlite_get_integer(db, "PRAGMA user_version", &version, err);
+        status = cm_sqlite_get_integer(db, "PRAGMA user_version", ret_version, err);
     if (status != CM_OK) {
         const struct cm_error cause = *err;
         return CM_FAIL(err, status, cause.origin, cause.native, "%.150s: %s", path, cause.text);
@@ -151,9 +207,33 @@ cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error 
     if (application != APPLICATION_ID)
         return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
                        "%s is not a store of certmill, or its making was interrupted", path);
-    if (version != FORMAT_VERSION)
-        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, version,
-                       "%s has format version %lld, this program reads version %d", path,
-                       (long long)version, FORMAT_VERSION);
     return CM_OK;
+}
+
+cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err)
+{
+    int64_t version = 0;
+    cm_status status = read_version(db, path, &version, err);
+    if (status != CM_OK || version == FORMAT_VERSION)
+        return status;
+    return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, version,
+                   "%s has format version %lld, this program reads version %d%s", path,
+                   (long long)version, FORMAT_VERSION,
+                   version == CM_SQLITE_UPGRADED_VERSION
+                       ? "; start the engine once: that brings it up to date"
+                       : "");
+}
+
+cm_status cm_sqlite_schema_upgrade(sqlite3 *db, const char *path, struct cm_error *err)
+{
+    int64_t version = 0;
+    cm_status status = read_version(db, path, &version, err);
+    if (status != CM_OK || version != CM_SQLITE_UPGRADED_VERSION)
+        return status;
+    status = cm_sqlite_run(db, "BEGIN IMMEDIATE", err);
+    if (status == CM_OK)
+        status = cm_sqlite_upgrade_tables(db, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, SET_VERSION "; COMMIT", err);
+    return status; /* after a failure the connection is closed, and nothing has happened */
 }

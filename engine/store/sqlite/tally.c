@@ -11,7 +11,9 @@ static const char tally_sql[] =
     " ifnull((SELECT max(number) FROM refusal), 0),"
     " ifnull((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), zeroblob(32)),"
     " max(ifnull((SELECT max(number) FROM request_log), 0),"
-    "     ifnull((SELECT max(moved_until) FROM request_stretch), 0))"
+    "     ifnull((SELECT max(moved_until) FROM request_stretch), 0)),"
+    " orders, revocations, last_revision,"
+    " ifnull((SELECT max(revision) FROM revocation), 0), listed_until"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -28,6 +30,10 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .last_abandoned = sqlite3_column_int64(row, 8),
         .last_intent = sqlite3_column_int64(row, 9),
         .last_request_log = sqlite3_column_int64(row, 13),
+        .orders = sqlite3_column_int64(row, 14),
+        .revocations = sqlite3_column_int64(row, 15),
+        .last_revision = sqlite3_column_int64(row, 16),
+        .listed_until = sqlite3_column_int64(row, 18),
     };
 }
 
@@ -36,7 +42,8 @@ static bool is_in_step(sqlite3_stmt *row, const struct cm_sqlite_tally *tally)
 {
     return sqlite3_column_int64(row, 10) == tally->audit_rows
            && sqlite3_column_int64(row, 11) == tally->refusals
-           && tally->last_certificate <= tally->last_number;
+           && tally->last_certificate <= tally->last_number
+           && sqlite3_column_int64(row, 17) <= tally->last_revision;
 }
 
 cm_status cm_sqlite_tally_read(sqlite3 *db, struct cm_sqlite_tally *ret_tally, struct cm_error *err)

@@ -170,6 +170,8 @@ static bool read_generation(sqlite3_stmt *row, struct cm_generation *ret_generat
         .certificate = cm_sqlite_column_bytes(row, 7),
         .chain = cm_sqlite_column_text(row, 8),
         .created_ms = sqlite3_column_int64(row, 9),
+        .crl_shards = (uint32_t)sqlite3_column_int64(row, 10),
+        .crl_url = cm_sqlite_column_text(row, 11),
     };
     return state && cm_generation_state_find(state, &ret_generation->state);
 }
@@ -181,13 +183,50 @@ cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation
     struct cm_generation generation;
     cm_status status = open_walk(base,
                                  "SELECT number, authority, generation, state, provider, key,"
-                                 " sigalg, certificate, chain, created_ms FROM generation"
-                                 " ORDER BY number",
+                                 " sigalg, certificate, chain, created_ms, crl_shards, crl_url"
+                                 " FROM generation ORDER BY number",
                                  &walk, err);
     while (status == CM_OK && next_row(&walk, &status, err)) {
         if (!read_generation(walk.row, &generation))
             status = fail_row("a generation has an unknown state", err);
         else if (!visit(&generation, arg))
+            break;
+    }
+    return close_walk(&walk, status);
+}
+
+/* -------------------------------------------------------------- revocations -- */
+
+static bool read_revocation(sqlite3_stmt *row, struct cm_revocation *ret_revocation)
+{
+    *ret_revocation = (struct cm_revocation){
+        .revision = sqlite3_column_int64(row, 0),
+        .generation_number = sqlite3_column_int64(row, 1),
+        .serial = cm_sqlite_column_bytes(row, 2),
+        .reason = (enum cm_reason)sqlite3_column_int(row, 3),
+        .revoked_s = sqlite3_column_int64(row, 4),
+        .invalidity_s = sqlite3_column_int64(row, 5), /* NULL reads as 0 */
+        .not_after_s = sqlite3_column_int64(row, 6),
+    };
+    return ret_revocation->serial.size > 0;
+}
+
+cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after_revision,
+                                     cm_revocation_walk_fn *visit, void *arg, struct cm_error *err)
+{
+    struct walk walk;
+    struct cm_revocation revocation;
+    cm_status status = open_walk(base,
+                                 "SELECT revision, generation, serial, reason, revoked_s,"
+                                 " invalidity_s, not_after FROM revocation"
+                                 " WHERE revision > ?1 ORDER BY revision",
+                                 &walk, err);
+    if (status == CM_OK)
+        sqlite3_bind_int64(walk.row, 1, after_revision);
+    while (status == CM_OK && next_row(&walk, &status, err)) {
+        if (!read_revocation(walk.row, &revocation))
+            status = fail_row("a revocation has no serial", err);
+        else if (!visit(&revocation, arg))
             break;
     }
     return close_walk(&walk, status);

@@ -82,7 +82,7 @@ static void move_requests_when_due(struct cm_sqlite_store *store)
 static uint64_t rows_of(const struct cm_store_op *op)
 {
     return (uint64_t)op->certificates_count + op->refusals_count + op->abandoned_count
-           + op->devices_count + 1;
+           + op->devices_count + op->orders_count + op->crls_count + op->imported_count + 1;
 }
 
 /*

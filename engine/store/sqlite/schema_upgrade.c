@@ -1,0 +1,76 @@
+/*
+ * From format version 2 to version 3: revocations, CRLs, imported certificates, certificates by device.
+ * Inside the one transaction of cm_sqlite_schema_upgrade: a store is of one version or of the other.
+ */
+#include "engine/store/sqlite/internal.h"
+
+static const char alterations[] =
+    "ALTER TABLE generation ADD COLUMN crl_shards INTEGER NOT NULL DEFAULT 0"
+    " CHECK (crl_shards >= 0);"
+    "ALTER TABLE generation ADD COLUMN crl_url TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE total ADD COLUMN orders INTEGER NOT NULL DEFAULT 0"
+    " CHECK (orders BETWEEN 0 AND refusals);"
+    "ALTER TABLE total ADD COLUMN revocations INTEGER NOT NULL DEFAULT 0"
+    " CHECK (revocations >= 0);"
+    "ALTER TABLE total ADD COLUMN last_revision INTEGER NOT NULL DEFAULT 0"
+    " CHECK (last_revision >= 0);"
+    "ALTER TABLE total ADD COLUMN listed_until INTEGER NOT NULL DEFAULT 0"
+    " CHECK (listed_until >= 0);";
+
+static const char listing[] =
+    "INSERT INTO device_certificate SELECT device, number FROM certificate ORDER BY 1, 2;"
+    "UPDATE total SET listed_until = ifnull((SELECT max(number) FROM certificate), 0)";
+
+static const char counting[] = "UPDATE total SET revocations = (SELECT count(*) FROM revocation),"
+                               " last_revision = (SELECT count(*) FROM revocation)";
+
+/* Version 2 kept no moment of it: the moment of the promise stands for it. */
+static cm_status revoke_abandoned(sqlite3 *db, sqlite3_stmt *abandoned, sqlite3_stmt *insert,
+                                  struct cm_error *err)
+{
+    struct cm_serial serial;
+    int64_t number = sqlite3_column_int64(abandoned, 0);
+    cm_big_endian_write((uint64_t)number, serial.octets, 8);
+    if (!cm_sqlite_column_exactly(abandoned, 1, serial.octets + 8, CM_SERIAL_SIZE - 8))
+        return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                       "the store is damaged: an abandoned serial is not whole");
+    sqlite3_bind_int64(insert, 1, sqlite3_column_int64(abandoned, 2));
+    cm_sqlite_bind_bytes(insert, 2, cm_serial_content(&serial));
+    sqlite3_bind_int64(insert, 3, cm_sqlite_max(cm_sqlite_issued_s(number), 1));
+    int code = sqlite3_step(insert);
+    sqlite3_reset(insert);
+    return code == SQLITE_DONE ? CM_OK
+                               : cm_sqlite_fail(db, code, "revoke an abandoned serial", err);
+}
+
+static cm_status revoke_all_abandoned(sqlite3 *db, struct cm_error *err)
+{
+    static const char *const sql[] = {
+        "SELECT number, serial_tail, generation FROM abandoned ORDER BY number",
+        "INSERT INTO revocation(generation, serial, reason, revoked_s, not_after)"
+        " VALUES (?1, ?2, 0, ?3, " CM_SQLITE_END_OF_TIME ")",
+    };
+    sqlite3_stmt *statements[2] = { NULL, NULL };
+    int code = SQLITE_DONE;
+    cm_status status = cm_sqlite_prepare(db, sql, 2, statements, err);
+    while (status == CM_OK && (code = sqlite3_step(statements[0])) == SQLITE_ROW)
+        status = revoke_abandoned(db, statements[0], statements[1], err);
+    if (status == CM_OK && code != SQLITE_DONE)
+        status = cm_sqlite_fail(db, code, "read abandoned serials", err);
+    cm_sqlite_finalize(statements, 2);
+    return status;
+}
+
+cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err)
+{
+    cm_status status = cm_sqlite_run(db, alterations, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, cm_sqlite_schema_added, err);
+    if (status == CM_OK)
+        status = revoke_all_abandoned(db, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, counting, err);
+    if (status == CM_OK)
+        status = cm_sqlite_run(db, listing, err);
+    return status;
+}
