@@ -92,6 +92,7 @@ struct cm_engine {
     struct cm_aside aside;                                /* entries that wait for a key */
 
     struct cm_engine_counters counters;
+    uint64_t standing_looks; /* see standing.c */
 };
 
 /*
@@ -173,6 +174,10 @@ void cm_engine_listen(struct cm_engine *engine);
 void cm_abandon_watch(struct cm_engine *engine);
 /* Gives up every promise whose request is not in work. What fails is tried again by the next call. */
 void cm_abandon_overdue(struct cm_engine *engine);
+/* What stands in the store has new revocations in it: whoever tells of them is told. Loop. */
+void cm_engine_look_at_revocations(struct cm_engine *engine);
+/* When the last certificate of this generation will have ended. Unix seconds. */
+int64_t cm_engine_generation_end_s(const struct cm_engine *engine, int64_t generation_number);
 /* Closes an intent of which several batches settled the last promises, so that none could close it. */
 void cm_abandon_close(struct cm_engine *engine, int64_t intent_number);
 

@@ -113,10 +113,15 @@ static void fill_status(json_t *object, void *arg)
         const char *name;
         uint64_t value;
     } rows[] = {
-        { "issued", counters->issued },         { "refused", counters->refused },
-        { "failed", counters->failed },         { "repeated", counters->repeated },
-        { "given_back", counters->given_back }, { "batches", counters->batches },
-        { "in_flight", counters->in_flight },   { "set_aside", engine->aside.count },
+        { "issued", counters->issued },
+        { "refused", counters->refused },
+        { "failed", counters->failed },
+        { "repeated", counters->repeated },
+        { "given_back", counters->given_back },
+        { "batches", counters->batches },
+        { "in_flight", counters->in_flight },
+        { "set_aside", engine->aside.count },
+        { "done", counters->done },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));

@@ -15,8 +15,7 @@
  *     group        name: each device of it
  *     issuer       with serial: "issuing-1", where two generations could have issued the same serial
  *     reason       of revoke: a name of RFC 5280, 5.3.1; absent: unspecified
- *     invalidity   of revoke: Unix seconds since when the key is not to be trusted; not later than a day
- *                  from now
+ *     invalidity   of revoke: Unix seconds since when the key is not to be trusted
  *     why          one line of UTF-8, at most 256 octets, for the audit log
  *
  * Exactly one of serial, device and group stands there; a serial with revoke only. A text that says
@@ -60,5 +59,8 @@ bool cm_order_read(const struct cm_order_texts *texts, int64_t time_s, struct cm
  */
 bool cm_order_read_serial(struct cm_bytes text, struct cm_arena *arena,
                           struct cm_bytes *ret_serial);
+
+/* A device id, as it stands in orders and in requests for certificates; else policy.device-invalid. */
+bool cm_order_check_device(struct cm_bytes id, struct cm_refusal *refusal);
 
 #endif

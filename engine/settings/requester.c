@@ -35,12 +35,20 @@ static const char *const operation_names[CM_OPERATION_COUNT] = {
 #undef X
 };
 
-static unsigned find_operation(const char *name)
+const char *cm_operation_name(enum cm_operation operation)
 {
-    for (unsigned operation = 0; operation < CM_OPERATION_COUNT; operation++)
-        if (strcmp(operation_names[operation], name) == 0)
-            return CM_OPERATION_BIT(operation);
-    return 0;
+    return operation_names[operation];
+}
+
+bool cm_operation_find(struct cm_bytes name, enum cm_operation *ret_operation)
+{
+    for (unsigned operation = 0; operation < CM_OPERATION_COUNT; operation++) {
+        if (cm_bytes_is(name, operation_names[operation])) {
+            *ret_operation = (enum cm_operation)operation;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* An empty list is none: default deny. */
@@ -50,12 +58,12 @@ static cm_status find_operations(struct settings_build *build, const struct raw_
     if (!settings_file_has(build->file, PLACE(build, "requesters[%u].operations", i)))
         requester->operations = CM_OPERATION_BIT(CM_OPERATION_ISSUE);
     for (uint32_t o = 0; o < raw->operations_count; o++) {
-        unsigned found = find_operation(raw->operations[o]);
-        if (found == 0)
+        enum cm_operation found;
+        if (!cm_operation_find(cm_bytes_str(raw->operations[o]), &found))
             return settings_fail_choice(build, PLACE(build, "requesters[%u].operations[%u]", i, o),
                                         raw->operations[o], "an operation", operation_names,
                                         CM_OPERATION_COUNT);
-        requester->operations |= found;
+        requester->operations |= CM_OPERATION_BIT(found);
     }
     return CM_OK;
 }

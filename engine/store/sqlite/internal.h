@@ -284,8 +284,8 @@ CM_MUST_USE cm_status cm_sqlite_change_devices(struct cm_sqlite_store *store,
                                                struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
-CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,
-                                              const struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,
+                                              struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_append_audit(struct cm_sqlite_store *store,
                                              const struct cm_audit_event *event,
                                              struct cm_error *err);

@@ -16,7 +16,8 @@ static void test_every_field_but_auth_has_its_line(void)
     static const char expected[] =
         "certmill-request-v1\nop 5 issue\nid 7 order-1\nrequester 6 line-1\ndevice 6 pump-1\n"
         "csr-sha256 64 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-        "profile 6 ldevid\nserial 2 0a\nreason 13 keyCompromise\npriority 4 high\n"
+        "profile 6 ldevid\nserial 2 0a\nreason 13 keyCompromise\ninvalidity 10 1700000000\n"
+        "why 11 stolen van\n\npriority 4 high\n"
         "time 13 1735689600000\n";
     fields[CM_FIELD_OP] = cm_bytes_str("issue");
     fields[CM_FIELD_ID] = cm_bytes_str("order-1");
@@ -26,12 +27,14 @@ static void test_every_field_but_auth_has_its_line(void)
     fields[CM_FIELD_PROFILE] = cm_bytes_str("ldevid");
     fields[CM_FIELD_SERIAL] = cm_bytes_str("0a");
     fields[CM_FIELD_REASON] = cm_bytes_str("keyCompromise");
+    fields[CM_FIELD_INVALIDITY] = cm_bytes_str("1700000000");
+    fields[CM_FIELD_WHY] = cm_bytes_str("stolen van\n");
     fields[CM_FIELD_TIME] = cm_bytes_str("1735689600000");
     fields[CM_FIELD_AUTH] = cm_bytes_str("ed25519:x");
     fields[CM_FIELD_PRIORITY] = cm_bytes_str("high");
     CU_ASSERT_TRUE(cm_bytes_is(canonical(fields), expected));
     /* Should a field be added to the wire format, it must have its line, too. */
-    CU_ASSERT_EQUAL(CM_FIELD_COUNT, 11);
+    CU_ASSERT_EQUAL(CM_FIELD_COUNT, 13);
 }
 
 static void test_an_absent_field_is_not_an_empty_one(void)
