@@ -219,7 +219,9 @@ enum settings_kind {
     X(S, CHOICE, ski_method, "ski-method", OPTIONAL, "rfc7093-1 rfc5280-1", 0, 0, "",                                  \
       "How the subject key identifier is made: SHA-256 cut to 160 bits, or SHA-1.")                                    \
     X(S, FLAG, revocation_info, "revocation-info", OPTIONAL, 0, 0, 0, "",                                              \
-      "Write the CRL distribution point and the authority information access.")
+      "Write the CRL distribution point and the authority information access.")                                        \
+    X(S, FLAG, ocsp_no_check, "ocsp-no-check", OPTIONAL, 0, 0, 0, "",                                                  \
+      "Exempt an OCSP responder's certificate from status checks; with the purpose `ocsp-signing` only.")
 
 #define SETTINGS_group(X, S)                                                                                           \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "The device record says which group a device is in.")             \

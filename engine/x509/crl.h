@@ -113,17 +113,18 @@ struct cm_crl_read {
 };
 
 /*
- * Does:       reads one DER CRL, strictly: our own, and those of other CAs that move in. Entries are
- *             checked by cm_crl_next_entry.
+ * Does:       reads one DER CRL, strictly: our own, and those of other CAs that move in; of version 1,
+ *             too, which has no extensions. Entries are checked by cm_crl_next_entry: until then, the
+ *             time that it takes does not depend on them.
  * Fails with: MALFORMED, UNSUPPORTED (version, algorithm, an unknown critical extension, an indirect
- *             CRL); err says where.
+ *             CRL or one for some reasons only); err says where.
  */
 CM_MUST_USE cm_status cm_crl_read(struct cm_bytes der, struct cm_crl_read *ret_crl,
                                   struct cm_error *err);
 
 /*
  * Takes the first entry off *entries. False with OK at the end, with MALFORMED where what stands there is
- * no entry. An unknown critical entry extension is MALFORMED.
+ * no entry. An unknown critical entry extension is MALFORMED. REMOVE_FROM_CRL is a reason here like others.
  */
 CM_MUST_USE bool cm_crl_next_entry(struct cm_bytes *entries, struct cm_crl_entry *ret_entry,
                                    cm_status *ret_status, struct cm_error *err);

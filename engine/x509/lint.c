@@ -223,6 +223,7 @@ static bool rule_EXTENSION_KNOWN(const struct lint *l)
         case CM_OID_SUBJECT_ALT_NAME:
         case CM_OID_CRL_DISTRIBUTION_POINTS:
         case CM_OID_AUTHORITY_INFO_ACCESS:
+        case CM_OID_OCSP_NO_CHECK:
             break;
         default:
             return false;
@@ -371,6 +372,12 @@ static bool rule_AUTHORITY_INFO(const struct lint *l)
     if (!ocsp && !ca_issuers)
         return !find(l, CM_OID_AUTHORITY_INFO_ACCESS);
     return url_is(l->read.ocsp_url, ocsp) && url_is(l->read.ca_issuers_url, ca_issuers);
+}
+
+/* Its value is NULL: the reader takes nothing else. */
+static bool rule_OCSP_NO_CHECK(const struct lint *l)
+{
+    return (find(l, CM_OID_OCSP_NO_CHECK) != NULL) == l->profile->ocsp_no_check;
 }
 
 /* --- all ----------------------------------------------------------------------------------------- */

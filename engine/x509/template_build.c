@@ -40,6 +40,13 @@ static void put_purposes(struct cm_der_writer *w, const struct cm_profile *profi
                       profile->purposes_critical);
 }
 
+static void put_ocsp_no_check(struct cm_der_writer *w)
+{
+    size_t mark = cm_der_mark(w);
+    cm_der_put_tlv(w, CM_DER_NULL, cm_bytes(NULL, 0));
+    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_OCSP_NO_CHECK), false);
+}
+
 static void put_policies(struct cm_der_writer *w, const struct cm_profile *profile)
 {
     size_t mark = cm_der_mark(w);
@@ -83,6 +90,8 @@ static void put_extensions(struct cm_der_writer *w, const struct cm_template *te
                                 cm_bytes(NULL, 0), cm_bytes(NULL, 0));
     if (!profile->no_revocation_info && (issuer->ocsp_url || issuer->ca_issuers_url))
         put_authority_info(w, issuer);
+    if (profile->ocsp_no_check)
+        put_ocsp_no_check(w);
     if (profile->policies_count > 0)
         put_policies(w, profile);
     if (profile->purposes_count > 0)

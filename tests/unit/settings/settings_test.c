@@ -316,6 +316,7 @@ static const struct {
     { PROFILE "    ski-method: sha1\n",
       ":17: profiles[0].ski-method: expected rfc7093-1 or rfc5280-1, found \"sha1\"" },
     { PROFILE "    path-length: 0\n", ":17: profiles[0].path-length: " },
+    { PROFILE "    ocsp-no-check: yes\n", ":17: profiles[0].ocsp-no-check: only with the purpose" },
 };
 
 static void test_bad_files_are_refused_with_line_and_expectation(void)
@@ -560,7 +561,9 @@ static void test_an_own_profile_takes_what_it_does_not_say_from_its_base(void)
         good(PROFILE "    validity: 90d\n    key-types: [p384]\n    revocation-info: no\n"
                      "  - name: meter-2\n    base: meter\n    purposes: []\n    backdate: 2h\n"
                      "    subject:\n    - {field: o, text: Meters}\n"
-                     "    - {field: cn, text: \"${device}\", optional: yes}\n");
+                     "    - {field: cn, text: \"${device}\", optional: yes}\n"
+                     "  - name: answers\n    base: ocsp-responder\n"
+                     "  - name: answers-2\n    base: ocsp-responder\n    ocsp-no-check: no\n");
     const struct cm_profile *meter = cm_settings_profile(settings, cm_bytes_str("meter"));
     const struct cm_profile *second = cm_settings_profile(settings, cm_bytes_str("meter-2"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(meter);
@@ -578,6 +581,9 @@ static void test_an_own_profile_takes_what_it_does_not_say_from_its_base(void)
     CU_ASSERT_STRING_EQUAL(second->subject[1].text, "${device}");
     CU_ASSERT_TRUE(second->subject[1].optional);
     CU_ASSERT_FALSE(second->subject[0].optional);
+    CU_ASSERT_FALSE(meter->ocsp_no_check);
+    CU_ASSERT_TRUE(cm_settings_profile(settings, cm_bytes_str("answers"))->ocsp_no_check);
+    CU_ASSERT_FALSE(cm_settings_profile(settings, cm_bytes_str("answers-2"))->ocsp_no_check);
     cm_settings_free(settings);
 }
 

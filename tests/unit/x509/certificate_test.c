@@ -99,6 +99,17 @@ static void check_purpose(const struct pki_issued *issued)
         CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_CLIENT, 0), is_client);
         CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_SERVER, 0), is_server);
     }
+    bool is_responder = !strcmp(issued->profile->name, "ocsp-responder");
+    CU_ASSERT_EQUAL(X509_get_extended_key_usage(x509) == XKU_OCSP_SIGN, is_responder);
+    CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_id_pkix_OCSP_noCheck, -1) >= 0, is_responder);
+    if (is_responder) {
+        ASN1_NULL *exempt = X509_get_ext_d2i(x509, NID_id_pkix_OCSP_noCheck, NULL, NULL);
+        CU_ASSERT_PTR_NOT_NULL(exempt);
+        CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_crl_distribution_points, -1), -1);
+        CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_info_access, -1), -1);
+        CU_ASSERT_EQUAL(issued->tbs.not_after_s - issued->tbs.not_before_s, 30 * 86400 - 1);
+        ASN1_NULL_free(exempt);
+    }
     if (is_server) {
         CU_ASSERT_EQUAL(X509_check_host(x509, "device-0001.plant.example", 0, 0, NULL), 1);
         CU_ASSERT_EQUAL(X509_check_host(x509, "device-0002.plant.example", 0, 0, NULL), 0);

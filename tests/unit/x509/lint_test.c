@@ -212,9 +212,15 @@ static void test_extension_values_that_are_not_der_are_not_readable(void)
         { CM_OID_CRL_DISTRIBUTION_POINTS, "3000" },
         { CM_OID_AUTHORITY_INFO_ACCESS, "300a300806022a0386026161" },
     };
+    static const char *const no_nulls[] = { "", "050100", "05000500", "3000" };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         start();
         replace(cases[index].id, false, cases[index].value);
+        expect(CM_LINT_READABLE);
+    }
+    for (size_t index = 0; index < sizeof no_nulls / sizeof no_nulls[0]; index++) {
+        start_with("ocsp-responder", CM_KEY_P256);
+        replace(CM_OID_OCSP_NO_CHECK, false, no_nulls[index]);
         expect(CM_LINT_READABLE);
     }
     start(); /* critical FALSE written out */
@@ -570,6 +576,19 @@ static void test_revocation_is_where_the_issuer_says(void)
     expect(CM_LINT_AUTHORITY_INFO);
 }
 
+static void test_responders_and_nobody_else_are_exempt_from_status_checks(void)
+{
+    start_with("ocsp-responder", CM_KEY_P256);
+    drop(CM_OID_OCSP_NO_CHECK);
+    expect(CM_LINT_OCSP_NO_CHECK);
+    start();
+    append(CM_OID_OCSP_NO_CHECK, false, "0500");
+    expect(CM_LINT_OCSP_NO_CHECK);
+    start_with("ocsp-responder", CM_KEY_P256);
+    replace(CM_OID_OCSP_NO_CHECK, true, "0500");
+    expect(CM_LINT_EXTENSION_CRITICAL);
+}
+
 static void test_every_rule_has_been_seen_to_break(void)
 {
     for (unsigned rule = 0; rule < CM_LINT_COUNT; rule++) {
@@ -603,4 +622,5 @@ CM_TEST_SUITE_WITH(lint, set_up, pki_done, CM_TEST(test_what_is_no_tbs_certifica
                    CM_TEST(test_key_usage_is_the_profiles_and_fits_the_key),
                    CM_TEST(test_purposes_and_policies_are_the_profiles),
                    CM_TEST(test_revocation_is_where_the_issuer_says),
+                   CM_TEST(test_responders_and_nobody_else_are_exempt_from_status_checks),
                    CM_TEST(test_every_rule_has_been_seen_to_break));
