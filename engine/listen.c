@@ -132,6 +132,11 @@ static void on_notice(const char *text, void *arg)
     cm_engine_notice(arg, "%s", text);
 }
 
+static void on_revoked(void *arg)
+{
+    cm_engine_look_at_revocations(arg);
+}
+
 static void on_idle(void *arg)
 {
     cm_engine_look_around(arg);
@@ -143,6 +148,7 @@ void cm_engine_listen(struct cm_engine *engine)
                                         .settings = engine->settings,
                                         .store = engine->store,
                                         .fill_status = fill_status,
+                                        .on_revoked = on_revoked,
                                         .on_notice = on_notice,
                                         .on_idle = on_idle,
                                         .arg = engine };

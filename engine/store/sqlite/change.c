@@ -78,8 +78,9 @@ static cm_status change_by_kind(struct cm_sqlite_store *store, struct cm_store_o
     case CM_STORE_GENERATION:
         return change_generation(store, op->generation, err);
     case CM_STORE_CRLS:
+        return cm_sqlite_change_crls(store, op, err);
     case CM_STORE_IMPORT:
-        break;
+        return cm_sqlite_change_imported(store, op, err);
     }
     return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, op->kind, "store: no such kind of operation");
 }

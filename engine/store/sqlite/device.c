@@ -42,6 +42,16 @@ static cm_status add_device(struct cm_sqlite_store *store, const struct cm_devic
     return CM_OK;
 }
 
+/* The next certificate for it is looked at closer. */
+static cm_status bar_device(struct cm_sqlite_store *store, struct cm_bytes id, struct cm_error *err)
+{
+    int64_t values[2];
+    bool found = false;
+    cm_sqlite_bind_text(store->statements[CM_SQLITE_FIND_DEVICE], 1, id);
+    cm_status status = cm_sqlite_look_up(store, CM_SQLITE_FIND_DEVICE, &found, values, err);
+    return status == CM_OK && found ? cm_sqlite_bar_device(store, values[0], err) : status;
+}
+
 static cm_status change_device(struct cm_sqlite_store *store, const struct cm_device_row *row,
                                bool *ret_changed, struct cm_error *err)
 {
@@ -55,6 +65,8 @@ static cm_status change_device(struct cm_sqlite_store *store, const struct cm_de
         status = cm_sqlite_step(store, CM_SQLITE_DEVICE_REPLACE, "replace a device", err);
         changed = true;
     }
+    if (status == CM_OK && changed && row->state != CM_DEVICE_ALLOWED)
+        status = bar_device(store, row->id, err);
     if (status == CM_OK)
         *ret_changed = changed;
     return status;

@@ -13,6 +13,8 @@
  *     order.c       orders: what may be ordered, and what is said of it
  *     order_devices.c   orders about devices and groups
  *     listing.c     the certificates of a device
+ *     barred.c      devices that may not be allowed
+ *     crl.c         numbers of CRLs;  import.c  certificates of another CA software
  *     revocation.c  what becomes of one certificate
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
@@ -169,6 +171,18 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
     X(LISTED, "SELECT device, certificate FROM device_certificate"                                  \
               " WHERE device = ?1 AND certificate <= ?2")                                           \
     X(UNLISTED, "SELECT device, number FROM certificate WHERE number > ?1")                         \
+    X(FIND_ALLOWED, "SELECT state = 'allowed' FROM device WHERE number = ?1")                       \
+    X(CRL, "INSERT OR REPLACE INTO crl VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                \
+    X(FIND_CRL_NUMBERS, "SELECT max(number) FILTER (WHERE is_delta = 0),"                           \
+                        " max(number) FILTER (WHERE is_delta = 1)"                                  \
+                        " FROM crl WHERE generation = ?1 AND shard = ?2")                           \
+    X(FIND_GENERATION, "SELECT number FROM generation WHERE number = ?1")                           \
+    X(IMPORTED, "INSERT INTO imported(generation, serial, not_after, der)"                          \
+                " VALUES (?1, ?2, ?3, ?4)")                                                         \
+    X(IMPORTED_REPLACE, "UPDATE imported SET not_after = ?3,"                                       \
+                        " der = iif(length(der) = 0, ?4, der)"                                      \
+                        " WHERE generation = ?1 AND serial = ?2")                                   \
+    X(FIND_IMPORTED, "SELECT not_after FROM imported WHERE generation = ?1 AND serial = ?2")        \
     X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
     X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
              " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                  \
@@ -210,6 +224,12 @@ struct cm_sqlite_move {
     unsigned first_stretch, count;
 };
 
+/* Devices that may not be allowed: a bit each. */
+struct cm_sqlite_barred {
+    uint8_t *bits;
+    size_t size; /* octets */
+};
+
 /* Finished operations on their way to the loop. Outlives the store while its task is posted. */
 struct cm_sqlite_outbox {
     struct cm_task task;
@@ -238,6 +258,7 @@ struct cm_sqlite_store {
     sqlite3_stmt *statements[CM_SQLITE_CHANGE_COUNT];
     struct cm_sqlite_tally tally;
     struct cm_sqlite_requests requests;
+    struct cm_sqlite_barred barred;
     int64_t generation_added; /* by the transaction that is open */
     uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
@@ -286,6 +307,10 @@ CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,
                                               struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_crls(struct cm_sqlite_store *store,
+                                            const struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_imported(struct cm_sqlite_store *store,
+                                                struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_append_audit(struct cm_sqlite_store *store,
                                              const struct cm_audit_event *event,
                                              struct cm_error *err);
@@ -353,6 +378,16 @@ CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,
 CM_MUST_USE cm_status cm_sqlite_carry_out_order(struct cm_sqlite_store *store,
                                                 struct cm_order *order, struct cm_error *err);
 
+/*
+ * Devices. bar: whenever one gets a state other than allowed. require: fails with DENIED where the device
+ * is on the list and not allowed. load: at the start.
+ */
+CM_MUST_USE cm_status cm_sqlite_bar_device(struct cm_sqlite_store *store, int64_t device,
+                                           struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t device,
+                                                struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err);
+
 /* Ends the process when the error leaves the state of the disk unknown. */
 void cm_sqlite_die_if_fatal(const struct cm_error *err);
 void __attribute__((noreturn)) cm_sqlite_die(const struct cm_error *err);
@@ -397,7 +432,13 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
                        " JOIN certificate_der USING (number) WHERE number = ?1")                   \
     X(GET_DEVICE, "SELECT " CM_SQLITE_DEVICE_COLUMNS " WHERE device.id = ?1")                      \
     X(IS_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                               \
-    X(IS_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")
+    X(IS_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                   \
+    /* whether it was abandoned */                                                                 \
+    X(IS_ISSUED, "SELECT 0 FROM certificate"                                                       \
+                 " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
+                 " UNION ALL SELECT 1 FROM abandoned"                                              \
+                 " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
+                 " UNION ALL SELECT 0 FROM imported WHERE generation = ?4 AND serial = ?3")
 
 enum cm_sqlite_lookup {
 #define X(symbol, sql) CM_SQLITE_##symbol,
@@ -430,6 +471,9 @@ cm_status cm_sqlite_find_device(struct cm_store_reader *base, struct cm_bytes id
 cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificate_number number,
                                      struct cm_arena *arena, struct cm_certificate_found *ret_found,
                                      struct cm_error *err);
+cm_status cm_sqlite_find_issued(struct cm_store_reader *base, int64_t generation_number,
+                                struct cm_bytes serial, enum cm_issued *ret_issued,
+                                struct cm_error *err);
 cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *ret_counts,
                           struct cm_error *err);
 
@@ -446,6 +490,11 @@ cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation
                                      void *arg, struct cm_error *err);
 cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after_revision,
                                      cm_revocation_walk_fn *walk, void *arg, struct cm_error *err);
+cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *walk, void *arg,
+                              struct cm_error *err);
+cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64_t device_number,
+                                             cm_certificate_walk_fn *walk, void *arg,
+                                             struct cm_error *err);
 cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period, cm_usage_walk_fn *walk,
                                void *arg, struct cm_error *err);
 cm_status cm_sqlite_walk_audit(struct cm_store_reader *base, int64_t from_number,

@@ -118,6 +118,8 @@ static cm_status open_writer(struct cm_sqlite_store *store, bool create, struct 
     if (status == CM_OK)
         status = cm_sqlite_requests_load(store, err);
     if (status == CM_OK)
+        status = cm_sqlite_barred_load(store, err);
+    if (status == CM_OK)
         status = sync_folder(store->path, err);
     return status;
 }
@@ -160,6 +162,7 @@ static void close_store(struct cm_store *base)
     sqlite3_close(store->db);
     cm_sqlite_lock_release(&store->lock);
     cm_sqlite_requests_done(store);
+    free(store->barred.bits);
     free(store->scratch);
     free(store->path);
     free(store);
@@ -207,6 +210,9 @@ const struct cm_store_ops cm_store_sqlite = {
     .walk_open_intents = cm_sqlite_walk_open_intents,
     .walk_generations = cm_sqlite_walk_generations,
     .walk_revocations = cm_sqlite_walk_revocations,
+    .walk_crls = cm_sqlite_walk_crls,
+    .walk_device_certificates = cm_sqlite_walk_device_certificates,
+    .find_issued = cm_sqlite_find_issued,
     .walk_usage = cm_sqlite_walk_usage,
     .walk_audit = cm_sqlite_walk_audit,
     .count = cm_sqlite_count,

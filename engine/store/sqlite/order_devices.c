@@ -48,6 +48,11 @@ static cm_status change_state(struct cm_sqlite_ordering *ordering, const struct 
     *ret_changed = state != member->state;
     if (!*ret_changed)
         return CM_OK;
+    if (state != CM_DEVICE_ALLOWED) {
+        cm_status status = cm_sqlite_bar_device(ordering->store, member->number, err);
+        if (status != CM_OK)
+            return status;
+    }
     sqlite3_bind_int64(statement, 1, member->number);
     cm_sqlite_bind_text(statement, 2, cm_bytes_str(cm_device_state_name(state)));
     return cm_sqlite_step(ordering->store, CM_SQLITE_DEVICE_STATE, "change a device's state", err);

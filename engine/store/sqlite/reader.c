@@ -322,6 +322,31 @@ cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificat
     return status;
 }
 
+cm_status cm_sqlite_find_issued(struct cm_store_reader *base, int64_t generation_number,
+                                struct cm_bytes serial, enum cm_issued *ret_issued,
+                                struct cm_error *err)
+{
+    struct cm_sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[CM_SQLITE_IS_ISSUED];
+    enum cm_issued issued = CM_ISSUED_NEVER;
+    struct cm_serial whole;
+    cm_status status = need_snapshot(reader, err);
+    if (status == CM_OK && cm_serial_from_content(serial, &whole)) {
+        sqlite3_bind_int64(statement, 1, cm_serial_number(&whole));
+        cm_sqlite_bind_blob(statement, 2, whole.octets + 8, CM_SERIAL_SIZE - 8);
+        cm_sqlite_bind_bytes(statement, 3, serial);
+        sqlite3_bind_int64(statement, 4, generation_number);
+        sqlite3_stmt *row = look_up(reader, CM_SQLITE_IS_ISSUED, &status, err);
+        if (row) {
+            issued = sqlite3_column_int(row, 0) ? CM_ISSUED_ABANDONED : CM_ISSUED_CERTIFICATE;
+            let_go(row);
+        }
+    }
+    if (status == CM_OK)
+        *ret_issued = issued;
+    return status;
+}
+
 cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *ret_counts,
                           struct cm_error *err)
 {

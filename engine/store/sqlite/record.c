@@ -68,8 +68,9 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
     cm_status status = CM_OK;
     if (number <= tally->last_abandoned)
         status = refuse_number(store, CM_SQLITE_FIND_ABANDONED, number, err);
-    if (status == CM_OK && device == 0)
-        status = cm_sqlite_enroll_device(store, row, &device, err);
+    if (status == CM_OK)
+        status = device == 0 ? cm_sqlite_enroll_device(store, row, &device, err)
+                             : cm_sqlite_require_allowed(store, device, err);
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)

@@ -232,6 +232,73 @@ cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after
     return close_walk(&walk, status);
 }
 
+static bool read_crl(sqlite3_stmt *row, struct cm_crl_row *ret_crl)
+{
+    *ret_crl = (struct cm_crl_row){
+        .generation_number = sqlite3_column_int64(row, 0),
+        .shard = (uint32_t)sqlite3_column_int64(row, 1),
+        .is_delta = sqlite3_column_int(row, 2) != 0,
+        .number = (uint64_t)sqlite3_column_int64(row, 3),
+        .base_number = (uint64_t)sqlite3_column_int64(row, 4),
+        .this_update_s = sqlite3_column_int64(row, 5),
+        .next_update_s = sqlite3_column_int64(row, 6),
+        .revision = sqlite3_column_int64(row, 7),
+    };
+    return cm_sqlite_column_exactly(row, 8, ret_crl->tbs_hash, CM_HASH_SIZE);
+}
+
+cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *visit, void *arg,
+                              struct cm_error *err)
+{
+    struct walk walk;
+    struct cm_crl_row crl;
+    cm_status status = open_walk(base,
+                                 "SELECT generation, shard, is_delta, number, base_number,"
+                                 " this_update, next_update, revision, tbs_hash FROM crl"
+                                 " ORDER BY generation, shard, is_delta",
+                                 &walk, err);
+    while (status == CM_OK && next_row(&walk, &status, err)) {
+        if (!read_crl(walk.row, &crl))
+            status = fail_row("a CRL has no hash", err);
+        else if (!visit(&crl, arg))
+            break;
+    }
+    return close_walk(&walk, status);
+}
+
+/* ---------------------------------------------------- certificates of a device -- */
+
+/* Those that are listed, then the end of the table (listing.c): older ones come first. */
+static const char device_certificates_sql[] =
+    "SELECT number, certificate.generation, certificate.not_after, certificate_der.der"
+    " FROM (SELECT certificate AS number FROM device_certificate WHERE device = ?1"
+    "        AND certificate <= (SELECT listed_until FROM total)"
+    "       UNION ALL SELECT number FROM certificate"
+    "        WHERE number > (SELECT listed_until FROM total) AND device = ?1)"
+    " JOIN certificate USING (number) JOIN certificate_der USING (number) ORDER BY number";
+
+cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64_t device_number,
+                                             cm_certificate_walk_fn *visit, void *arg,
+                                             struct cm_error *err)
+{
+    struct walk walk;
+    cm_status status = open_walk(base, device_certificates_sql, &walk, err);
+    if (status == CM_OK)
+        sqlite3_bind_int64(walk.row, 1, device_number);
+    while (status == CM_OK && next_row(&walk, &status, err)) {
+        const struct cm_certificate_found found = {
+            .number = sqlite3_column_int64(walk.row, 0),
+            .device_number = device_number,
+            .generation_number = sqlite3_column_int64(walk.row, 1),
+            .not_after = sqlite3_column_int64(walk.row, 2),
+            .der = cm_sqlite_column_bytes(walk.row, 3),
+        };
+        if (!visit(&found, arg))
+            break;
+    }
+    return close_walk(&walk, status);
+}
+
 /* ---------------------------------------------------------- usage and audit -- */
 
 cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period,

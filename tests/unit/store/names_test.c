@@ -7,6 +7,51 @@ static void test_a_serial_number_is_its_first_eight_octets_big_endian(void)
     CU_ASSERT_EQUAL(cm_serial_number(&serial), INT64_C(0x0102030405060708));
 }
 
+static struct cm_serial serial_of(const char *content, size_t size)
+{
+    struct cm_serial serial = { .octets = { 0 } };
+    CU_ASSERT_TRUE(cm_serial_from_content(cm_bytes(content, size), &serial));
+    return serial;
+}
+
+static void test_a_serial_is_written_and_read_as_the_content_of_an_integer(void)
+{
+    static const struct {
+        const char *content;
+        size_t size;
+    } good[] = {
+        { "\x01", 1 },
+        { "\x7f", 1 },
+        { "\x00\x80", 2 },
+        { "\x7f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 20 },
+        { "\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 20 }
+    };
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct cm_serial serial = serial_of(good[i].content, good[i].size);
+        CU_ASSERT_TRUE(
+            cm_bytes_equal(cm_serial_content(&serial), cm_bytes(good[i].content, good[i].size)));
+    }
+    CU_ASSERT_EQUAL(serial_of("\x7f", 1).octets[CM_SERIAL_SIZE - 1], 0x7f);
+}
+
+static void test_what_is_no_content_of_a_positive_integer_is_no_serial(void)
+{
+    static const char long_one[21] = { 1 };
+    struct cm_serial serial;
+    CU_ASSERT_FALSE(cm_serial_from_content(cm_bytes(NULL, 0), &serial));
+    CU_ASSERT_FALSE(cm_serial_from_content(cm_bytes("", 1), &serial)); /* zero */
+    CU_ASSERT_FALSE(cm_serial_from_content(cm_bytes("\x80", 1), &serial));
+    CU_ASSERT_FALSE(cm_serial_from_content(cm_bytes("\x00\x7f", 2), &serial));
+    CU_ASSERT_FALSE(cm_serial_from_content(cm_bytes(long_one, 21), &serial));
+}
+
+static void test_orders_have_the_names_of_the_queue_s_operations(void)
+{
+    CU_ASSERT_STRING_EQUAL(cm_order_name(CM_ORDER_REVOKE), "revoke");
+    CU_ASSERT_STRING_EQUAL(cm_order_name(CM_ORDER_RETIRE), "retire");
+    CU_ASSERT_STRING_EQUAL(cm_order_name(CM_ORDER_COUNT), "unknown");
+}
+
 static void test_states_are_found_by_the_names_that_they_have(void)
 {
     enum cm_device_state device;
@@ -99,6 +144,9 @@ static void test_the_audit_hash_is_what_the_contract_says(void)
 }
 
 CM_TEST_SUITE(store_names, CM_TEST(test_a_serial_number_is_its_first_eight_octets_big_endian),
+              CM_TEST(test_a_serial_is_written_and_read_as_the_content_of_an_integer),
+              CM_TEST(test_what_is_no_content_of_a_positive_integer_is_no_serial),
+              CM_TEST(test_orders_have_the_names_of_the_queue_s_operations),
               CM_TEST(test_states_are_found_by_the_names_that_they_have),
               CM_TEST(test_an_attribute_is_found_by_its_whole_key),
               CM_TEST(test_every_field_of_an_audit_row_is_in_its_hash),

@@ -1,0 +1,65 @@
+/*
+ * Devices that may not be allowed, a bit for each number. Every certificate is checked against its
+ * device's state once more as it is recorded; a bit that is clear answers that without a look-up. A
+ * bit that is set only means: look. So bits are set early and stay set, and no rollback touches them.
+ */
+#include "engine/store/sqlite/internal.h"
+
+#include <stdlib.h>
+
+static cm_status grow(struct cm_sqlite_barred *barred, size_t size, struct cm_error *err)
+{
+    size_t larger = barred->size ? barred->size : 4096;
+    while (larger < size)
+        larger *= 2;
+    uint8_t *bits = realloc(barred->bits, larger);
+    if (!bits)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for devices");
+    memset(bits + barred->size, 0, larger - barred->size);
+    barred->bits = bits;
+    barred->size = larger;
+    return CM_OK;
+}
+
+cm_status cm_sqlite_bar_device(struct cm_sqlite_store *store, int64_t device, struct cm_error *err)
+{
+    struct cm_sqlite_barred *barred = &store->barred;
+    size_t at = (size_t)device / 8;
+    cm_status status = at < barred->size ? CM_OK : grow(barred, at + 1, err);
+    if (status == CM_OK)
+        barred->bits[at] |= (uint8_t)(1U << (device % 8));
+    return status;
+}
+
+cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t device,
+                                    struct cm_error *err)
+{
+    const struct cm_sqlite_barred *barred = &store->barred;
+    size_t at = (size_t)device / 8;
+    int64_t values[2];
+    bool found = false;
+    if (at >= barred->size || !(barred->bits[at] & (1U << (device % 8))))
+        return CM_OK;
+    sqlite3_bind_int64(store->statements[CM_SQLITE_FIND_ALLOWED], 1, device);
+    cm_status status = cm_sqlite_look_up(store, CM_SQLITE_FIND_ALLOWED, &found, values, err);
+    if (status == CM_OK && found && !values[0])
+        return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0,
+                       "store: a device is not allowed any more");
+    return status;
+}
+
+cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    static const char *const sql[] = {
+        "SELECT number FROM device INDEXED BY device_not_allowed WHERE state <> 'allowed'"
+    };
+    sqlite3_stmt *row = NULL;
+    int code = SQLITE_DONE;
+    cm_status status = cm_sqlite_prepare(store->db, sql, 1, &row, err);
+    while (status == CM_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
+        status = cm_sqlite_bar_device(store, sqlite3_column_int64(row, 0), err);
+    if (status == CM_OK && code != SQLITE_DONE)
+        status = cm_sqlite_fail(store->db, code, "read devices", err);
+    sqlite3_finalize(row);
+    return status;
+}
