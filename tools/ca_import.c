@@ -185,7 +185,7 @@ static const struct cm_option options[] = {
     CM_OPTION_JSON,
 };
 static const struct cm_example examples[] = {
-    { "certmill ca import old --key file:old.pem --certificate ca.pem --index x.txt",
+    { "certmill ca import old --key file:k.pem --certificate ca.pem --index i.txt",
       "A CA of `openssl ca`; `--certificates newcerts` brings what it has issued, too." },
     { "certmill ca import --issuer old-1 --crl last.crl", "What it has revoked since." },
 };

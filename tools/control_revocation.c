@@ -10,8 +10,8 @@
 
 #include "engine/control/control.h"
 
-/* Rows of one message, and how large they may be together: the last one never goes over its bound. */
-enum { ROWS_MAX = 1000, PART_SIZE_MAX = CM_CONTROL_MESSAGE_SIZE_MAX / 2 };
+/* Half of what a message may have: the last row of a part never goes over it. */
+enum { PART_SIZE_MAX = CM_CONTROL_MESSAGE_SIZE_MAX / 2 };
 
 static cm_status no_memory(struct cm_error *err)
 {
@@ -168,7 +168,7 @@ static uint32_t count_part(const struct cm_imported_row *rows, uint32_t count)
 {
     size_t size = 0;
     uint32_t taken = 0;
-    while (taken < count && taken < ROWS_MAX && size < PART_SIZE_MAX)
+    while (taken < count && taken < CM_CONTROL_CERTIFICATES_MAX && size < PART_SIZE_MAX)
         size += base64_size(rows[taken++].der.size) + 256;
     return taken;
 }

@@ -6,6 +6,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
+#include "engine/control/control.h"
 #include "engine/x509/certificate.h"
 #include "engine/x509/pem_writer.h"
 #include "providers/verify.h"
@@ -16,8 +17,6 @@
 #include "tools/operator.h"
 
 #define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
-
-enum { ROWS_AT_ONCE = 1000 };
 
 /* -------------------------------------------------------------------- certificate and chain -- */
 
@@ -263,7 +262,7 @@ static cm_status apply_part(struct cm_move_in *move, struct cm_imported_row *row
                             struct cm_error *err)
 {
     struct cm_audit_event event = audit_event(
-        move, "certificates-import",
+        move, "ca-import",
         cm_arena_printf(&move->deployment.arena, "{\"issuer\":\"%s\",\"certificates\":%u}",
                         move->issuer, count));
     struct cm_store_op op = {
@@ -281,7 +280,9 @@ static cm_status apply_rows(struct cm_move_in *move, struct cm_progress *progres
 {
     cm_status status = CM_OK;
     for (uint32_t at = 0, taken; at < move->rows_count && status == CM_OK; at += taken) {
-        taken = move->rows_count - at < ROWS_AT_ONCE ? move->rows_count - at : ROWS_AT_ONCE;
+        taken = move->rows_count - at;
+        if (taken > CM_CONTROL_CERTIFICATES_MAX) /* as an engine takes at a time */
+            taken = CM_CONTROL_CERTIFICATES_MAX;
         status = apply_part(move, move->rows + at, taken, err);
         cm_progress_set(progress, at + taken);
     }

@@ -1,9 +1,8 @@
 #include "tools/orders.h"
 
+#include "engine/control/control.h"
 #include "tools/control_client.h"
 #include "tools/operator.h"
-
-enum { ORDERS_AT_ONCE = 1000 }; /* of one transaction, and of one message to the engine */
 
 static cm_status apply(struct cm_deployment *deployment, struct cm_order *orders, uint32_t count,
                        struct cm_error *err)
@@ -43,7 +42,7 @@ static cm_status apply_part(struct cm_deployment *deployment, struct cm_order *o
 static uint32_t count_part(const struct cm_order *orders, uint32_t count)
 {
     uint32_t taken = 1;
-    while (orders[0].group.size == 0 && taken < count && taken < ORDERS_AT_ONCE
+    while (orders[0].group.size == 0 && taken < count && taken < CM_CONTROL_ORDERS_MAX
            && orders[taken].group.size == 0)
         taken++;
     return taken;

@@ -192,5 +192,9 @@ class Revoke(unittest.TestCase):
         self.assertEqual(len(self.revoked()), 4)
 
 
+class RevokeThroughTheEngine(Revoke):
+    serving = True
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
