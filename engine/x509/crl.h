@@ -10,6 +10,8 @@
  *     ... signed ...
  *     der = cm_certificate_assemble(tbs, crl.sigalg, signature, arena)   (the shape is the same)
  *
+ * Large lists are made as drafts (cm_crl_draft_make), which spares the copy of the last line.
+ *
  * What stands in a list: version 2, AKI, cRLNumber; for a shard a critical issuingDistributionPoint whose
  * URI is octet for octet that of the certificates' distribution point, onlyContainsUserCerts where
  * asked for; in a complete list freshestCRL where there is a delta, in a delta a critical
