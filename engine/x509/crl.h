@@ -27,7 +27,6 @@
 #include "engine/base/status.h"
 #include "engine/x509/algorithm.h"
 #include "engine/x509/reason.h"
-#include "engine/x509/serial.h"
 
 #define CM_CRL_ENTRY_SIZE_MAX  96 /* octets */
 #define CM_CRL_NUMBER_SIZE_MAX 20 /* octets of a cRLNumber (RFC 5280, 5.2.3) */
