@@ -258,6 +258,8 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     cm_store_reader_close(reader);
     if (status == CM_OK)
         cm_spread_init(&engine->spread, &engine->issuers);
+    if (status == CM_OK && engine->options.listens)
+        status = cm_engine_open_revocations(engine, &err);
     if (status == CM_OK)
         status = open_queue(engine, &err);
     if (status != CM_OK) {
@@ -268,6 +270,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     cm_abandon_watch(engine);
     bool is_stopping = engine->state == CM_ENGINE_IS_STOPPING;
     if (is_stopping) {
+        cm_engine_stop_revocations(engine);
         cm_engine_look_around(engine);
     } else {
         engine->state = CM_ENGINE_IS_RUNNING;
@@ -332,6 +335,7 @@ void cm_engine_stop(struct cm_engine *engine)
     engine->state = CM_ENGINE_IS_STOPPING;
     cm_issuers_stop(&engine->issuers);
     if (is_running) {
+        cm_engine_stop_revocations(engine);
         cm_control_stop(engine->control);
         give_back_waiting(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
@@ -359,6 +363,7 @@ void cm_engine_close(struct cm_engine *engine)
     cm_timer_done(&engine->stop_timer);
     cm_control_close(engine->control);
     cm_queue_close(engine->queue);
+    cm_engine_close_revocations(engine);
     cm_workers_free(engine->workers);
     cm_spread_done(&engine->spread);
     cm_issuers_close(&engine->issuers);

@@ -48,6 +48,7 @@ struct cm_engine_options {
 /* What has happened since the start. Read on the loop. */
 struct cm_engine_counters {
     uint64_t issued, refused, failed; /* answers */
+    uint64_t done;                    /* answers, too: orders that were carried out */
     uint64_t repeated;                /* of them, those that were given before */
     uint64_t given_back;              /* entries without an answer: they come again */
     uint64_t batches;

@@ -185,7 +185,7 @@ static cm_status build_queue(struct settings_build *build)
     return status == CM_OK ? check_redis_tls(build, &raw->redis) : status;
 }
 
-/* ---------------------------------------------------------------------- providers, authorities -- */
+/* ------------------------------------------------------------------------------ providers -- */
 
 /* How many threads sign: of a token its sessions, 0 for auto. */
 static cm_status read_workers(struct settings_build *build, uint32_t position,
@@ -236,70 +236,6 @@ static cm_status build_providers(struct settings_build *build)
             .call_deadline_ms = (uint32_t)settings_duration_ms(raw->call_deadline),
         };
         build->settings->providers_count++;
-    }
-    return CM_OK;
-}
-
-/* Every ${...} of an URL is one of the allowed names. */
-static cm_status check_placeholders(struct settings_build *build, const char *place,
-                                    const char *url, const char *allowed)
-{
-    for (const char *at = url ? strchr(url, '$') : NULL; at; at = strchr(at + 1, '$')) {
-        size_t size = strcspn(at, "}") + 1;
-        const char *hit = at[1] == '{' ? memmem(allowed, strlen(allowed), at, size) : NULL;
-        if (!hit)
-            return settings_file_fail(build->file, build->err, place,
-                                      "expected no placeholder but %s",
-                                      allowed[0] ? allowed : "none at all");
-    }
-    return CM_OK;
-}
-
-static cm_status check_urls(struct settings_build *build, const struct raw_authority *raw,
-                            uint32_t i)
-{
-    const struct {
-        const char *key, *url, *allowed;
-    } urls[] = {
-        { "crl-url", raw->crl_url, "${issuer} ${shard}" },
-        { "ocsp-url", raw->ocsp_url, "" },
-        { "ca-issuers-url", raw->ca_issuers_url, "${issuer}" },
-    };
-    for (size_t u = 0; u < sizeof urls / sizeof urls[0]; u++) {
-        cm_status status =
-            check_placeholders(build, PLACE(build, "authorities[%u].%s", i, urls[u].key),
-                               urls[u].url, urls[u].allowed);
-        if (status != CM_OK)
-            return status;
-    }
-    if (*raw->crl_shards > 1 && (!raw->crl_url || !strstr(raw->crl_url, "${shard}")))
-        return settings_file_fail(build->file, build->err,
-                                  PLACE(build, "authorities[%u].crl-shards", i),
-                                  "more than one shard needs ${shard} in crl-url");
-    return CM_OK;
-}
-
-static cm_status build_authorities(struct settings_build *build)
-{
-    uint32_t count = build->raw->authorities_count;
-    struct cm_settings_authority *all = settings_keep_array(build, count, sizeof *all);
-    build->settings->authorities = all;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct raw_authority *raw = &build->raw->authorities[i];
-        if (cm_settings_authority(build->settings, raw->name))
-            return settings_fail_twice(build, "authorities", i, raw->name);
-        cm_status status = check_urls(build, raw, i);
-        if (status != CM_OK)
-            return status;
-        all[i] = (struct cm_settings_authority){
-            .name = settings_keep(build, raw->name),
-            .crl_url = settings_keep(build, raw->crl_url),
-            .ocsp_url = settings_keep(build, raw->ocsp_url),
-            .ca_issuers_url = settings_keep(build, raw->ca_issuers_url),
-            .crl_shards = (uint32_t)*raw->crl_shards,
-            .signatures_per_s_max = (uint32_t)*raw->signatures_per_s_max,
-        };
-        build->settings->authorities_count++;
     }
     return CM_OK;
 }
@@ -418,9 +354,9 @@ static cm_status check_spool_requester(struct settings_build *build)
 cm_status settings_build_rest(struct settings_build *build)
 {
     static cm_status (*const steps[])(struct settings_build *) = {
-        build_queue,           build_providers,           build_authorities,
+        build_queue,           build_providers,           settings_build_authorities,
         build_groups,          settings_build_requesters, build_engine,
-        check_spool_requester,
+        settings_build_status, check_spool_requester,
     };
     cm_status status = CM_OK;
     keep_folder(build);

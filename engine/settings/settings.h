@@ -103,6 +103,9 @@ enum cm_operation {
 
 #define CM_OPERATION_BIT(operation) (1u << (operation))
 
+const char *cm_operation_name(enum cm_operation operation); /* "issue" */
+bool cm_operation_find(struct cm_bytes name, enum cm_operation *ret_operation);
+
 struct cm_settings_requester {
     const char *name;
     const struct cm_settings_group *const *groups; /* it may ask for; */

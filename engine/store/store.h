@@ -310,6 +310,8 @@ struct cm_store_op {
     void *arg;
     cm_status status;    /* written by the store */
     struct cm_error err; /* filled when status is not OK */
+    uint32_t
+        denied_certificate; /* written by the store, with DENIED: position of the certificate */
 
     struct cm_intent *intent;
 

@@ -278,7 +278,7 @@ class Control(case.Case):
                             (device("x", attributes={"a b": "c"}), "not an attribute's name"),
                             (device("x", attributes={"a": "c" * 1025}), "longer than 1024"),
                             (device("x", attributes={f"a{i}": "c" for i in range(65)}), "more than 64"),
-                            ("x", "the device id is missing")):
+                            ("x", "expected an object")):
             with self.subTest(bad=bad):
                 self.refused(self.put(device("good"), bad), "devices[1]: ")
                 self.refused(self.put(device("good"), bad), reason)
