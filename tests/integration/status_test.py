@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The status service over HTTP: what relying parties ask, what hostile ones send, and that neither waits for the other."""
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -18,7 +19,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
 import deployment  # noqa: E402 (after the path)
 import ocsp  # noqa: E402
-from status_server import StatusServer  # noqa: E402
+from status_server import SERVER, StatusServer, make_folder  # noqa: E402
 
 TYPE = "application/ocsp-request"
 PERFECT = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -457,6 +458,37 @@ class Http(Case):
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "room")
         self.assertGreaterEqual(self.counters()["connections_refused"], 20)
+
+
+class Life(unittest.TestCase):
+    def test_an_address_that_is_taken_is_said_with_its_name(self):
+        first = StatusServer()
+        run = subprocess.run([SERVER, make_folder(), f"port={first.port}"], stdin=subprocess.DEVNULL, capture_output=True,
+                             text=True, timeout=20, check=False)
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.assertIn(f"listen on 127.0.0.1:{first.port}: Address already in use", run.stderr)
+        self.assertEqual(first.close(), 0)
+
+    def test_it_ends_while_requests_wait(self):
+        server = StatusServer("workers=1")
+        serial, ended = server.tell("issue", 1), threading.Event()
+
+        def ask_all_the_time():
+            while not ended.is_set():
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+                with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                    connection.request("POST", "/ocsp", ocsp.request(server.issuer.cert_id(serial), nonce=b"n"),
+                                       {"Content-Type": TYPE})
+                    connection.getresponse().read()
+        threads = [threading.Thread(target=ask_all_the_time) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        code = server.close()
+        ended.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(code, 0)
 
 
 class Pages(Case):
