@@ -28,10 +28,11 @@ PERFECT = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 class Case(unittest.TestCase):
     """One service for all tests of a class; words as StatusServer takes them."""
     words = ()
+    prefix = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.server = StatusServer(*cls.words)
+        cls.server = StatusServer(*cls.words, prefix=cls.prefix)
 
     @classmethod
     def tearDownClass(cls):
@@ -291,12 +292,19 @@ class Answers(Case):
         self.server.tell("clock", 43260 * 1000)
         second = self.post(der)
         self.assertGreater(second.this_update, first.this_update)
-        # No responder: the old one is better than none, as long as it is valid.
-        self.server.tell("clock", (43260 + 43300) * 1000)
-        self.server.send("responder", "none")
-        self.server.receive()
-        self.assertEqual(self.post(der).status, ocsp.TRY_LATER)  # another responder: forgotten
-        self.server.tell("responder", "ca")
+
+    def test_an_old_answer_that_is_valid_is_better_than_none(self):
+        der = ocsp.request(self.server.issuer.cert_id(self.issue()))
+        first = self.post(der)
+        self.addCleanup(self.server.tell, "responder", "ca")
+        self.addCleanup(self.server.tell, "clock", 0)
+        self.server.tell("lose-responder")
+        other = ocsp.request(self.server.issuer.cert_id(self.issue()), nonce=b"n")
+        deployment.wait_until(lambda: self.post(other).status == ocsp.TRY_LATER, 20, "nobody signs")
+        self.server.tell("clock", 50000 * 1000)
+        self.assertEqual([self.post(der).data, self.post(der).data], [first.data] * 2)
+        self.server.tell("clock", 86500 * 1000)
+        self.assertEqual(self.post(der).status, ocsp.TRY_LATER)
 
     def test_a_signed_request_and_a_long_requestor_are_read_over(self):
         cert_id = self.server.issuer.cert_id(self.issue())
@@ -458,6 +466,29 @@ class Http(Case):
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "room")
         self.assertGreaterEqual(self.counters()["connections_refused"], 20)
+
+
+class LongValidity(Case):
+    words = ("validity_s=99000000",)
+
+    def test_no_answer_outlives_its_responder(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        for responder, name in (("ca", "ca.pem"), ("delegated", "responder.pem")):
+            self.server.tell("responder", responder)
+            end = subprocess.run(["openssl", "x509", "-in", self.server.path(name), "-noout", "-enddate"],
+                                 capture_output=True, text=True, check=True).stdout.strip().partition("=")[2]
+            end = time.strftime("%Y%m%d%H%M%SZ", time.strptime(end, "%b %d %H:%M:%S %Y GMT")).encode()
+            self.assertEqual(self.post(ocsp.request(cert_id)).next_update, end)
+
+
+class FewDescriptors(Case):
+    prefix = ("prlimit", "--nofile=60")
+
+    def test_without_descriptors_it_waits_until_there_are_some(self):
+        held = [self.connect() for _ in range(80)]
+        for sock in held:
+            sock.close()
+        deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
 
 
 class Life(unittest.TestCase):
