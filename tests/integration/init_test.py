@@ -203,6 +203,22 @@ class Init(Deployment):
         self.init("--base-url", "http://pki.example")
         self.assertIn('crl-url: "http://pki.example/crl/${issuer}/${shard}.crl"', read(self.config))
 
+    def test_status_is_served_where_listen_is_given_and_written_for_a_web_server_else(self):
+        self.init("--base-url", "http://pki.example", "--listen", "127.0.0.1:0")
+        self.assertIn('\nstatus:\n  listen: "127.0.0.1:0"\n  # publish-folder: public', read(self.config))
+        self.assertIn("\n    ocsp-responder: soft ", read(self.config))
+        shutil.rmtree(self.folder)
+        self.init("--base-url", "http://pki.example")
+        self.assertIn('\nstatus:\n  # listen: "127.0.0.1:8899"\n  publish-folder: public', read(self.config))
+        self.assertIn("\n    # ocsp-responder: soft ", read(self.config))
+        shutil.rmtree(self.folder)
+        self.init()
+        self.assertIn('\n# status:\n#   listen: "127.0.0.1:8899"\n', read(self.config))
+        done = run("init", self.folder + "-2", "--listen", "nowhere")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("status.listen", done.stderr)
+        self.assertFalse(os.path.exists(self.folder + "-2"))
+
     def test_json_says_where_everything_is(self):
         said = json.loads(self.init("--json").stdout)
         self.assertEqual(said["settings"], self.config)
