@@ -52,8 +52,8 @@ const char *cm_generation_name(struct cm_arena *arena, const struct cm_generatio
                            (const char *)generation->authority.data, generation->generation);
 }
 
-cm_status cm_generations_find(const struct cm_generations *generations, const char *name,
-                              const struct cm_generation **ret_generation, struct cm_error *err)
+cm_status cm_generations_named(const struct cm_generations *generations, const char *name,
+                               const struct cm_generation **ret_generation, struct cm_error *err)
 {
     for (uint32_t i = 0; i < generations->count; i++)
         if (strcmp(cm_generation_name(generations->arena, &generations->all[i]), name) == 0) {

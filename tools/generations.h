@@ -25,9 +25,9 @@ CM_MUST_USE cm_status cm_generations_read(struct cm_store *store, struct cm_aren
 const char *cm_generation_name(struct cm_arena *arena, const struct cm_generation *generation);
 
 /* The one of that name ("issuing-1"). Fails with: NOT_FOUND, with what to do. */
-CM_MUST_USE cm_status cm_generations_find(const struct cm_generations *generations,
-                                          const char *name,
-                                          const struct cm_generation **ret_generation,
-                                          struct cm_error *err);
+CM_MUST_USE cm_status cm_generations_named(const struct cm_generations *generations,
+                                           const char *name,
+                                           const struct cm_generation **ret_generation,
+                                           struct cm_error *err);
 
 #endif

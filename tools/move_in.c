@@ -117,7 +117,7 @@ static cm_status plan_present(struct cm_move_in *move, struct cm_error *err)
     if (status == CM_OK)
         status = cm_generations_read(reading.store, &move->deployment.arena, &generations, err);
     if (status == CM_OK)
-        status = cm_generations_find(&generations, move->issuer, &found, err);
+        status = cm_generations_named(&generations, move->issuer, &found, err);
     if (status == CM_OK) {
         move->certificate = found->certificate;
         move->generation_number = found->number;

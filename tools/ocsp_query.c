@@ -163,7 +163,7 @@ static cm_status find_issuer(struct query *query, struct cm_error *err)
         return issuer_of_serial(query, err);
     cm_status status = open_store(query, err);
     if (status == CM_OK)
-        status = cm_generations_find(&query->generations, name, &generation, err);
+        status = cm_generations_named(&query->generations, name, &generation, err);
     if (status == CM_OK)
         take_generation(query, generation);
     return status;
