@@ -4,10 +4,10 @@
  *     crl_bench [ENTRIES [SHARDS]] [--compare]      (1,000,000 entries in 16 shards)
  *
  * Serials are as the engine draws them, in no order; every other entry has a reason. The steps are the
- * publisher's, one after another on one thread: list, compose, hash, sign with a software P-256 key
- * through the provider, verify, hold against the list before. What the store takes to find the rows, and
- * the disk to take the files, is not in it. Memory is counted beyond the book. --compare has
- * `openssl ca -gencrl` make one list of the same entries. Prints one JSON line.
+ * publisher's, one after another: list, compose, hash, sign with a software P-256 key through the
+ * provider, verify. What the store takes to find the rows, the comparison with the list before, and the
+ * disk, are not in it. Memory is counted beyond the book. --compare has `openssl ca -gencrl` make one
+ * list of the same entries. Prints one JSON line.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -50,9 +50,23 @@ struct bench {
 static const char name[] = "\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x0c\x02"
                            "CA";
 
-static double now_s(void)
+/* A moment: of the day, and of this process's work. */
+struct moment {
+    double wall_s, cpu_s;
+};
+
+static struct moment now(void)
 {
-    return (double)cm_clock_monotonic_ns() / 1e9;
+    struct timespec cpu;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    return (struct moment){ .wall_s = (double)cm_clock_monotonic_ns() / 1e9,
+                            .cpu_s = (double)cpu.tv_sec + (double)cpu.tv_nsec / 1e9 };
+}
+
+static void print_step(const char *step, struct moment begin, struct moment end)
+{
+    printf(",\"%s_s\":%.4f,\"%s_cpu_s\":%.4f", step, end.wall_s - begin.wall_s, step,
+           end.cpu_s - begin.cpu_s);
 }
 
 /* A line of /proc/self/status, MB. */
@@ -243,6 +257,7 @@ static void publish_all(struct bench *bench)
 static void run(const char *const *words, const char *log)
 {
     int how;
+    fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) {
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -285,7 +300,7 @@ static void write_configuration(void)
 }
 
 /* In the bench's folder, which is the working folder then. */
-static void compare(const struct bench *bench, double *ret_seconds, double *ret_mb)
+static void compare(const struct bench *bench)
 {
     static const char *const make_ca[] = { "openssl", "req",    "-x509",  "-new",  "-key",
                                            "key.pem", "-subj",  "/CN=CA", "-days", "30",
@@ -297,11 +312,15 @@ static void compare(const struct bench *bench, double *ret_seconds, double *ret_
     write_index(bench);
     write_configuration();
     run(make_ca, "log");
-    double begin_s = now_s();
+    double begin_s = now().wall_s;
     run(make_crl, "log");
-    *ret_seconds = now_s() - begin_s;
+    double end_s = now().wall_s;
     getrusage(RUSAGE_CHILDREN, &usage);
-    *ret_mb = (double)usage.ru_maxrss / 1000;
+    printf(",\"openssl_ca_s\":%.2f,\"openssl_ca_cpu_s\":%.2f,\"openssl_ca_mb\":%.0f",
+           end_s - begin_s,
+           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+               + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
+           (double)usage.ru_maxrss / 1000);
 }
 
 static void remove_folder(const struct bench *bench)
@@ -318,6 +337,49 @@ static void remove_folder(const struct bench *bench)
 
 /* ------------------------------------------------------------------ main -- */
 
+static void revoke_one(struct bench *bench)
+{
+    const uint8_t *serial = bench->rows.serials[bench->rows.count++];
+    read_in(bench);
+    publish(bench, cm_crl_shard(cm_bytes(serial, CM_SERIAL_SIZE), bench->shards_count), 2);
+}
+
+static double crls_mb(const struct bench *bench)
+{
+    size_t octets = 0;
+    for (uint32_t i = 0; i < bench->shards_count; i++)
+        octets += bench->lists[i].size;
+    return (double)octets / 1e6;
+}
+
+static void measure(struct bench *bench)
+{
+    struct moment at[6];
+    double before_mb = memory_mb("VmRSS:");
+    uint32_t count = bench->rows.count;
+    at[0] = now();
+    read_in(bench);
+    at[1] = now();
+    list_all(bench);
+    at[2] = now();
+    double book_mb = memory_mb("VmRSS:");
+    forget_peak();
+    at[3] = now();
+    publish_all(bench);
+    at[4] = now();
+    double peak_mb = memory_mb("VmHWM:");
+    revoke_one(bench);
+    at[5] = now();
+    printf("{\"bench\":\"crl\",\"entries\":%u,\"shards\":%u,\"crl_mb\":%.1f", count,
+           bench->shards_count, crls_mb(bench));
+    print_step("read", at[0], at[1]);
+    print_step("first_lists", at[1], at[2]);
+    print_step("all_signed", at[3], at[4]);
+    print_step("one_more", at[4], at[5]);
+    printf(",\"octets_per_entry\":%.0f,\"peak_beyond_mb\":%.0f",
+           (book_mb - before_mb) * 1e6 / count, peak_mb - book_mb);
+}
+
 int main(int argc, char **argv)
 {
     struct bench bench = { .shards_count = 16 };
@@ -331,43 +393,11 @@ int main(int argc, char **argv)
     bench.lists = calloc(bench.shards_count, sizeof *bench.lists);
     make_rows(&bench.rows, count);
     open_key(&bench);
-    double before_mb = memory_mb("VmRSS:");
     check(cm_book_new(&bench.book, &err) == CM_OK, "a book");
     cm_book_add_generation(bench.book, GENERATION, bench.shards_count);
-
-    double at_s[8];
-    at_s[0] = now_s();
-    read_in(&bench);
-    at_s[1] = now_s();
-    list_all(&bench);
-    at_s[2] = now_s();
-    double book_mb = memory_mb("VmRSS:") - before_mb;
-    forget_peak();
-    double peak_mb = memory_mb("VmRSS:");
-    at_s[3] = now_s();
-    publish_all(&bench);
-    at_s[4] = now_s();
-    peak_mb = memory_mb("VmHWM:") - peak_mb;
-    bench.rows.count++;
-    at_s[5] = now_s();
-    read_in(&bench);
-    publish(&bench,
-            cm_crl_shard(cm_bytes(bench.rows.serials[count], CM_SERIAL_SIZE), bench.shards_count),
-            2);
-    at_s[6] = now_s();
-    double openssl_s = 0, openssl_mb = 0;
-    size_t octets = 0;
-    for (uint32_t i = 0; i < bench.shards_count; i++)
-        octets += bench.lists[i].size;
+    measure(&bench);
     if (compares)
-        compare(&bench, &openssl_s, &openssl_mb);
-    printf("{\"bench\":\"crl\",\"entries\":%u,\"shards\":%u,\"crl_mb\":%.1f,\"read_s\":%.3f,"
-           "\"first_lists_s\":%.3f,\"all_signed_s\":%.3f,\"one_more_s\":%.4f,"
-           "\"octets_per_entry\":%.0f,\"peak_beyond_mb\":%.0f",
-           count, bench.shards_count, (double)octets / 1e6, at_s[1] - at_s[0], at_s[2] - at_s[1],
-           at_s[4] - at_s[3], at_s[6] - at_s[5], book_mb * 1e6 / count, peak_mb);
-    if (compares)
-        printf(",\"openssl_ca_s\":%.2f,\"openssl_ca_mb\":%.0f", openssl_s, openssl_mb);
+        compare(&bench);
     printf("}\n");
     remove_folder(&bench);
     return 0;

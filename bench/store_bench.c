@@ -2,10 +2,11 @@
  * What a durable certificate costs: an intent and a record for batches of requests, several batches
  * in flight, as the engine does it. Prints one JSON line.
  *
- *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS]]]
+ *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET]]]]
  *
  * FILE is made when it is not there; else ROWS are added to it. With LOOKUPS other than 0 every
- * request is also looked up before, as an unknown one, with its device.
+ * request is also looked up before, as an unknown one, with its device. The certificates are of FLEET
+ * devices, by number; the first 10,000 of them are on the list, and no more are without the argument.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ struct bench {
     struct cm_store_reader *reader;
     struct cm_arena arena;
     int64_t first_device;
+    unsigned fleet;
     uint64_t counter; /* serials drawn */
     uint64_t to_submit, done;
     uint32_t batch_size, in_flight, running;
@@ -78,7 +80,7 @@ static void fill(struct batch *batch)
         RAND_bytes(row->key.octets, sizeof row->key.octets);
         RAND_bytes(row->digest.octets, sizeof row->digest.octets);
         RAND_bytes((uint8_t *)&row->key_fingerprint, sizeof row->key_fingerprint);
-        row->device_number = bench->first_device + (int64_t)(row->key_fingerprint % DEVICES);
+        row->device_number = bench->first_device + (int64_t)(row->key_fingerprint % bench->fleet);
         batch->items[i].serial = row->serial;
         batch->items[i].key = row->key;
     }
@@ -239,14 +241,16 @@ int main(int argc, char **argv)
     struct cm_error err;
     struct cm_store_counts counts;
     if (argc < 3) {
-        fprintf(stderr, "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS]]]\n");
+        fprintf(stderr, "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET]]]]\n");
         return 2;
     }
     bench.to_submit = strtoull(argv[2], NULL, 10);
     bench.batch_size = argument(argc, argv, 3, 256);
     bench.in_flight = argument(argc, argv, 4, 8);
     bench.looks_up = argument(argc, argv, 5, 0) != 0;
-    if (bench.batch_size == 0 || bench.in_flight == 0 || bench.in_flight > BATCHES_MAX)
+    bench.fleet = argument(argc, argv, 6, DEVICES);
+    if (bench.fleet == 0 || bench.batch_size == 0 || bench.in_flight == 0
+        || bench.in_flight > BATCHES_MAX)
         return 2;
     struct cm_store_settings settings = { .path = argv[1], .create = access(argv[1], F_OK) != 0 };
     check(cm_loop_new(&bench.loop, &err), &err);

@@ -9,10 +9,8 @@
 #include "engine/fixing.h"
 #include "engine/floors.h"
 
-enum {
-    RETRY_MS_MIN = 1000,
-    RETRY_SHIFT_MAX = 6
-}; /* of a key that does not issue: up to a minute */
+/* Of a key that does not issue: up to a minute. */
+enum { RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 8 };
 
 static void notice(const struct cm_issuers *issuers, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -125,8 +123,8 @@ static void plan_retry(struct cm_issuers *issuers)
     for (uint32_t i = 0; i < issuers->keys_count; i++)
         is_wanted |= is_missing(&issuers->keys[i]);
     if (is_wanted && !issuers->is_stopped && issuers->status == CM_OK)
-        cm_timer_start(&issuers->retry, issuers->env.loop, RETRY_MS_MIN << shift, look_again,
-                       issuers);
+        cm_timer_start(&issuers->retry, issuers->env.loop, (uint32_t)RETRY_MS_MIN << shift,
+                       look_again, issuers);
 }
 
 static void finish_one(struct cm_issuers *issuers)

@@ -27,6 +27,9 @@
  * The floor. A key that is bound to a floor signs nothing below it, whatever the engine asks:
  * that is checked in the signer. It cannot be changed for the life of the signer.
  *
+ * A message may be as large as a CRL of a million entries: a batch takes up to 64 MiB (more is
+ * UNSUPPORTED), for as long as it is under way, on both sides.
+ *
  * Create_key is UNCERTAIN when the signer died over it. It takes transfer blobs of up to 64 KiB.
  */
 #ifndef CM_PROVIDERS_HOST_H

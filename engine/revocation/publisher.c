@@ -263,12 +263,20 @@ static struct cm_shard *choose(struct cm_publisher *publisher, uint64_t now_ns, 
 
 /* ------------------------------------------------------------------ the timer -- */
 
+static cm_status check_ready(const struct cm_shard *shard, int64_t now_s, struct cm_error *err)
+{
+    if (!shard->key->key)
+        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "the key is not there");
+    if (now_s < shard->last_this_update_s)
+        return CM_FAIL(err, CM_EXPIRED, CM_ORIGIN_SELF, 0,
+                       "the clock stands before the thisUpdate of the last one");
+    return CM_OK;
+}
+
 static void begin(struct cm_shard *shard, enum cm_need need, int64_t now_s)
 {
     struct cm_error err;
-    if (now_s < shard->last_this_update_s) {
-        (void)CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0,
-                      "the clock stands before the thisUpdate of the last one");
+    if (check_ready(shard, now_s, &err) != CM_OK) {
         fail_shard(shard, WAIT_BEGIN, &err);
         return;
     }

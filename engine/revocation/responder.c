@@ -6,7 +6,7 @@
 
 #include "engine/base/clock.h"
 
-enum { LOOK_MS = 1000, RETRY_S_MIN = 1, RETRY_SHIFT_MAX = 6, MAKING_ARENA_SIZE = 8192 };
+enum { LOOK_MS = 1000, RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 8, MAKING_ARENA_SIZE = 8192 };
 
 void cm_responder_tell(const struct cm_responders *responders, const char *format, ...)
 {
@@ -61,7 +61,7 @@ void cm_responder_failed(struct cm_responder_slot *slot, const struct cm_error *
 {
     unsigned count = ++slot->failures_count;
     unsigned shift = count - 1 < RETRY_SHIFT_MAX ? count - 1 : RETRY_SHIFT_MAX;
-    slot->retry_ns = cm_clock_monotonic_ns() + ((uint64_t)RETRY_S_MIN << shift) * CM_NS_PER_S;
+    slot->retry_ns = cm_clock_monotonic_ns() + ((uint64_t)RETRY_MS_MIN << shift) * CM_NS_PER_MS;
     if ((count & (count - 1)) == 0)
         cm_responder_tell(slot->responders, "%s the OCSP responder of %s, trying again: %s",
                           slot->in_use ? "renewing" : "no OCSP responses yet from",
@@ -172,12 +172,25 @@ static void look_at(struct cm_responder_slot *slot, int64_t now_ms)
         put_in_use(slot, new_use(slot, slot->issuer->key));
 }
 
+/* Sooner than usual where something is to be tried again. */
+static uint32_t next_look_ms(const struct cm_responders *responders)
+{
+    uint64_t now_ns = cm_clock_monotonic_ns(), wait_ns = LOOK_MS * CM_NS_PER_MS;
+    for (uint32_t i = 0; i < responders->slots_count; i++) {
+        uint64_t retry_ns = responders->slots[i].retry_ns;
+        if (retry_ns > now_ns && retry_ns - now_ns < wait_ns)
+            wait_ns = retry_ns - now_ns;
+    }
+    return (uint32_t)(wait_ns / CM_NS_PER_MS) + 1;
+}
+
 void cm_responders_look(struct cm_responders *responders)
 {
     int64_t now_ms = cm_responder_time_ms(responders);
     if (responders->is_stopped)
         return;
-    cm_timer_start(&responders->timer, responders->env.loop, LOOK_MS, on_timer, responders);
+    cm_timer_start(&responders->timer, responders->env.loop, next_look_ms(responders), on_timer,
+                   responders);
     for (uint32_t i = 0; i < responders->slots_count; i++)
         look_at(&responders->slots[i], now_ms);
 }

@@ -97,17 +97,13 @@ static bool read_extension_value(struct cm_der *extensions, const struct cm_exte
 
 static bool read_extensions(struct cm_der *tbs, struct cm_certificate *certificate)
 {
-    struct cm_der outer, extensions;
-    struct cm_extensions_seen seen;
-    seen.count = 0;
-    if (!cm_der_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), "extensions", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &extensions)
-        || !cm_der_finish(&outer, "extensions"))
+    struct cm_extensions extensions;
+    if (!cm_extensions_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), &extensions))
         return false;
-    while (!cm_der_at_end(&extensions)) {
+    while (!cm_extensions_are_read(&extensions)) {
         struct cm_extension extension;
-        if (!cm_extension_read_next(&extensions, &seen, &extension)
-            || !read_extension_value(&extensions, &extension, certificate))
+        if (!cm_extensions_next(&extensions, &extension)
+            || !read_extension_value(&extensions.list, &extension, certificate))
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* CRLs written; crl_read.c reads them. */
 #include "engine/x509/crl.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "engine/x509/extension.h"
@@ -238,6 +239,7 @@ struct cm_bytes cm_crl_draft_finish(struct cm_crl_draft *draft, struct cm_bytes 
 {
     uint8_t tail[CM_SIGNATURE_SIZE_MAX + 256], outer[OUTER_SIZE];
     struct cm_der_writer w;
+    assert(signature.size <= CM_SIGNATURE_SIZE_MAX);
     cm_der_writer_init(&w, tail, sizeof tail);
     cm_signed_put_tail(&w, draft->sigalg, signature);
     struct cm_bytes behind = cm_der_written(&w);

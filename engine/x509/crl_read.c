@@ -97,18 +97,14 @@ static bool read_value(struct cm_der *value, const struct cm_extension *extensio
 
 static bool read_extensions(struct cm_der *tbs, struct cm_crl_read *crl)
 {
-    struct cm_der outer, list;
-    struct cm_extensions_seen seen;
-    seen.count = 0;
-    if (!cm_der_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(0), "extensions", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &list)
-        || !cm_der_finish(&outer, "extensions"))
+    struct cm_extensions extensions;
+    if (!cm_extensions_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(0), &extensions))
         return false;
-    while (!cm_der_at_end(&list)) {
+    while (!cm_extensions_are_read(&extensions)) {
         struct cm_extension extension;
-        if (!cm_extension_read_next(&list, &seen, &extension))
+        if (!cm_extensions_next(&extensions, &extension))
             return false;
-        struct cm_der value = cm_der_inside(&list, extension.value);
+        struct cm_der value = cm_der_inside(&extensions.list, extension.value);
         if (!cm_der_check_inside(&value) || !read_value(&value, &extension, crl)
             || !cm_der_finish(&value, "extension"))
             return false;
@@ -227,16 +223,14 @@ static bool read_entry_value(struct cm_der *value, const struct cm_extension *ex
 
 static bool read_entry_extensions(struct cm_der *inside, struct cm_crl_entry *entry)
 {
-    struct cm_der list;
-    struct cm_extensions_seen seen;
-    seen.count = 0;
-    if (!cm_der_enter(inside, CM_DER_SEQUENCE, "crlEntryExtensions", &list))
+    struct cm_extensions extensions;
+    if (!cm_extensions_enter(inside, 0, &extensions))
         return false;
-    while (!cm_der_at_end(&list)) {
+    while (!cm_extensions_are_read(&extensions)) {
         struct cm_extension extension;
-        if (!cm_extension_read_next(&list, &seen, &extension))
+        if (!cm_extensions_next(&extensions, &extension))
             return false;
-        struct cm_der value = cm_der_inside(&list, extension.value);
+        struct cm_der value = cm_der_inside(&extensions.list, extension.value);
         if (!read_entry_value(&value, &extension, entry))
             return false;
     }

@@ -30,19 +30,30 @@ static bool refuse_oid(const struct cm_der *der, enum cm_refusal_code code,
                      cm_oid_dotted(extension->oid, dotted, sizeof dotted), what);
 }
 
-bool cm_extension_read_next(struct cm_der *der, struct cm_extensions_seen *seen,
-                            struct cm_extension *ret_extension)
+bool cm_extensions_enter(struct cm_der *der, uint8_t tag, struct cm_extensions *ret_extensions)
 {
+    struct cm_der outer;
+    ret_extensions->seen_count = 0;
+    if (tag == 0)
+        return cm_der_enter(der, CM_DER_SEQUENCE, "extensions", &ret_extensions->list);
+    return cm_der_enter(der, tag, "extensions", &outer)
+           && cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &ret_extensions->list)
+           && cm_der_finish(&outer, "extensions");
+}
+
+bool cm_extensions_next(struct cm_extensions *extensions, struct cm_extension *ret_extension)
+{
+    struct cm_der *list = &extensions->list;
     struct cm_extension extension;
-    if (!cm_extension_read(der, &extension))
+    if (!cm_extension_read(list, &extension))
         return false;
-    for (size_t i = 0; i < seen->count; i++)
-        if (cm_bytes_equal(seen->oids[i], extension.oid))
-            return refuse_oid(der, CM_REFUSAL_CSR_EXT_DUPLICATE, &extension, "stands twice");
-    if (seen->count == CM_EXTENSIONS_MAX)
-        return cm_refuse(der->refusal, CM_REFUSAL_DER_TOO_MANY_ELEMENTS, extension.offset,
+    for (size_t i = 0; i < extensions->seen_count; i++)
+        if (cm_bytes_equal(extensions->seen[i], extension.oid))
+            return refuse_oid(list, CM_REFUSAL_CSR_EXT_DUPLICATE, &extension, "stands twice");
+    if (extensions->seen_count == CM_EXTENSIONS_MAX)
+        return cm_refuse(list->refusal, CM_REFUSAL_DER_TOO_MANY_ELEMENTS, extension.offset,
                          "more than %d extensions", CM_EXTENSIONS_MAX);
-    seen->oids[seen->count++] = extension.oid;
+    extensions->seen[extensions->seen_count++] = extension.oid;
     *ret_extension = extension;
     return true;
 }

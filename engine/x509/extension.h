@@ -20,16 +20,24 @@ struct cm_extension {
 /* Reads the next one; refuses through the reader: der.* (a FALSE that is written out, too). */
 bool cm_extension_read(struct cm_der *der, struct cm_extension *ret_extension);
 
-/* What stood in one list of extensions: none stands twice (RFC 5280, 4.2). Begins with count 0. */
+/* A list of extensions on its way through a reader: none stands twice in it (RFC 5280, 4.2). */
 #define CM_EXTENSIONS_MAX 32
-struct cm_extensions_seen {
-    size_t count;
-    struct cm_bytes oids[CM_EXTENSIONS_MAX];
+struct cm_extensions {
+    struct cm_der list;
+    size_t seen_count;
+    struct cm_bytes seen[CM_EXTENSIONS_MAX];
 };
 
+/* Enters the list that comes next; in an element with this tag, where tag is not 0. */
+bool cm_extensions_enter(struct cm_der *der, uint8_t tag, struct cm_extensions *ret_extensions);
+
 /* As cm_extension_read; refuses one that stands twice, too, and more than CM_EXTENSIONS_MAX. */
-bool cm_extension_read_next(struct cm_der *der, struct cm_extensions_seen *seen,
-                            struct cm_extension *ret_extension);
+bool cm_extensions_next(struct cm_extensions *extensions, struct cm_extension *ret_extension);
+
+static inline bool cm_extensions_are_read(const struct cm_extensions *extensions)
+{
+    return cm_der_at_end(&extensions->list);
+}
 
 /* Refuses with csr.ext-critical-unknown and the OID; for extensions that nobody here knows. */
 bool cm_extension_refuse_critical(const struct cm_der *der, const struct cm_extension *extension);

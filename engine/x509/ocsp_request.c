@@ -21,25 +21,22 @@ static bool read_nonce(const struct cm_der *list, const struct cm_extension *ext
 /* nonce: where it goes, empty where there is none; NULL: not known here, an extension like others. */
 static bool read_extensions(struct cm_der *der, uint8_t tag, struct cm_bytes *nonce)
 {
-    struct cm_der outer, list;
-    struct cm_extensions_seen seen;
-    seen.count = 0;
+    struct cm_extensions extensions;
     if (!cm_der_next_is(der, tag))
         return true;
-    if (!cm_der_enter(der, tag, "extensions", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &list)
-        || !cm_der_finish(&outer, "extensions"))
+    if (!cm_extensions_enter(der, tag, &extensions))
         return false;
-    if (cm_der_at_end(&list))
-        return cm_refuse(der->refusal, CM_REFUSAL_DER_TOO_FEW_ELEMENTS, list.position,
-                         "no extensions");
-    while (!cm_der_at_end(&list)) {
+    if (cm_extensions_are_read(&extensions))
+        return cm_refuse(der->refusal, CM_REFUSAL_DER_TOO_FEW_ELEMENTS, der->position,
+                         "a list of no extensions");
+    while (!cm_extensions_are_read(&extensions)) {
         struct cm_extension extension;
-        if (!cm_extension_read_next(&list, &seen, &extension))
+        if (!cm_extensions_next(&extensions, &extension))
             return false;
         bool is_nonce = nonce && extension.id == CM_OID_OCSP_NONCE;
-        if (is_nonce ? !read_nonce(&list, &extension, nonce)
-                     : extension.critical && !cm_extension_refuse_critical(&list, &extension))
+        if (is_nonce
+                ? !read_nonce(&extensions.list, &extension, nonce)
+                : extension.critical && !cm_extension_refuse_critical(&extensions.list, &extension))
             return false;
     }
     return true;
@@ -133,36 +130,48 @@ static bool check_version(struct cm_der *tbs)
                         "a version is written out: only v1 is known, and it never is");
 }
 
+/* What is stepped over is DER all the same. */
+static bool enter_and_walk(struct cm_der *der, uint8_t tag, const char *what,
+                           struct cm_der *ret_inside)
+{
+    return cm_der_enter(der, tag, what, ret_inside) && cm_der_check_inside(ret_inside);
+}
+
 static bool skip_requestor(struct cm_der *tbs)
 {
     struct cm_der name;
     struct cm_der_element ignored;
     if (!cm_der_next_is(tbs, CM_DER_CONTEXT_CONSTRUCTED(1)))
         return true;
-    return cm_der_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(1), "requestorName", &name)
+    return enter_and_walk(tbs, CM_DER_CONTEXT_CONSTRUCTED(1), "requestorName", &name)
            && cm_der_read_any(&name, "requestorName", &ignored)
            && cm_der_finish(&name, "requestorName");
 }
 
+static bool skip_certificates(struct cm_der *signature)
+{
+    struct cm_der certificates;
+    struct cm_bytes ignored;
+    if (cm_der_at_end(signature))
+        return true;
+    return cm_der_enter(signature, CM_DER_CONTEXT_CONSTRUCTED(0), "certs", &certificates)
+           && cm_der_read_sequence(&certificates, "certs", &ignored)
+           && cm_der_finish(&certificates, "certs") && cm_der_finish(signature, "signature");
+}
+
 static bool skip_signature(struct cm_der *whole)
 {
-    struct cm_der outer, signature, certificates;
+    struct cm_der outer, signature;
     struct cm_bytes ignored;
     struct cm_der_element bits;
     if (!cm_der_next_is(whole, CM_DER_CONTEXT_CONSTRUCTED(0)))
         return true;
-    if (!cm_der_enter(whole, CM_DER_CONTEXT_CONSTRUCTED(0), "signature", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "signature", &signature)
-        || !cm_der_finish(&outer, "signature")
-        || !cm_der_read_sequence(&signature, "signatureAlgorithm", &ignored)
-        || !cm_der_read(&signature, CM_DER_BIT_STRING, "signature", &bits))
-        return false;
-    if (cm_der_next_is(&signature, CM_DER_CONTEXT_CONSTRUCTED(0))
-        && (!cm_der_enter(&signature, CM_DER_CONTEXT_CONSTRUCTED(0), "certs", &certificates)
-            || !cm_der_read_sequence(&certificates, "certs", &ignored)
-            || !cm_der_finish(&certificates, "certs")))
-        return false;
-    return cm_der_finish(&signature, "signature");
+    return enter_and_walk(whole, CM_DER_CONTEXT_CONSTRUCTED(0), "signature", &outer)
+           && cm_der_enter(&outer, CM_DER_SEQUENCE, "signature", &signature)
+           && cm_der_finish(&outer, "signature")
+           && cm_der_read_sequence(&signature, "signatureAlgorithm", &ignored)
+           && cm_der_read(&signature, CM_DER_BIT_STRING, "signature", &bits)
+           && skip_certificates(&signature);
 }
 
 static bool read_whole(struct cm_der *der, struct cm_ocsp_request *request)
@@ -192,9 +201,6 @@ bool cm_ocsp_request_read(struct cm_bytes der, struct cm_ocsp_request *ret_reque
     if (!cm_der_at_end(&reader))
         return cm_refuse(refusal, CM_REFUSAL_DER_TRAILING_DATA, reader.position,
                          "%zu bytes after the request", reader.end - reader.position);
-    /* What was stepped over: the requestor, the signature. */
-    if (!cm_der_check(der, refusal))
-        return false;
     *ret_request = request;
     return true;
 }

@@ -50,6 +50,8 @@ static void release(struct cm_job *job)
 {
     struct cm_signer *signer = job->signer;
     job->is_used = false;
+    job->body.size = 0;
+    cm_buffer_trim(&job->body);
     job->next = signer->free_jobs;
     signer->free_jobs = job;
     job->key->jobs_count--;

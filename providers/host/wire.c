@@ -30,6 +30,17 @@ void cm_buffer_append(struct cm_buffer *buffer, const void *data, size_t size)
     buffer->size += size;
 }
 
+void cm_buffer_trim(struct cm_buffer *buffer)
+{
+    if (buffer->space <= CM_BUFFER_KEPT || buffer->size > CM_BUFFER_KEPT / 2)
+        return;
+    uint8_t *smaller = realloc(buffer->data, CM_BUFFER_KEPT);
+    if (!smaller)
+        return;
+    buffer->data = smaller;
+    buffer->space = CM_BUFFER_KEPT;
+}
+
 void cm_buffer_done(struct cm_buffer *buffer)
 {
     free(buffer->data);

@@ -40,6 +40,10 @@ void cm_buffer_reserve(struct cm_buffer *buffer, size_t more);
 void cm_buffer_append(struct cm_buffer *buffer, const void *data, size_t size);
 void cm_buffer_done(struct cm_buffer *buffer);
 
+/* Gives room back that a large message has needed, where what is in use leaves it over. */
+#define CM_BUFFER_KEPT (1u << 20) /* bytes of room that stay: usual batches need no more */
+void cm_buffer_trim(struct cm_buffer *buffer);
+
 enum cm_wire_kind {
     CM_WIRE_HELLO = 1,  /* engine: what instance the signer is; the first frame */
     CM_WIRE_READY,      /* signer: open, or why not */

@@ -168,9 +168,11 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
                " ORDER BY number LIMIT ?3")                                                         \
     X(DEVICE_STATE, "UPDATE device SET state = ?2 WHERE number = ?1")                               \
     X(FIND_LISTED, "SELECT serial_tail, generation, not_after FROM certificate WHERE number = ?1")  \
+    X(LIST, "INSERT OR IGNORE INTO device_certificate VALUES (?1, ?2)")                             \
     X(LISTED, "SELECT device, certificate FROM device_certificate"                                  \
-              " WHERE device = ?1 AND certificate <= ?2")                                           \
-    X(UNLISTED, "SELECT device, number FROM certificate WHERE number > ?1")                         \
+              " WHERE device = ?1")                                                                 \
+    X(UNLISTED, "SELECT device, number FROM certificate WHERE number > ?1 AND number <= ?2")        \
+    X(NEWEST, "SELECT number FROM certificate ORDER BY number DESC LIMIT 1 OFFSET ?1")              \
     X(FIND_ALLOWED, "SELECT state = 'allowed' FROM device WHERE number = ?1")                       \
     X(CRL, "INSERT OR REPLACE INTO crl VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                \
     X(FIND_CRL_NUMBERS, "SELECT max(number) FILTER (WHERE is_delta = 0),"                           \
@@ -186,7 +188,7 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
     X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
     X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
              " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                  \
-             " revocations = ?9, last_revision = ?10 WHERE number = 1")
+             " revocations = ?9, last_revision = ?10, listed_until = ?11 WHERE number = 1")
 
 enum cm_sqlite_change {
 #define X(symbol, sql) CM_SQLITE_##symbol,
@@ -206,6 +208,7 @@ struct cm_sqlite_tally {
     int64_t orders; /* among the refusals */
     int64_t revocations, last_revision;
     int64_t listed_until; /* certificates up to this number stand in device_certificate */
+    int64_t unlisted;     /* so many neither do, nor are they on their way */
     uint8_t audit_hash[CM_HASH_SIZE];
 };
 
@@ -222,6 +225,26 @@ struct cm_sqlite_requests {
 /* Stretches that a transaction moves into the index. */
 struct cm_sqlite_move {
     unsigned first_stretch, count;
+};
+
+/* A certificate of a device, and a list of some on the heap. */
+struct cm_sqlite_listed {
+    int64_t device;
+    cm_certificate_number certificate;
+};
+
+struct cm_sqlite_list {
+    struct cm_sqlite_listed *items;
+    size_t count, space;
+};
+
+/* What of device_certificate is in memory (listing.c). */
+struct cm_sqlite_listing {
+    struct cm_sqlite_list moving; /* on its way into the table; of it, so many are there */
+    size_t moved;
+    int64_t moving_until; /* 0: nothing moves */
+    struct cm_sqlite_list recent;
+    int64_t recent_until;
 };
 
 /* Devices that may not be allowed: a bit each. */
@@ -259,6 +282,7 @@ struct cm_sqlite_store {
     struct cm_sqlite_tally tally;
     struct cm_sqlite_requests requests;
     struct cm_sqlite_barred barred;
+    struct cm_sqlite_listing listing;
     int64_t generation_added; /* by the transaction that is open */
     uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
@@ -357,22 +381,27 @@ CM_MUST_USE cm_status cm_sqlite_revoke(struct cm_sqlite_store *store,
                                        const struct cm_revocation *wanted, bool *ret_changed,
                                        struct cm_error *err);
 
-/* A certificate of a device, and a list of some on the heap. */
-struct cm_sqlite_listed {
-    int64_t device;
-    cm_certificate_number certificate;
-};
-
-struct cm_sqlite_list {
-    struct cm_sqlite_listed *items;
-    size_t count, space;
-};
-
 /* Those of these devices (numbers, sorted), by device and age. The caller frees ret_list->items. */
 CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,
                                                   const int64_t *devices, size_t count,
                                                   struct cm_sqlite_list *ret_list,
                                                   struct cm_error *err);
+
+/* A certificate that was recorded; and the rollback of whatever was recorded or listed. */
+CM_MUST_USE cm_status cm_sqlite_list_certificate(struct cm_sqlite_store *store,
+                                                 const struct cm_sqlite_listed *listed,
+                                                 struct cm_error *err);
+void cm_sqlite_listing_undo(struct cm_sqlite_store *store);
+
+/*
+ * When it is due: begin, then move inside a transaction of its own, then moved after its commit. done at
+ * the end.
+ */
+bool cm_sqlite_listing_is_due(const struct cm_sqlite_store *store);
+CM_MUST_USE cm_status cm_sqlite_listing_begin(struct cm_sqlite_store *store, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_listing_move(struct cm_sqlite_store *store, struct cm_error *err);
+void cm_sqlite_listing_moved(struct cm_sqlite_store *store);
+void cm_sqlite_listing_done(struct cm_sqlite_store *store);
 
 /* Inside a transaction, between requests_begin and _end. A refusal of the order is no failure. */
 CM_MUST_USE cm_status cm_sqlite_carry_out_order(struct cm_sqlite_store *store,

@@ -162,6 +162,7 @@ static void close_store(struct cm_store *base)
     sqlite3_close(store->db);
     cm_sqlite_lock_release(&store->lock);
     cm_sqlite_requests_done(store);
+    cm_sqlite_listing_done(store);
     free(store->barred.bits);
     free(store->scratch);
     free(store->path);

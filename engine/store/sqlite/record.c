@@ -75,6 +75,9 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
         status = cm_sqlite_record_request(store, &row->key, number, err);
+    if (status == CM_OK)
+        status = cm_sqlite_list_certificate(
+            store, &(struct cm_sqlite_listed){ .device = device, .certificate = number }, err);
     if (status != CM_OK)
         return status;
     tally->certificates++;

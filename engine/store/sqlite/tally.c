@@ -13,7 +13,8 @@ static const char tally_sql[] =
     " max(ifnull((SELECT max(number) FROM request_log), 0),"
     "     ifnull((SELECT max(moved_until) FROM request_stretch), 0)),"
     " orders, revocations, last_revision,"
-    " ifnull((SELECT max(revision) FROM revocation), 0), listed_until"
+    " ifnull((SELECT max(revision) FROM revocation), 0), listed_until,"
+    " (SELECT count(*) FROM certificate WHERE certificate.number > listed_until)"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -34,6 +35,7 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .revocations = sqlite3_column_int64(row, 15),
         .last_revision = sqlite3_column_int64(row, 16),
         .listed_until = sqlite3_column_int64(row, 18),
+        .unlisted = sqlite3_column_int64(row, 19),
     };
 }
 

@@ -268,12 +268,11 @@ cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *visi
 
 /* ---------------------------------------------------- certificates of a device -- */
 
-/* Those that are listed, then the end of the table (listing.c): older ones come first. */
+/* Those that are listed, and the end of the table (listing.c); some stand in both. */
 static const char device_certificates_sql[] =
     "SELECT number, certificate.generation, certificate.not_after, certificate_der.der"
     " FROM (SELECT certificate AS number FROM device_certificate WHERE device = ?1"
-    "        AND certificate <= (SELECT listed_until FROM total)"
-    "       UNION ALL SELECT number FROM certificate"
+    "       UNION SELECT number FROM certificate"
     "        WHERE number > (SELECT listed_until FROM total) AND device = ?1)"
     " JOIN certificate USING (number) JOIN certificate_der USING (number) ORDER BY number";
 

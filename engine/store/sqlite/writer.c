@@ -31,8 +31,17 @@ static void roll_back(struct cm_sqlite_store *store, const struct cm_sqlite_tall
         cm_sqlite_die(&err);
     int64_t last_intent = store->tally.last_intent;
     store->tally = *before;
+    cm_sqlite_listing_undo(store);
     cm_answered_undo(store->requests.answered);
     store->tally.last_intent = last_intent; /* a number is given once */
+}
+
+/* After an error: nothing has happened, or the process ends. */
+static void give_up(struct cm_sqlite_store *store, const struct cm_sqlite_tally *before,
+                    const struct cm_error *err)
+{
+    cm_sqlite_die_if_fatal(err);
+    roll_back(store, before);
 }
 
 /* All operations from first up to end, or none. */
@@ -52,8 +61,7 @@ static cm_status commit_together(struct cm_sqlite_store *store, struct cm_store_
     if (status == CM_OK) {
         cm_answered_settle(store->requests.answered);
     } else {
-        cm_sqlite_die_if_fatal(err);
-        roll_back(store, &before);
+        give_up(store, &before, err);
     }
     return status;
 }
@@ -71,12 +79,30 @@ static void move_requests_when_due(struct cm_sqlite_store *store)
         status = cm_sqlite_requests_move(store, &move, &err);
     if (status == CM_OK)
         status = commit(store, &err);
-    if (status == CM_OK) {
+    if (status == CM_OK)
         cm_sqlite_requests_moved(store, &move);
-    } else {
-        cm_sqlite_die_if_fatal(&err);
-        roll_back(store, &before); /* a full disk: the log keeps the rows */
-    }
+    else
+        give_up(store, &before, &err); /* a full disk: the log keeps the rows */
+}
+
+/* The same for certificates by device: the end of their table stays a little longer. */
+static void move_listing_when_due(struct cm_sqlite_store *store)
+{
+    struct cm_error err;
+    if (!cm_sqlite_listing_is_due(store))
+        return;
+    cm_status status = cm_sqlite_listing_begin(store, &err);
+    const struct cm_sqlite_tally before = store->tally;
+    if (status == CM_OK)
+        status = begin(store, &err);
+    if (status == CM_OK)
+        status = cm_sqlite_listing_move(store, &err);
+    if (status == CM_OK)
+        status = commit(store, &err);
+    if (status == CM_OK)
+        cm_sqlite_listing_moved(store);
+    else
+        give_up(store, &before, &err);
 }
 
 static uint64_t rows_of(const struct cm_store_op *op)
@@ -198,6 +224,7 @@ static void carry_out(struct cm_sqlite_store *store, struct cm_store_op *op)
         commit_group(store, op, end);
         finish_group(store, op, end);
         move_requests_when_due(store);
+        move_listing_when_due(store);
         cm_sqlite_checkpoint_when_due(store);
         op = end;
     }

@@ -449,6 +449,19 @@ static void test_while_the_key_is_away_the_old_list_stays(void)
     end();
 }
 
+static void test_a_key_that_comes_late_signs_then(void)
+{
+    rig_make(&plain);
+    rig_open();
+    struct cm_key *key = rig.key.key;
+    rig.key.key = NULL;
+    CU_ASSERT(rig_wait_notice("the key is not there"));
+    CU_ASSERT_FALSE(rig_crl(CRL).is_there);
+    rig.key.key = key;
+    CU_ASSERT(rig_wait_number(CRL, 1));
+    end();
+}
+
 static void test_a_signature_that_does_not_verify_is_not_published(void)
 {
     rig_make(&plain);
@@ -640,6 +653,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_crash_before_the_file_is_in_its_place_leaves_the_old_one),
                    CM_TEST(test_a_crash_behind_the_renaming_has_published),
                    CM_TEST(test_while_the_key_is_away_the_old_list_stays),
+                   CM_TEST(test_a_key_that_comes_late_signs_then),
                    CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
                    CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
                    CM_TEST(test_a_folder_that_takes_nothing_keeps_the_old_list),

@@ -405,7 +405,7 @@ static void test_entries_that_are_none_are_refused(void)
     expect_entry("0215010203040506070809000102030405060708090001" UTC_HEX, NO_PIECE, "serial");
     expect_entry("020105", NO_PIECE, "revocationDate");
     expect_entry("020105170d3236303133323033303430355a", NO_PIECE, "not a time");
-    expect_entry("020105" UTC_HEX "0500", NO_PIECE, "crlEntryExtensions");
+    expect_entry("020105" UTC_HEX "0500", NO_PIECE, "extensions");
     expect_entry("020105" UTC_HEX, cm_bytes("", 0), NULL); /* needless, and harmless */
 }
 

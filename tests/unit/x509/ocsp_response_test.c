@@ -12,28 +12,17 @@
 
 /* --- a responder ---------------------------------------------------------------------------------- */
 
-static X509 *parse(struct cm_bytes der)
-{
-    const unsigned char *next = der.data;
-    X509 *x509 = d2i_X509(NULL, &next, (long)der.size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(x509);
-    return x509;
-}
-
-/* CertIDs as OpenSSL makes them, DER in the arena. */
+/* DER, in the arena. */
 static struct cm_bytes cert_id(const EVP_MD *hash, struct cm_bytes serial)
 {
-    X509 *issuing = parse(pki.issuing);
     ASN1_INTEGER *number = crl_rig_integer(serial);
-    OCSP_CERTID *id = OCSP_cert_id_new(hash, X509_get_subject_name(issuing),
-                                       X509_get0_pubkey_bitstr(issuing), number);
+    OCSP_CERTID *id = pki_cert_id(hash, number);
     unsigned char *der = NULL;
     int size = i2d_OCSP_CERTID(id, &der);
     struct cm_bytes copy = cm_arena_copy(&pki.arena, cm_bytes(der, (size_t)size));
     OPENSSL_free(der);
     OCSP_CERTID_free(id);
     ASN1_INTEGER_free(number);
-    X509_free(issuing);
     return copy;
 }
 
@@ -101,7 +90,7 @@ static int verify(OCSP_BASICRESP *basic)
 {
     X509_STORE *store = X509_STORE_new();
     STACK_OF(X509) *certificates = sk_X509_new_null();
-    X509 *root = parse(pki.root), *issuing = parse(pki.issuing);
+    X509 *root = pki_parse(pki.root), *issuing = pki_parse(pki.issuing);
     X509_STORE_add_cert(store, root);
     sk_X509_push(certificates, issuing);
     int result = OCSP_basic_verify(basic, certificates, store, 0);
@@ -209,7 +198,7 @@ static void test_the_responder_is_named_by_the_hash_of_its_key(void)
     const X509_NAME *name = NULL;
     CU_ASSERT_EQUAL(OCSP_resp_get0_id(basic, &key_hash, &name), 1);
     CU_ASSERT_PTR_NULL(name);
-    X509 *issuing = parse(pki.issuing);
+    X509 *issuing = pki_parse(pki.issuing);
     const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(issuing);
     uint8_t expected[20];
     EVP_Digest(bits->data, (size_t)bits->length, expected, NULL, EVP_sha1(), NULL);
