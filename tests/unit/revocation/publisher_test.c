@@ -124,6 +124,21 @@ static bool has_second(void *arg)
     return count_second() > 0;
 }
 
+static void test_what_comes_while_a_list_is_made_waits_for_its_own_time(void)
+{
+    begin(&plain);
+    rig_touch(rig.holds);
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    rig_run(200); /* it is made, and waits for its signature */
+    rig.authority.crl_delay_ms = 3600 * 1000;
+    rig_revoke(3, CM_REASON_UNSPECIFIED);
+    rig_remove(rig.holds);
+    CU_ASSERT(rig_wait_number(CRL, 2));
+    rig_run(100);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    end();
+}
+
 static void test_a_change_touches_its_own_shard_only(void)
 {
     unsigned shown = 0;
@@ -150,6 +165,9 @@ static void test_a_list_is_renewed_before_it_ends_and_not_before_that(void)
     CU_ASSERT(rig_wait_number(CRL, 2));
     CU_ASSERT_EQUAL(rig_crl(CRL).this_update_s, RIG_NOW_S + 4 * RIG_DAY_S);
     CU_ASSERT_EQUAL(rig_crl(CRL).next_update_s, RIG_NOW_S + 11 * RIG_DAY_S);
+    rig.authority.crl_overlap_s = 6 * RIG_DAY_S;
+    rig_pass(RIG_DAY_S);
+    CU_ASSERT(rig_wait_number(CRL, 3));
     end();
 }
 
@@ -635,6 +653,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
                    CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
                    CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
+                   CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
                    CM_TEST(test_a_change_touches_its_own_shard_only),
                    CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
                    CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
