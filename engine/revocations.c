@@ -225,6 +225,7 @@ void cm_engine_close_revocations(struct cm_engine *engine)
 
 void cm_engine_look_at_revocations(struct cm_engine *engine)
 {
+    engine->revocation_looks_count++;
     if (engine->revocations && engine->revocations->publisher)
         cm_publisher_look(engine->revocations->publisher);
 }

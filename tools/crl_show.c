@@ -168,7 +168,8 @@ static cm_status show_published(const struct cm_call *call, const char *issuer,
     const char *path = NULL;
     cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_SETTINGS, err);
     if (status == CM_OK)
-        status = cm_published_crl(&deployment, issuer, (uint32_t)cm_call_number(call, "shard"),
+        status = cm_published_crl(deployment.settings, &deployment.arena, issuer,
+                                  (uint32_t)cm_call_number(call, "shard"),
                                   cm_call_flag(call, "delta"), &path, err);
     if (status == CM_OK)
         status = cm_der_file_walk(path, CM_LABEL_CRL, show, (void *)(uintptr_t)call, err);

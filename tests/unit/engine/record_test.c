@@ -131,7 +131,7 @@ static void test_a_denied_certificate_is_left_out_and_the_rest_is_recorded(void)
     CU_ASSERT_EQUAL(denied->refusal.code, CM_REFUSAL_POLICY_DEVICE_STATE);
     CU_ASSERT_EQUAL(requests[1].outcome, CM_OUTCOME_ISSUED);
     CU_ASSERT_EQUAL(requests[3].outcome, CM_OUTCOME_ISSUED);
-    CU_ASSERT_EQUAL(engine.standing_looks, 1); /* its serial is revoked */
+    CU_ASSERT_EQUAL(engine.revocation_looks_count, 1); /* its serial is revoked */
     close();
 }
 
@@ -197,7 +197,7 @@ static void test_an_order_that_is_refused_is_remembered_by_a_second_operation(vo
     CU_ASSERT_EQUAL(requests[0].outcome, CM_OUTCOME_ORDERED);
     CU_ASSERT_EQUAL(refused->outcome, CM_OUTCOME_REFUSED);
     CU_ASSERT_STRING_EQUAL(refused->refusal.message, "100% unknown");
-    CU_ASSERT_EQUAL(engine.standing_looks, 1);
+    CU_ASSERT_EQUAL(engine.revocation_looks_count, 1);
     close();
 }
 
@@ -213,7 +213,7 @@ static void test_nothing_but_orders_needs_no_audit_row_of_the_batch(void)
     CU_ASSERT_EQUAL(submitted_count, 1); /* its requester wants no refusal remembered */
     CU_ASSERT_EQUAL(done_count, 1);
     CU_ASSERT_EQUAL(requests[0].outcome, CM_OUTCOME_REFUSED);
-    CU_ASSERT_EQUAL(engine.standing_looks, 0);
+    CU_ASSERT_EQUAL(engine.revocation_looks_count, 0);
     requester.remember_refusals = true;
     close();
 }
@@ -246,7 +246,7 @@ static void test_a_store_that_knows_one_of_them_gives_all_back(void)
     finish(CM_EXISTS);
     CU_ASSERT_EQUAL(requests[0].outcome, CM_OUTCOME_GIVEN_BACK);
     CU_ASSERT_EQUAL(requests[1].outcome, CM_OUTCOME_GIVEN_BACK);
-    CU_ASSERT_EQUAL(engine.standing_looks, 0);
+    CU_ASSERT_EQUAL(engine.revocation_looks_count, 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(notice, "given back"));
     close();
 }
