@@ -197,7 +197,7 @@ class Orders(served.Served):
         for shard in set(range(served.SHARDS)) - {certificate.shard}:
             self.assertEqual(self.crl(shard).data, before[shard].data)
         for shard in range(served.SHARDS):
-            with open(self.path("published", "crl", "issuing-1", f"{shard}.crl"), "rb") as file:
+            with open(self.path("public", "crl", "issuing-1", f"{shard}.crl"), "rb") as file:
                 self.assertEqual(file.read(), self.crl(shard).data)
         self.stop(engine)
 
@@ -399,7 +399,7 @@ class Http(served.Served):
     def test_neither_files_nor_shards_that_are_none_are_found(self):
         for target in ("/crl/../../etc/passwd", "/crl/%2e%2e/%2e%2e/etc/passwd", "/crl/issuing-1/4.crl", "/crl/issuing-1/00.crl",
                        "/crl/issuing-1/0.crl/", "/crl/issuing-2/0.crl", "/crl/issuing-1/" + "0" * 8000, "/ca/../keys/issuing-1.pem",
-                       "/published/crl/issuing-1/0.crl", "/ca/issuing-1.key", "/crl/issuing-1/0.crl%00"):
+                       "/public/crl/issuing-1/0.crl", "/ca/issuing-1.key", "/crl/issuing-1/0.crl%00"):
             self.assertIn(self.get(target)[0], (404, 414, 400), target)
         self.assertEqual(self.get("/crl/issuing-1/0.crl?x=/../..")[0], 200)
 

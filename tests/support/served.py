@@ -66,7 +66,7 @@ class Served(case.Case):
         edit(r"(?m)^    ca-issuers-url: .*$", r"\g<0>" + "".join("\n    " + line for line in lines))
         if root is not None:
             edit(r"(?m)^authorities:$", r"\g<0>\n  - name: root" + "".join("\n    " + line for line in root))
-        edit(r"\Z", f'\nstatus:\n  listen: "127.0.0.1:{port}"\n  publish-folder: published\n')
+        edit(r"# listen: .*", f'listen: "127.0.0.1:{port}"')
         edit(r"(?m)^    remember-refusals: .*$", rf"\g<0>\n  - name: operator\n    groups: [default]\n    operations: {OPERATIONS}")
         return requests
 
