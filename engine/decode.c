@@ -1,9 +1,9 @@
 /*
  * Decode: what stands in an entry, before anyone is believed.
  *
- * Envelopes first: the fields of the wire format and the digest that tells "the same content" from
- * other content, and orders as a whole. The CSR itself is read only when recall has found the request to be new, so that
- * a repeated request costs no more than a look-up.
+ * Envelopes first: the fields of the wire format, orders as a whole, and the digest that tells "the same
+ * content" from other content. A CSR is read only when recall has found the request to be new, so that a
+ * repeated request costs no more than a look-up.
  */
 #include "engine/internal.h"
 

@@ -95,8 +95,9 @@ struct cm_engine {
     struct cm_aside aside;                                /* entries that wait for a key */
 
     struct cm_engine_counters counters;
-    struct cm_revocations
-        *revocations; /* NULL: this engine tells nobody what certificates are worth */
+    /* NULL: this engine tells nobody what certificates are worth. */
+    struct cm_revocations *revocations;
+    uint64_t revocation_looks_count; /* times that the store had new ones */
 };
 
 /*

@@ -225,6 +225,7 @@ void cm_engine_close_revocations(struct cm_engine *engine)
 
 void cm_engine_look_at_revocations(struct cm_engine *engine)
 {
+    engine->revocation_looks_count++;
     if (engine->revocations && engine->revocations->publisher)
         cm_publisher_look(engine->revocations->publisher);
 }
@@ -248,6 +249,12 @@ cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer, cm_pub
     cm_publisher_publish(engine->revocations->publisher, key ? key->generation_number : 0, done,
                          arg);
     return CM_OK;
+}
+
+uint16_t cm_engine_status_port(const struct cm_engine *engine)
+{
+    const struct cm_revocations *revocations = engine->revocations;
+    return revocations && revocations->service ? cm_status_service_port(revocations->service) : 0;
 }
 
 bool cm_engine_describe_revocations(const struct cm_engine *engine, json_t *object)

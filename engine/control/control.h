@@ -33,9 +33,9 @@
  *         {"serial":"0a1b","not_after":1767225600,"der":"MII...","reason":"superseded",
  *          "revoked":1700000000,"invalidity":1690000000}]}
  *     {"changed":1}                       certificates that another CA software has issued with this
- *                                         issuer's key; without revoked: it is good; der (base64),
- *                                         reason and invalidity may be left out. All of a request or
- *                                         nothing
+ *                                         issuer's key; without revoked: it is good; not_after, der
+ *                                         (base64), reason and invalidity may be left out. All of a
+ *                                         request or nothing
  *
  *     {"v":1,"op":"status"}
  *     {"status":"running","pid":4711,"ready":true,"issued":12,...,

@@ -4,6 +4,7 @@
 #include "engine/base/hash.h"
 #include "engine/orders.h"
 #include "engine/x509/certificate.h"
+#include "engine/x509/der.h"
 #include "engine/x509/pem.h"
 
 /* The generation that has issued them, as far as they are held against it. */
@@ -54,13 +55,13 @@ static cm_status find_issuer(struct cm_store *store, struct issuer *issuer, stru
 
 /* --- rows ---------------------------------------------------------------------------------------- */
 
-static cm_status read_seconds(const json_t *object, const char *key, bool is_needed,
-                              int64_t *ret_seconds, struct cm_error *err)
+static cm_status read_seconds(const json_t *object, const char *key, int64_t *ret_seconds,
+                              struct cm_error *err)
 {
     const json_t *value = json_object_get(object, key);
-    if (!value && !is_needed)
+    if (!value)
         return CM_OK;
-    if (!json_is_integer(value) || json_integer_value(value) <= 0)
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%s: expected Unix seconds", key);
     *ret_seconds = json_integer_value(value);
     return CM_OK;
@@ -86,38 +87,57 @@ static cm_status read_reason(const json_t *object, struct cm_imported_row *row,
                              struct cm_error *err)
 {
     const json_t *reason = json_object_get(object, "reason");
-    bool is_revoked = json_object_get(object, "revoked") != NULL;
+    bool is_revoked = row->revoked_s != 0;
     row->reason = CM_REASON_UNSPECIFIED;
     if (reason && (!json_is_string(reason) || !cm_reason_find(text_of(reason), &row->reason)))
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
                        "reason: expected a name of RFC 5280, such as keyCompromise");
-    if (!is_revoked && (reason || json_object_get(object, "invalidity")))
+    if (!is_revoked && (reason || row->invalidity_s != 0))
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
                        "expected reason and invalidity only with revoked");
     return CM_OK;
 }
 
-/* What stands in it must be what is said of it; its signature is for those who import to check. */
+static bool is_one_sequence(struct cm_bytes der)
+{
+    struct cm_refusal ignored;
+    struct cm_bytes whole;
+    struct cm_der reader = cm_der_open(der, &ignored);
+    return cm_der_read_sequence(&reader, "certificate", &whole) && cm_der_at_end(&reader);
+}
+
+static cm_status compare(const struct cm_certificate *certificate, const struct issuer *issuer,
+                         struct cm_imported_row *row, struct cm_error *err)
+{
+    if (!cm_bytes_equal(certificate->issuer, issuer->subject))
+        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0, "der: not issued by %.96s",
+                       issuer->name);
+    if (!cm_bytes_equal(certificate->serial, row->serial)
+        || (row->not_after_s != 0 && certificate->not_after_s != row->not_after_s))
+        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
+                       "der: it has another serial number or end");
+    row->not_after_s = certificate->not_after_s;
+    return CM_OK;
+}
+
+/*
+ * What stands in it must be what is said of it. Our reader is as strict as our own certificates are: old
+ * ones that it does not take stand there on the word of whoever imports, who has verified them.
+ */
 static cm_status read_der(const json_t *object, const struct issuer *issuer,
                           struct cm_imported_row *row, struct cm_error *err)
 {
     const json_t *der = json_object_get(object, "der");
     struct cm_certificate certificate;
+    struct cm_error ignored;
     if (!der)
         return CM_OK;
-    if (!json_is_string(der) || !cm_base64_read(text_of(der), issuer->arena, &row->der))
-        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "der: expected base64");
-    cm_status status = cm_certificate_read(row->der, &certificate, err);
-    if (status != CM_OK)
-        return status;
-    if (!cm_bytes_equal(certificate.issuer, issuer->subject))
-        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0, "der: not issued by %.96s",
-                       issuer->name);
-    if (!cm_bytes_equal(certificate.serial, row->serial)
-        || certificate.not_after_s != row->not_after_s)
-        return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
-                       "der: it has another serial number or end");
-    return CM_OK;
+    if (!json_is_string(der) || !cm_base64_read(text_of(der), issuer->arena, &row->der)
+        || !is_one_sequence(row->der))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "der: expected DER in base64");
+    return cm_certificate_read(row->der, &certificate, &ignored) == CM_OK
+               ? compare(&certificate, issuer, row, err)
+               : CM_OK;
 }
 
 static cm_status read_row(const json_t *object, const struct issuer *issuer,
@@ -129,11 +149,11 @@ static cm_status read_row(const json_t *object, const struct issuer *issuer,
     if (status == CM_OK)
         status = read_serial(object, issuer->arena, row, err);
     if (status == CM_OK)
-        status = read_seconds(object, "not_after", true, &row->not_after_s, err);
+        status = read_seconds(object, "not_after", &row->not_after_s, err);
     if (status == CM_OK)
-        status = read_seconds(object, "revoked", false, &row->revoked_s, err);
+        status = read_seconds(object, "revoked", &row->revoked_s, err);
     if (status == CM_OK)
-        status = read_seconds(object, "invalidity", false, &row->invalidity_s, err);
+        status = read_seconds(object, "invalidity", &row->invalidity_s, err);
     if (status == CM_OK)
         status = read_reason(object, row, err);
     return status == CM_OK ? read_der(object, issuer, row, err) : status;

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -227,6 +228,18 @@ class Deployment:
         assert count == 1, f"{pattern} is not in the settings"
         with open(self.settings, "w", encoding="utf-8") as file:
             file.write(text)
+
+    def allow_orders(self):
+        """The requester may order whatever there is to be ordered."""
+        self.edit(r"(?m)^  - name: local$", r"\g<0>\n    operations: [issue, revoke, quarantine, reinstate, retire]")
+
+    def query(self, sql, *values):
+        """Rows of the store, whoever writes to it."""
+        store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)
+        try:
+            return store.execute(sql, values).fetchall()
+        finally:
+            store.close()
 
     def add_devices(self, names, group="default", attributes=()):
         header = ",".join(["device", "group", *(name for name, _ in attributes)])
