@@ -576,6 +576,7 @@ class Pages(Case):
             self.assertEqual((code, headers["Cache-Control"]), (200, "no-store"))
             self.assertTrue(headers["Content-Type"].startswith(kind) and body)
             self.assertEqual(self.ask("HEAD", target)[2], b"")
+        self.assertIn("default-src 'none'", self.ask("GET", "/")[1]["Content-Security-Policy"])
         self.assertIn(b"certmill_http_requests_total ", self.ask("GET", "/metrics")[2])
 
     def test_an_engine_that_does_nothing_stops_neither_health_nor_documents_nor_what_is_known(self):
