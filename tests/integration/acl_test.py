@@ -2,7 +2,6 @@
 """The access rights of docs/reference/wire.md, as they stand there: enough for engine and requester, and no more."""
 import os
 import re
-import socket
 import subprocess
 import sys
 
@@ -29,9 +28,7 @@ def documented():
 class Acl(case.Case):
     @classmethod
     def setUpClass(cls):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.port = free.getsockname()[1]
+        cls.port = free_port()
         case.Case.redis = RedisServer(scratch(), options=["--port", str(cls.port), "--bind", "127.0.0.1"])
 
     def setUp(self):
