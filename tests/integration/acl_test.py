@@ -9,7 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
-from deployment import SOURCE, RedisServer, scratch
+from deployment import SOURCE, RedisServer, free_port, scratch
 from redis_client import RedisError
 
 PASSWORD = "correct-horse-battery"
