@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -185,8 +186,27 @@ static struct cm_bytes make_response(struct cm_bytes spki, struct cm_arena *aren
     return tbs;
 }
 
-static double measure_bare(const char *path, struct cm_bytes message, uint64_t duration_ns)
+struct rate {
+    double per_second;
+    double cpu_us; /* of one, in all processes: what other load leaves alone */
+};
+
+/* Of this process, and of those that have ended. */
+static double cpu_us(void)
 {
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        struct rusage usage;
+        getrusage(i ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
+        sum += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
+               + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+    return sum;
+}
+
+static struct rate measure_bare(const char *path, struct cm_bytes message, uint64_t duration_ns)
+{
+    double begin_us = cpu_us();
     uint8_t signature[CM_SIGNATURE_SIZE_MAX];
     FILE *file = fopen(path, "r");
     EVP_PKEY *pkey = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
@@ -202,13 +222,15 @@ static double measure_bare(const char *path, struct cm_bytes message, uint64_t d
     EVP_PKEY_free(pkey);
     if (file)
         fclose(file);
-    return (double)signatures / ((double)(now - begin) / 1e9);
+    return (struct rate){ .per_second = (double)signatures / ((double)(now - begin) / 1e9),
+                          .cpu_us = (cpu_us() - begin_us) / (double)signatures };
 }
 
-static double measure_ocsp(const char *reference, bool is_hosted, uint32_t items_count,
-                           struct cm_bytes message, uint64_t duration_ns)
+static struct rate measure_ocsp(const char *reference, bool is_hosted, uint32_t items_count,
+                                struct cm_bytes message, uint64_t duration_ns)
 {
     struct run *run = calloc(1, sizeof *run);
+    double begin_us = cpu_us();
     if (!run)
         exit(1);
     *run = (struct run){ .lane = CM_LANE_OCSP,
@@ -217,8 +239,10 @@ static double measure_ocsp(const char *reference, bool is_hosted, uint32_t items
                          .batches_count = BATCHES_MAX };
     open_run(run, reference, is_hosted);
     run->end_ns = cm_clock_monotonic_ns() + duration_ns;
-    double seconds = sign(run), rate = (double)run->signatures / seconds;
+    struct rate rate = { .per_second = 1 / sign(run) };
     close_run(run);
+    rate.per_second *= (double)run->signatures;
+    rate.cpu_us = (cpu_us() - begin_us) / (double)run->signatures;
     free(run);
     return rate;
 }
@@ -231,12 +255,14 @@ static void show_ocsp(const char *path, const char *reference, struct cm_bytes s
     cm_arena_init(&arena, 4096);
     struct cm_bytes message = make_response(spki, &arena);
     for (size_t i = 0; i < 3; i++) {
-        double bare = measure_bare(path, message, duration_ns);
-        double in_process = measure_ocsp(reference, false, sizes[i], message, duration_ns);
-        double hosted = measure_ocsp(reference, true, sizes[i], message, duration_ns);
+        struct rate bare = measure_bare(path, message, duration_ns);
+        struct rate in_process = measure_ocsp(reference, false, sizes[i], message, duration_ns);
+        struct rate hosted = measure_ocsp(reference, true, sizes[i], message, duration_ns);
         printf("{\"lane\":\"ocsp\",\"octets\":%zu,\"batch\":%u,\"bare_per_second\":%.0f,"
-               "\"in_process_per_second\":%.0f,\"hosted_per_second\":%.0f,\"ratio\":%.2f}\n",
-               message.size, sizes[i], bare, in_process, hosted, hosted / bare);
+               "\"in_process_per_second\":%.0f,\"hosted_per_second\":%.0f,\"ratio\":%.2f,"
+               "\"bare_cpu_us\":%.1f,\"in_process_cpu_us\":%.1f,\"hosted_cpu_us\":%.1f}\n",
+               message.size, sizes[i], bare.per_second, in_process.per_second, hosted.per_second,
+               hosted.per_second / bare.per_second, bare.cpu_us, in_process.cpu_us, hosted.cpu_us);
         fflush(stdout);
     }
     cm_arena_done(&arena);

@@ -13,6 +13,7 @@
  *     revoke SERIAL REASON         or certificateHold; removeFromCRL: off hold
  *     revoke-after MS SERIAL REASON  the loop does nothing for so long, then revokes
  *     responder none|ca|delegated  who signs from now on
+ *     lose-responder               nobody does, and nobody says so
  *     put PATH FILE EXPIRES-IN     a document
  *     ready yes|no                 what the engine says of itself
  *     clock MS                     the wall clock, from the true one
@@ -351,6 +352,10 @@ static const char *run(char *words[4])
     }
     if (strcmp(words[0], "responder") == 0)
         return choose_responder(words[1]);
+    if (strcmp(words[0], "lose-responder") == 0) {
+        server.responder = NULL;
+        return NULL;
+    }
     if (strcmp(words[0], "put") == 0)
         return put(words[1], words[2], words[3]);
     if (strcmp(words[0], "ready") == 0)

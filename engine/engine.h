@@ -78,6 +78,9 @@ const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engi
 /* By position in the settings, for how it is; NULL past the end. Borrowed. */
 const struct cm_provider *cm_engine_provider(const struct cm_engine *engine, uint32_t position);
 
+/* The port of the status service: where the settings say 0, the system's choice. 0: there is none. */
+uint16_t cm_engine_status_port(const struct cm_engine *engine);
+
 /* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
 struct cm_queue *cm_engine_queue(struct cm_engine *engine);
 

@@ -251,6 +251,12 @@ cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer, cm_pub
     return CM_OK;
 }
 
+uint16_t cm_engine_status_port(const struct cm_engine *engine)
+{
+    const struct cm_revocations *revocations = engine->revocations;
+    return revocations && revocations->service ? cm_status_service_port(revocations->service) : 0;
+}
+
 bool cm_engine_describe_revocations(const struct cm_engine *engine, json_t *object)
 {
     struct cm_publisher_counts counts;

@@ -375,17 +375,20 @@ void cm_publisher_look(struct cm_publisher *publisher)
 
 /* ------------------------------------------------------------------ life -- */
 
-/* A list that also shows CA certificates must not say that it does not. */
+/* A list that also shows CA certificates must not say that it does not. Who issues for no group is one of
+ * other authorities: a root. */
 static bool has_users_only(const struct cm_settings *settings,
                            const struct cm_settings_authority *authority)
 {
+    bool has_group = false;
     for (uint32_t i = 0; i < settings->groups_count; i++) {
         const struct cm_settings_group *group = &settings->groups[i];
+        has_group |= group->authority == authority;
         for (uint32_t k = 0; group->authority == authority && k < group->profiles_count; k++)
             if (group->profiles[k]->ca)
                 return false;
     }
-    return true;
+    return has_group;
 }
 
 /* Without a URL in the certificates there is nothing to tell shards apart, and no place for deltas. */

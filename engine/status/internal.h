@@ -177,8 +177,8 @@ struct cm_status_thread {
     struct cm_status_service *service;
     struct cm_loop *loop;
     struct evhttp *http;
-    struct evconnlistener *listener; /* evhttp's, once bound */
-    bool is_deaf;                    /* out of descriptors: listens again at the next look */
+    struct evhttp_bound_socket *bound; /* NULL: no connections are taken any more */
+    bool is_deaf;                      /* out of descriptors: listens again at the next look */
     struct cm_connections *connections;
     struct cm_store_reader *reader;
     struct cm_recent *recent_texts, *recent_bodies; /* of GET, of POST */

@@ -12,32 +12,38 @@ enum {
                    | EVHTTP_REQ_PATCH
 };
 
+/* Whose thread this is: a listener's error callback gets evhttp as its argument, nothing of ours. */
+static _Thread_local struct cm_status_thread *this_thread;
+
 /* Out of descriptors, most likely: the socket stays readable, so it is not looked at for a while. */
-static void on_accept_failed(struct evconnlistener *listener, void *arg)
+static void on_accept_failed(struct evconnlistener *listener, void *http)
 {
-    struct cm_status_thread *thread = arg;
+    (void)http;
     evconnlistener_disable(listener);
-    thread->is_deaf = true;
+    this_thread->is_deaf = true;
 }
 
 static void on_look(void *arg)
 {
     struct cm_status_thread *thread = arg;
-    if (thread->is_deaf && !atomic_load(&thread->service->is_stopping))
-        evconnlistener_enable(thread->listener);
+    if (thread->is_deaf && thread->bound)
+        evconnlistener_enable(evhttp_bound_socket_get_listener(thread->bound));
     thread->is_deaf = false;
 }
 
 static void bind_http(struct cm_status_thread *thread)
 {
     struct event_base *base = cm_loop_event_base(thread->loop);
-    thread->http = evhttp_new(base);
-    thread->listener = evconnlistener_new(
+    struct evconnlistener *listener = evconnlistener_new(
         base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, thread->socket);
-    if (!thread->http || !thread->listener || !evhttp_bind_listener(thread->http, thread->listener))
+    thread->http = evhttp_new(base);
+    if (!thread->http || !listener)
+        abort();
+    thread->bound = evhttp_bind_listener(thread->http, listener);
+    if (!thread->bound)
         abort();
     thread->socket = -1;
-    evconnlistener_set_error_cb(thread->listener, on_accept_failed);
+    evconnlistener_set_error_cb(listener, on_accept_failed);
     evhttp_set_max_headers_size(thread->http, CM_HEADERS_SIZE_MAX);
     evhttp_set_max_body_size(thread->http, CM_OCSP_REQUEST_SIZE_MAX);
     evhttp_set_allowed_methods(thread->http, EVERY_METHOD); /* others are 501, ours to refuse 405 */
@@ -74,8 +80,8 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
 
 static void *run(void *arg)
 {
-    struct cm_status_thread *thread = arg;
-    cm_loop_run(thread->loop);
+    this_thread = arg;
+    cm_loop_run(this_thread->loop);
     return NULL;
 }
 
@@ -97,7 +103,8 @@ cm_status cm_thread_start(struct cm_status_thread *thread, struct cm_error *err)
 static void stop_here(void *arg)
 {
     struct cm_status_thread *thread = arg;
-    evconnlistener_disable(thread->listener);
+    evhttp_del_accept_socket(thread->http, thread->bound);
+    thread->bound = NULL;
     cm_connections_stop(thread->connections);
 }
 

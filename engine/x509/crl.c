@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/x509/extension.h"
+#include "engine/x509/serial.h"
 #include "engine/x509/signed.h"
 #include "engine/x509/url.h"
 

@@ -10,6 +10,8 @@
  *     ... signed ...
  *     der = cm_certificate_assemble(tbs, crl.sigalg, signature, arena)   (the shape is the same)
  *
+ * Large lists are made as drafts (cm_crl_draft_make), which spares the copy of the last line.
+ *
  * What stands in a list: version 2, AKI, cRLNumber; for a shard a critical issuingDistributionPoint whose
  * URI is octet for octet that of the certificates' distribution point, onlyContainsUserCerts where
  * asked for; in a complete list freshestCRL where there is a delta, in a delta a critical
@@ -25,7 +27,6 @@
 #include "engine/base/status.h"
 #include "engine/x509/algorithm.h"
 #include "engine/x509/reason.h"
-#include "engine/x509/serial.h"
 
 #define CM_CRL_ENTRY_SIZE_MAX  96 /* octets */
 #define CM_CRL_NUMBER_SIZE_MAX 20 /* octets of a cRLNumber (RFC 5280, 5.2.3) */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The status service over HTTP: what relying parties ask, what hostile ones send, and that neither waits for the other."""
 import base64
+import contextlib
 import hashlib
 import http.client
 import json
@@ -18,7 +19,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
 import deployment  # noqa: E402 (after the path)
 import ocsp  # noqa: E402
-from status_server import StatusServer  # noqa: E402
+from status_server import SERVER, StatusServer, make_folder  # noqa: E402
 
 TYPE = "application/ocsp-request"
 PERFECT = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -27,10 +28,11 @@ PERFECT = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 class Case(unittest.TestCase):
     """One service for all tests of a class; words as StatusServer takes them."""
     words = ()
+    prefix = ()
 
     @classmethod
     def setUpClass(cls):
-        cls.server = StatusServer(*cls.words)
+        cls.server = StatusServer(*cls.words, prefix=cls.prefix)
 
     @classmethod
     def tearDownClass(cls):
@@ -290,12 +292,19 @@ class Answers(Case):
         self.server.tell("clock", 43260 * 1000)
         second = self.post(der)
         self.assertGreater(second.this_update, first.this_update)
-        # No responder: the old one is better than none, as long as it is valid.
-        self.server.tell("clock", (43260 + 43300) * 1000)
-        self.server.send("responder", "none")
-        self.server.receive()
-        self.assertEqual(self.post(der).status, ocsp.TRY_LATER)  # another responder: forgotten
-        self.server.tell("responder", "ca")
+
+    def test_an_old_answer_that_is_valid_is_better_than_none(self):
+        der = ocsp.request(self.server.issuer.cert_id(self.issue()))
+        first = self.post(der)
+        self.addCleanup(self.server.tell, "responder", "ca")
+        self.addCleanup(self.server.tell, "clock", 0)
+        self.server.tell("lose-responder")
+        other = ocsp.request(self.server.issuer.cert_id(self.issue()), nonce=b"n")
+        deployment.wait_until(lambda: self.post(other).status == ocsp.TRY_LATER, 20, "nobody signs")
+        self.server.tell("clock", 50000 * 1000)
+        self.assertEqual([self.post(der).data, self.post(der).data], [first.data] * 2)
+        self.server.tell("clock", 86500 * 1000)
+        self.assertEqual(self.post(der).status, ocsp.TRY_LATER)
 
     def test_a_signed_request_and_a_long_requestor_are_read_over(self):
         cert_id = self.server.issuer.cert_id(self.issue())
@@ -457,6 +466,60 @@ class Http(Case):
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "room")
         self.assertGreaterEqual(self.counters()["connections_refused"], 20)
+
+
+class LongValidity(Case):
+    words = ("validity_s=99000000",)
+
+    def test_no_answer_outlives_its_responder(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        for responder, name in (("ca", "ca.pem"), ("delegated", "responder.pem")):
+            self.server.tell("responder", responder)
+            end = subprocess.run(["openssl", "x509", "-in", self.server.path(name), "-noout", "-enddate"],
+                                 capture_output=True, text=True, check=True).stdout.strip().partition("=")[2]
+            end = time.strftime("%Y%m%d%H%M%SZ", time.strptime(end, "%b %d %H:%M:%S %Y GMT")).encode()
+            self.assertEqual(self.post(ocsp.request(cert_id)).next_update, end)
+
+
+class FewDescriptors(Case):
+    prefix = ("prlimit", "--nofile=60")
+
+    def test_without_descriptors_it_waits_until_there_are_some(self):
+        held = [self.connect() for _ in range(80)]
+        for sock in held:
+            sock.close()
+        deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
+
+
+class Life(unittest.TestCase):
+    def test_an_address_that_is_taken_is_said_with_its_name(self):
+        first = StatusServer()
+        run = subprocess.run([SERVER, make_folder(), f"port={first.port}"], stdin=subprocess.DEVNULL, capture_output=True,
+                             text=True, timeout=20, check=False)
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.assertIn(f"listen on 127.0.0.1:{first.port}: Address already in use", run.stderr)
+        self.assertEqual(first.close(), 0)
+
+    def test_it_ends_while_requests_wait(self):
+        server = StatusServer("workers=1")
+        serial, ended = server.tell("issue", 1), threading.Event()
+
+        def ask_all_the_time():
+            while not ended.is_set():
+                connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+                with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                    connection.request("POST", "/ocsp", ocsp.request(server.issuer.cert_id(serial), nonce=b"n"),
+                                       {"Content-Type": TYPE})
+                    connection.getresponse().read()
+        threads = [threading.Thread(target=ask_all_the_time) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        code = server.close()
+        ended.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(code, 0)
 
 
 class Pages(Case):

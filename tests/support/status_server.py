@@ -18,8 +18,9 @@ def _make_key(folder, name):
     os.chmod(os.path.join(folder, f"{name}.key"), 0o600)
 
 
-def make_authority(folder):
-    """ca.key, ca.pem, ca.der, and the same of a responder that it has certified."""
+def make_folder():
+    """A new folder with ca.key, ca.pem, ca.der, and the same of a responder that the CA has certified."""
+    folder = deployment.scratch()
     for name in ("ca", "responder"):
         _make_key(folder, name)
     _openssl(folder, "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=Issuing CA", "-days", "30", "-out", "ca.pem",
@@ -31,14 +32,14 @@ def make_authority(folder):
              "-days", "20", "-extfile", "responder.ext", "-out", "responder.pem")
     for name in ("ca", "responder"):
         _openssl(folder, "x509", "-in", f"{name}.pem", "-outform", "DER", "-out", f"{name}.der")
+    return folder
 
 
 class StatusServer:
     """words: NAME=NUMBER as bench/status_server takes them; prefix: of the command (taskset)."""
 
     def __init__(self, *words, prefix=()):
-        self.folder = deployment.scratch()
-        make_authority(self.folder)
+        self.folder = make_folder()
         self.process = deployment.spawn([*prefix, SERVER, self.folder, *words], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline().split()

@@ -13,10 +13,16 @@ static struct issuing_rig rig;
 /* The group that wants certificates of the authority. */
 static void add_group(void)
 {
+    static const struct cm_profile *profiles[1];
     static struct cm_settings_group group;
-    group = (struct cm_settings_group){ .name = "default", .authority = &rig.authority };
+    profiles[0] = cm_profile_builtin("device-client");
+    group = (struct cm_settings_group){
+        .name = "default", .authority = &rig.authority, .profiles = profiles, .profiles_count = 1
+    };
     rig.settings.groups = &group;
     rig.settings.groups_count = 1;
+    rig.settings.profiles = profiles;
+    rig.settings.profiles_count = 1;
 }
 
 static void test_active_generations_issue_and_those_after_them_only_tell(void)
@@ -131,7 +137,7 @@ static bool is_true(void *arg)
     return *(bool *)arg;
 }
 
-static cm_status sign(enum cm_lane lane, struct cm_bytes message)
+static cm_status sign(uint32_t position, enum cm_lane lane, struct cm_bytes message)
 {
     uint8_t signature[CM_SIGNATURE_SIZE_MAX], hash[CM_SHA256_SIZE];
     bool is_done = false;
@@ -140,7 +146,7 @@ static cm_status sign(enum cm_lane lane, struct cm_bytes message)
                                  .intent_hash = hash,
                                  .signature = signature,
                                  .signature_space = sizeof signature };
-    struct cm_sign_batch batch = { .key = rig.issuers.keys[0].key,
+    struct cm_sign_batch batch = { .key = rig.issuers.keys[position].key,
                                    .lane = lane,
                                    .items = &item,
                                    .items_count = 1,
@@ -155,15 +161,22 @@ static cm_status sign(enum cm_lane lane, struct cm_bytes message)
 /* A floor for certificates would let a stolen engine go on with a key that was retired. */
 static void test_a_hosted_key_that_only_tells_has_a_floor_for_that(void)
 {
+    static const char *const names[] = { "issuing-1", "issuing-2" };
     uint8_t memory[TBS_SIZE_MAX];
     issuing_begin(&rig, "openssl-hosted", NULL);
     issuing_add(&rig, CM_GENERATION_RETIRED, 30);
+    issuing_add(&rig, CM_GENERATION_ACTIVE, 30);
+    add_group();
     CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
     CU_ASSERT_PTR_NOT_NULL_FATAL(rig.issuers.keys[0].key);
-    struct tbs_parts leaf = { .issuer = "issuing-1" };
-    struct tbs_crl_parts crl = { .issuer = "issuing-1" };
-    CU_ASSERT_EQUAL(sign(CM_LANE_LEAF, tbs_make(memory, &leaf)), CM_DENIED);
-    CU_ASSERT_EQUAL(sign(CM_LANE_CRL, tbs_make_crl(memory, &crl)), CM_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct tbs_parts leaf = { .issuer = names[i] };
+        struct tbs_crl_parts crl = { .issuer = names[i] };
+        CU_ASSERT_EQUAL(sign(i, CM_LANE_LEAF, tbs_make(memory, &leaf)), i == 0 ? CM_DENIED : CM_OK);
+        CU_ASSERT_EQUAL(sign(i, CM_LANE_CRL, tbs_make_crl(memory, &crl)), CM_OK);
+    }
+    CU_ASSERT_PTR_NULL(cm_issuer_template(&rig.issuers.keys[0], rig.settings.profiles[0]));
+    CU_ASSERT_PTR_NOT_NULL(cm_issuer_template(&rig.issuers.keys[1], rig.settings.profiles[0]));
     issuing_end(&rig);
 }
 

@@ -143,6 +143,36 @@ static void test_extensions_that_are_not_critical_are_passed_over(void)
     OCSP_REQUEST_free(request);
 }
 
+/* Java's CertPath, GnuTLS's ocsptool, Python's cryptography: about the serial 0x80aabb. */
+static void test_requests_of_other_clients_are_read(void)
+{
+    static const struct {
+        const char *der;
+        enum cm_ocsp_hash hash;
+        size_t nonce_size;
+    } requests[] = {
+        { "306a30683041303f303d300906052b0e03021a050004142afd50556b98fa323f949b277ce59a"
+          "43584a196c04140603c23d1bc739b7dfb7ba69035b4a738634a78302040080aabba223302130"
+          "1f06092b06010505073001020412041000000000000000000000000000000000",
+          CM_OCSP_HASH_SHA1, 16 },
+        { "304530433041303f303d300906052b0e03021a050004142afd50556b98fa323f949b277ce59a"
+          "43584a196c04140603c23d1bc739b7dfb7ba69035b4a738634a78302040080aabb",
+          CM_OCSP_HASH_SHA1, 0 },
+        { "308187308184305d305b3059300d060960864801650304020105000420ac3ef74bdca77f8055"
+          "aa6835261f6e1a51bb701702b4a7f99e30233b4e9fe953042022aa6f1afa30b69f39ecb1ce59"
+          "9c373290fea5c9abf74a4a35e98364e2760c4102040080aabba2233021301f06092b06010505"
+          "073001020412041078787878787878787878787878787878",
+          CM_OCSP_HASH_SHA256, 16 },
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        struct cm_ocsp_request read;
+        must_read(piece_hex(requests[i].der), &read);
+        CU_ASSERT_TRUE(read.ids_count == 1 && read.ids[0].hash == requests[i].hash);
+        CU_ASSERT_TRUE(cm_bytes_equal(read.ids[0].serial, piece_hex("0080aabb")));
+        CU_ASSERT_EQUAL(read.nonce.size, requests[i].nonce_size);
+    }
+}
+
 /* --- from pieces ---------------------------------------------------------------------------------- */
 
 #define SHA1_HEX   "300906052b0e03021a0500"
@@ -397,6 +427,7 @@ CM_TEST_SUITE_WITH(ocsp_request, set_up, pki_done,
                    CM_TEST(test_nonces_of_1_to_128_octets_are_read),
                    CM_TEST(test_a_signed_request_is_read_and_its_signature_not_looked_at),
                    CM_TEST(test_extensions_that_are_not_critical_are_passed_over),
+                   CM_TEST(test_requests_of_other_clients_are_read),
                    CM_TEST(test_a_request_from_pieces_is_one_that_openssl_reads),
                    CM_TEST(test_serials_that_are_none_are_refused),
                    CM_TEST(test_hashes_have_the_size_of_their_algorithm),
