@@ -53,6 +53,9 @@ static cm_status read_inventory(struct cm_move_in *move, struct cm_inventory **r
     cm_progress_end(&progress);
     if (status == CM_OK)
         status = cm_inventory_rows(*ret_inventory, &move->rows, &move->rows_count, err);
+    if (status == CM_OK && !cm_inventory_last_crl(*ret_inventory, &move->last_crl))
+        fprintf(stderr, "certmill: the number of a CRL does not fit 63 bits; ours cannot go on "
+                        "behind it\n");
     return status;
 }
 
@@ -139,7 +142,8 @@ static const char *const paragraphs[] = {
     "our CRLs, when its CA does.",
     "With `--issuer` more is imported for a key that is here, which may be done while `certmill serve` "
     "runs; for a new one it must not run. All files are read and checked before anything is written. "
-    "Doing it again changes nothing; a revocation is never taken back.",
+    "Doing it again changes nothing; a revocation is never taken back. Without an engine, the "
+    "numbers of our CRLs go on behind those of the CRLs that are given.",
     "The devices of these certificates are not put on the allow-list; they are revoked by serial.",
     NULL
 };
