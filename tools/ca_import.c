@@ -46,7 +46,8 @@ static cm_status read_inventory(struct cm_move_in *move, struct cm_inventory **r
 {
     const struct cm_call *call = move->call;
     struct cm_progress progress;
-    cm_progress_start(&progress, "records read", 0, cm_call_flag(call, "json"));
+    cm_progress_start(&progress, "records read", 0,
+                      cm_call_flag(call, "json") || cm_call_flag(call, "quiet"));
     cm_status status = cm_inventory_open(move->certificate, &progress, ret_inventory, err);
     if (status == CM_OK)
         status = read_all(call, *ret_inventory, err);
@@ -76,6 +77,8 @@ static void tell(const struct cm_move_in *move)
         json_decref(object);
         return;
     }
+    if (cm_call_flag(move->call, "quiet"))
+        return;
     if (move->is_new)
         printf("%s has moved in, with its key in provider %s\n", move->issuer,
                move->provider->name);
@@ -187,6 +190,7 @@ static const struct cm_option options[] = {
       .repeats = true,
       .help = "A complete CRL of the CA, PEM or DER. May be given more than once." },
     CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 static const struct cm_example examples[] = {
     { "certmill ca import old --key file:k.pem --certificate ca.pem --index i.txt",

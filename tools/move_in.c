@@ -319,7 +319,7 @@ static cm_status record_rows(struct cm_move_in *move, bool is_ours, struct cm_er
     for (uint32_t i = 0; i < move->rows_count; i++)
         move->rows[i].generation_number = move->generation_number;
     cm_progress_start(&progress, "certificates recorded", move->rows_count,
-                      cm_call_flag(move->call, "json"));
+                      cm_call_flag(move->call, "json") || cm_call_flag(move->call, "quiet"));
     cm_status status = is_ours ? apply_rows(move, &progress, err) : send_rows(move, &progress, err);
     cm_progress_end(&progress);
     return status;
