@@ -178,6 +178,10 @@ struct cm_order {
     /* Groups that whoever orders has a right to, NUL-terminated names; NULL: every one. */
     const char *const *groups;
     uint32_t groups_count;
+    /* Groups, NUL-terminated names, whose devices are reinstated without their certificates: what is on
+     * hold is revoked (superseded), and the device is to ask for a fresh one. */
+    const char *const *fresh_groups;
+    uint32_t fresh_groups_count;
     enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
     int64_t time_s;        /* revocationDate, Unix seconds */
     int64_t invalidity_s;  /* 0: none */
