@@ -385,6 +385,12 @@ static void test_the_certificates_of_a_device_are_walked(void)
     CU_ASSERT_EQUAL(walk(2).count, 3);
     CU_ASSERT_EQUAL(walk(2).sum, 2 + 8 + 14);
     CU_ASSERT_EQUAL(walk(99).count, 0);
+    struct walked walked = { .count = 0 };
+    cm_store_reader_end(f.reader); /* outside a snapshot as well */
+    CU_ASSERT_EQUAL(
+        cm_store_walk_device_certificates(f.reader, 2, see_certificate, &walked, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(walked.sum, 2 + 8 + 14);
+    CU_ASSERT_EQUAL(cm_store_reader_begin(f.reader, &f.err), CM_OK);
     fixture_reopen(&f);
     CU_ASSERT_EQUAL(walk(2).sum, 2 + 8 + 14);
     fixture_done(&f);

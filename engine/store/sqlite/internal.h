@@ -491,6 +491,9 @@ cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **
 void cm_sqlite_reader_close(struct cm_store_reader *base);
 cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *err);
 void cm_sqlite_reader_end(struct cm_store_reader *base);
+/* False between begin and end when the snapshot could not be renewed: IO. */
+CM_MUST_USE cm_status cm_sqlite_reader_is_whole(const struct cm_sqlite_reader *reader,
+                                                struct cm_error *err);
 cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
                            struct cm_arena *arena, struct cm_recall *ret_recall,
                            struct cm_error *err);
