@@ -181,7 +181,7 @@ static void resume_file(struct cm_shard *shard, const char *path, const struct c
     if (status == CM_OK)
         status = check(shard, content, is_delta, &crl, &err);
     if (status != CM_OK)
-        cm_publisher_tell_trouble(publisher, path, &err);
+        cm_publisher_tell_trouble(publisher, "a CRL was not taken up again", &err);
     if (status != CM_OK || !resume_content(shard, content, &crl, row))
         free((void *)(uintptr_t)content.data);
 }
