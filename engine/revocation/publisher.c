@@ -326,11 +326,13 @@ void cm_publisher_close(struct cm_publisher *publisher)
 
 /* ------------------------------------------------------------------ counts -- */
 
-static void count_one(const struct cm_published *published, int64_t now_s,
-                      struct cm_publisher_counts *counts)
+static void count_one(const struct cm_shard *shard, const struct cm_published *published,
+                      int64_t now_s, struct cm_publisher_counts *counts)
 {
-    if (!published->is_there)
+    if (!published->is_there) {
+        counts->overdue += shard->failures_count > 0;
         return;
+    }
     counts->overdue += published->next_update_s <= now_s;
     if (counts->next_expiry_s == 0 || published->next_update_s < counts->next_expiry_s)
         counts->next_expiry_s = published->next_update_s;
@@ -344,9 +346,10 @@ void cm_publisher_count(const struct cm_publisher *publisher,
                                           .shards = publisher->shards_count };
     int64_t now_s = publisher->env.time_ms(publisher->env.arg) / 1000;
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        count_one(&publisher->shards[i].complete, now_s, &counts);
-        if (publisher->shards[i].has_delta)
-            count_one(&publisher->shards[i].delta, now_s, &counts);
+        const struct cm_shard *shard = &publisher->shards[i];
+        count_one(shard, &shard->complete, now_s, &counts);
+        if (shard->has_delta)
+            count_one(shard, &shard->delta, now_s, &counts);
     }
     *ret_counts = counts;
 }

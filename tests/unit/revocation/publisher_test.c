@@ -578,6 +578,20 @@ static void test_lists_that_have_ended_are_counted(void)
     end();
 }
 
+static void test_a_list_that_could_never_be_made_is_overdue(void)
+{
+    rig_make(&plain);
+    rig_touch(rig.away);
+    rig_open();
+    CU_ASSERT_EQUAL(count().overdue, 0); /* it has just begun */
+    CU_ASSERT(rig_wait_notice("was not published"));
+    CU_ASSERT_EQUAL(count().overdue, 1);
+    rig_remove(rig.away);
+    CU_ASSERT(rig_wait_notice("CRLs are published again"));
+    CU_ASSERT_EQUAL(count().overdue, 0);
+    end();
+}
+
 /* ------------------------------------------------------------------ asked -- */
 
 struct answer {
@@ -697,6 +711,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
                    CM_TEST(test_a_suspect_clock_signs_nothing),
                    CM_TEST(test_lists_that_have_ended_are_counted),
+                   CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
                    CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
                    CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
                    CM_TEST(test_a_stop_waits_for_no_key));
