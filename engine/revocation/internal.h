@@ -43,8 +43,7 @@ struct cm_shard {
     uint64_t change_due_ns, retry_ns; /* monotonic; 0: none */
     uint32_t failures_count;          /* in a row */
     bool is_asked;
-    bool
-        is_doubtful; /* the complete one was signed by us, but is not what the store has numbered last */
+    bool is_doubtful; /* the complete one is ours, but not what the store and the settings say */
     struct cm_publication *publication; /* NULL: idle */
 };
 
