@@ -30,10 +30,11 @@ class Case(unittest.TestCase):
     """One service for all tests of a class; words as StatusServer takes them."""
     words = ()
     prefix = ()
+    script = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = StatusServer(*cls.words, prefix=cls.prefix)
+        cls.server = StatusServer(*cls.words, prefix=cls.prefix, script=cls.script)
 
     @classmethod
     def tearDownClass(cls):
@@ -528,6 +529,59 @@ class FewDescriptors(Case):
         for sock in held:
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
+
+
+class WrongSignatures(Case):
+    script = "item=0:wrong item=1:short item=2:UNAVAILABLE item=3:UNCERTAIN item=4:CORRUPT"
+
+    def test_what_a_signer_does_wrong_is_no_answer_and_the_next_one_is(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        # The first signature is one of those that are verified; one that is cut off is not looked at only by chance.
+        found = [self.post(ocsp.request(cert_id)).status for _ in range(6)]
+        self.assertEqual(found[0], ocsp.INTERNAL_ERROR)
+        self.assertEqual(found[2:], [ocsp.TRY_LATER, ocsp.TRY_LATER, ocsp.INTERNAL_ERROR, ocsp.SUCCESSFUL])
+
+
+class SlowSigner(Case):
+    words = ("deadline_ms=2000",)
+    script = "holds={}/holds away={}/away in-flight=1 items-max=3"
+
+    def make(self, name):
+        path = self.server.path(name)
+        open(path, "w", encoding="utf-8").close()
+        self.addCleanup(lambda: os.path.exists(path) and os.remove(path))
+        return path
+
+    def test_a_signer_that_is_away_is_told_at_once_and_its_return_noticed(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        path = self.make("away")
+        self.assertEqual(self.post(ocsp.request(cert_id)).status, ocsp.TRY_LATER)
+        os.remove(path)
+        self.assertEqual(self.post(ocsp.request(cert_id)).state, "good")
+
+    def test_a_signer_that_does_not_answer_is_waited_for_no_longer_than_the_deadline(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        path = self.make("holds")
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(self.post(ocsp.request(cert_id)).status)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        self.assert_serves()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, [ocsp.TRY_LATER] * 20)
+        os.remove(path)
+        self.assertEqual(self.post(ocsp.request(cert_id)).state, "good")
+
+    def test_many_requests_share_a_signer_that_takes_few_at_a_time(self):
+        serials = [self.issue() for _ in range(40)]
+        found = []
+        threads = [threading.Thread(target=lambda serial=serial: found.append(self.status_of(serial))) for serial in serials]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, ["good"] * 40)
 
 
 class Life(unittest.TestCase):

@@ -36,10 +36,14 @@ def make_folder():
 
 
 class StatusServer:
-    """words: NAME=NUMBER as bench/status_server takes them; prefix: of the command (taskset)."""
+    """words: NAME=NUMBER as bench/status_server takes them; prefix: of the command (taskset); script: of the fake provider,
+    {} stands for the folder."""
 
-    def __init__(self, *words, prefix=()):
+    def __init__(self, *words, prefix=(), script=None):
         self.folder = make_folder()
+        if script is not None:
+            with open(self.path("fake-script"), "w", encoding="utf-8") as file:
+                file.write(script.replace("{}", self.folder))
         self.process = deployment.spawn([*prefix, SERVER, self.folder, *words], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline().split()
