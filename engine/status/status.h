@@ -52,7 +52,7 @@ struct cm_status_service_env {
     const struct cm_responder *(*find_responder)(int64_t generation_number, void *arg);
     /* the engine's, called on the loop: what the control socket's status says, "ready" among it */
     void (*fill_status)(struct json_t *ret_object, void *arg);
-    void (*on_notice)(const char *text, void *arg);
+    void (*on_notice)(const char *text, void *arg); /* on the loop */
     /* Unix milliseconds, on any thread; NULL: the wall clock. Negative: nothing is to be signed. */
     int64_t (*time_ms)(void *arg);
     void *arg;

@@ -39,7 +39,7 @@ class Case(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         code = cls.server.close()
-        assert code == 0, f"status_server ends with {code}"
+        assert code == 0, f"status_server ends with {code}: {cls.server.log()}"
 
     # --- asking
 
@@ -540,6 +540,7 @@ class WrongSignatures(Case):
         self.assertEqual(found, [ocsp.INTERNAL_ERROR, ocsp.INTERNAL_ERROR, ocsp.TRY_LATER, ocsp.TRY_LATER, ocsp.INTERNAL_ERROR,
                                  ocsp.SUCCESSFUL])
         self.assertEqual(self.counters()["ocsp_failed"], 3)
+        deployment.wait_until(lambda: "OCSP answers were signed wrongly" in self.server.log(), 20, "a notice")
 
 
 class SlowSigner(Case):
@@ -591,7 +592,7 @@ class Life(unittest.TestCase):
                              text=True, timeout=20, check=False)
         self.assertEqual((run.returncode, run.stdout), (1, ""))
         self.assertIn(f"listen on 127.0.0.1:{first.port}: Address already in use", run.stderr)
-        self.assertEqual(first.close(), 0)
+        self.assertEqual(first.close(), 0, first.log())
 
     def test_it_ends_while_requests_wait(self):
         server = StatusServer("workers=1")
@@ -612,7 +613,7 @@ class Life(unittest.TestCase):
         ended.set()
         for thread in threads:
             thread.join()
-        self.assertEqual(code, 0)
+        self.assertEqual(code, 0, server.log())
 
 
 class Pages(Case):
