@@ -15,7 +15,7 @@ import checker
 import ocsp
 from backend import Request
 from crl import Crl
-from deployment import wait_until
+from deployment import Deployment, wait_until
 
 BASE_URL = "http://pki.example"
 SHARDS = 4
@@ -53,15 +53,20 @@ class Certificate:
 
 
 class Served(case.Case):
-    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=False, **options):
-        """As deploy. authority: more lines of the authority; root: it is one of the settings, too."""
-        requests = self.deploy(name, count, init=("--base-url", base_url), **options)
+    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=None, files=False, init=()):
+        """As deploy. authority: more lines of the authority; root: the same of the root, which is one of the settings then;
+        files: no Redis; init: more of its options."""
+        init, requests = ("--base-url", base_url, *init), None
+        if files:
+            self.deployment = Deployment(init=init)
+        else:
+            requests = self.deploy(name, count, init=init)
         edit = self.deployment.edit
         lines = [f"crl-shards: {SHARDS}", "crl-delay: 200ms", "delta-crl-validity: 1d", "ocsp-responder: soft", *authority]
         edit(r"(?m)^    ca-issuers-url: .*$", r"\g<0>" + "".join("\n    " + line for line in lines))
-        if root:
-            edit(r"(?m)^authorities:$", r"\g<0>\n  - name: root")
-        edit(r"\Z", f'\nstatus:\n  listen: "127.0.0.1:{port}"\n  publish-folder: published\n')
+        if root is not None:
+            edit(r"(?m)^authorities:$", r"\g<0>\n  - name: root" + "".join("\n    " + line for line in root))
+        edit(r"# listen: .*", f'listen: "127.0.0.1:{port}"')
         edit(r"(?m)^    remember-refusals: .*$", rf"\g<0>\n  - name: operator\n    groups: [default]\n    operations: {OPERATIONS}")
         return requests
 
@@ -73,8 +78,9 @@ class Served(case.Case):
         engine = self.start()
         self.port = int(re.search(r"status at http://127\.0\.0\.1:(\d+)/", engine.text())[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        with open(self.path("published", "ca", "issuing-1.cer"), "rb") as file:
-            self.issuer = ocsp.Issuer(file.read())
+        done = subprocess.run(["openssl", "x509", "-in", self.path("ca", "issuing.pem"), "-outform", "DER"], check=True,
+                              capture_output=True)
+        self.issuer = ocsp.Issuer(done.stdout)
         wait_until(lambda: all(self.get(f"/crl/issuing-1/{shard}.crl")[0] == 200 for shard in range(SHARDS)), 20,
                    "every CRL is there")
         wait_until(lambda: self.ask_ocsp("11").status == ocsp.SUCCESSFUL, 20, "there is a responder")
