@@ -53,14 +53,14 @@ class Certificate:
 
 
 class Served(case.Case):
-    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=None, files=False, init=()):
+    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=None, files=False, init=(), key_type="p256"):
         """As deploy. authority: more lines of the authority; root: the same of the root, which is one of the settings then;
         files: no Redis; init: more of its options."""
         init, requests = ("--base-url", base_url, *init), None
         if files:
             self.deployment = Deployment(init=init)
         else:
-            requests = self.deploy(name, count, init=init)
+            requests = self.deploy(name, count, init=init, key_type=key_type)
         edit = self.deployment.edit
         lines = [f"crl-shards: {SHARDS}", "crl-delay: 200ms", "delta-crl-validity: 1d", "ocsp-responder: soft", *authority]
         edit(r"(?m)^    ca-issuers-url: .*$", r"\g<0>" + "".join("\n    " + line for line in lines))
