@@ -263,6 +263,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     if (status == CM_OK)
         status = open_queue(engine, &err);
     if (status != CM_OK) {
+        cm_engine_close_revocations(engine); /* before anything of it begins */
         engine->state = CM_ENGINE_IS_STOPPED;
         cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
         return;

@@ -5,7 +5,8 @@
 /* Promises from before a crash are kept with the time that they were made at. */
 #define PROMISE_AGE_S_MAX (30ll * 24 * 3600)
 
-#define CRL_VALIDITY_S_USUAL (400ll * 24 * 3600)
+#define CRL_VALIDITY_S_USUAL  (400ll * 24 * 3600)
+#define OCSP_VALIDITY_S_USUAL (30ll * 24 * 3600)
 
 static bool has_purpose(const struct cm_profile *profile, const char *oid)
 {
@@ -53,6 +54,7 @@ struct cm_floor cm_floor_of(const struct cm_settings *settings,
         .past_s_max = PROMISE_AGE_S_MAX,
         .responder_validity_s_max = authority->ocsp_responder ? authority->responder_validity_s : 0,
         .crl_validity_s_max = larger(CRL_VALIDITY_S_USUAL, authority->crl_validity_s),
+        .ocsp_validity_s_max = larger(OCSP_VALIDITY_S_USUAL, authority->ocsp_validity_s),
         .rate_per_s_max = authority->signatures_per_s_max,
         .burst = authority->signatures_per_s_max,
     };
@@ -70,6 +72,8 @@ struct cm_floor cm_floor_of_responder(const struct cm_settings_authority *author
     return (struct cm_floor){ .issuer_name = issuer_name,
                               .lanes = CM_LANE_BIT(CM_LANE_OCSP),
                               .is_responder = true,
+                              .ocsp_validity_s_max =
+                                  larger(OCSP_VALIDITY_S_USUAL, authority->ocsp_validity_s),
                               .rate_per_s_max = authority->signatures_per_s_max,
                               .burst = authority->signatures_per_s_max };
 }

@@ -100,8 +100,10 @@ static cm_status open_responders(struct cm_engine *engine, struct cm_error *err)
                                            .providers = engine->providers,
                                            .issuers = &engine->issuers,
                                            .serials = &engine->serials,
+                                           .time_ms = time_ms,
                                            .on_notice = on_notice,
                                            .on_changed = on_responder_changed,
+                                           .on_idle = on_idle,
                                            .arg = engine };
     return cm_responders_open(&env, &engine->revocations->responders, err);
 }
@@ -181,7 +183,7 @@ bool cm_engine_revocations_are_idle(const struct cm_engine *engine)
     const struct cm_revocations *revocations = engine->revocations;
     return !revocations
            || (cm_publisher_is_idle(revocations->publisher)
-               && (!revocations->responders || cm_responders_are_idle(revocations->responders))
+               && cm_responders_are_idle(revocations->responders)
                && (!revocations->service || cm_status_service_is_idle(revocations->service)));
 }
 
@@ -202,6 +204,7 @@ void cm_engine_stop_revocations(struct cm_engine *engine)
         return;
     if (revocations->service)
         cm_status_service_stop(revocations->service);
+    cm_responders_stop(revocations->responders);
     cm_publisher_stop(revocations->publisher);
     cm_timer_start(&revocations->idle_timer, engine->loop, IDLE_LOOK_MS, look_whether_idle, engine);
 }

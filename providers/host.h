@@ -49,6 +49,7 @@ struct cm_floor {
     bool is_responder; /* a delegated responder's: it signs ResponseData of its own alone */
     int64_t responder_validity_s_max; /* of responders' certificates; 0: validity_s_max */
     int64_t crl_validity_s_max;       /* from thisUpdate to nextUpdate; 0: 400 d */
+    int64_t ocsp_validity_s_max;      /* of a response, from now to nextUpdate; 0: 30 d */
     uint32_t rate_per_s_max;          /* signatures; 0: no ceiling */
     uint32_t burst;                   /* signatures at once when it was quiet before */
 };

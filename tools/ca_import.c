@@ -46,13 +46,17 @@ static cm_status read_inventory(struct cm_move_in *move, struct cm_inventory **r
 {
     const struct cm_call *call = move->call;
     struct cm_progress progress;
-    cm_progress_start(&progress, "records read", 0, cm_call_flag(call, "json"));
+    cm_progress_start(&progress, "records read", 0,
+                      cm_call_flag(call, "json") || cm_call_flag(call, "quiet"));
     cm_status status = cm_inventory_open(move->certificate, &progress, ret_inventory, err);
     if (status == CM_OK)
         status = read_all(call, *ret_inventory, err);
     cm_progress_end(&progress);
     if (status == CM_OK)
         status = cm_inventory_rows(*ret_inventory, &move->rows, &move->rows_count, err);
+    if (status == CM_OK && !cm_inventory_last_crl(*ret_inventory, &move->last_crl))
+        fprintf(stderr, "certmill: the number of a CRL does not fit 63 bits; ours cannot go on "
+                        "behind it\n");
     return status;
 }
 
@@ -73,6 +77,8 @@ static void tell(const struct cm_move_in *move)
         json_decref(object);
         return;
     }
+    if (cm_call_flag(move->call, "quiet"))
+        return;
     if (move->is_new)
         printf("%s has moved in, with its key in provider %s\n", move->issuer,
                move->provider->name);
@@ -139,7 +145,8 @@ static const char *const paragraphs[] = {
     "our CRLs, when its CA does.",
     "With `--issuer` more is imported for a key that is here, which may be done while `certmill serve` "
     "runs; for a new one it must not run. All files are read and checked before anything is written. "
-    "Doing it again changes nothing; a revocation is never taken back.",
+    "Doing it again changes nothing; a revocation is never taken back. Without an engine, the "
+    "numbers of our CRLs go on behind those of the CRLs that are given.",
     "The devices of these certificates are not put on the allow-list; they are revoked by serial.",
     NULL
 };
@@ -183,6 +190,7 @@ static const struct cm_option options[] = {
       .repeats = true,
       .help = "A complete CRL of the CA, PEM or DER. May be given more than once." },
     CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 static const struct cm_example examples[] = {
     { "certmill ca import old --key file:k.pem --certificate ca.pem --index i.txt",

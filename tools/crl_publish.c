@@ -19,7 +19,8 @@ static void tell(const struct cm_call *call, const struct cm_control_published *
         json_decref(object);
         return;
     }
-    printf("%u CRL%s published\n", published->published, published->published == 1 ? "" : "s");
+    if (!cm_call_flag(call, "quiet"))
+        printf("%u CRL%s published\n", published->published, published->published == 1 ? "" : "s");
     if (published->failed > 0)
         fprintf(stderr, "certmill: %u could not be: %s\n", published->failed, published->why);
 }
@@ -68,6 +69,7 @@ static const struct cm_option options[] = {
       .argument = "NAME",
       .help = "Only those of this key, like `issuing-1`. Without it: of all." },
     CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 static const struct cm_example examples[] = {
     { "certmill crl publish", "After a web server has lost its files." },

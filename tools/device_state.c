@@ -57,24 +57,27 @@ static void print_json(const struct cm_order *orders, uint32_t count)
     json_decref(object);
 }
 
-/* done: what has happened to the devices, and to their certificates. */
-static void print_text(const struct cm_order *orders, uint32_t count, const char *const done[2],
-                       struct cm_arena *arena)
+static void complain(const struct cm_order *orders, uint32_t count, struct cm_arena *arena)
 {
-    uint32_t devices = 0, certificates = 0, refused = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        devices += orders[i].devices_changed;
-        certificates += orders[i].certificates_changed;
-        refused += orders[i].code != CM_REFUSAL_NONE;
+    for (uint32_t i = 0; i < count; i++)
         if (orders[i].code != CM_REFUSAL_NONE)
             fprintf(stderr, "certmill: %s: %s\n", (const char *)orders[i].device.data,
                     cm_order_complaint(arena, &orders[i]));
+}
+
+/* done: what has happened to the devices, and to their certificates. */
+static void print_text(const struct cm_order *orders, uint32_t count, const char *const done[2])
+{
+    uint32_t devices = 0, certificates = 0, unchanged = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        devices += orders[i].devices_changed;
+        certificates += orders[i].certificates_changed;
+        unchanged += orders[i].code == CM_REFUSAL_NONE && orders[i].devices_changed == 0;
     }
     printf("%u device%s %s, %u certificate%s %s", devices, S_OR_NOT(devices), done[0], certificates,
            S_OR_NOT(certificates), done[1]);
-    if (count - refused > devices)
-        printf("; %u %s so already", count - refused - devices,
-               count - refused - devices == 1 ? "was" : "were");
+    if (unchanged > 0)
+        printf("; %u %s so already", unchanged, unchanged == 1 ? "was" : "were");
     putchar('\n');
 }
 
@@ -90,10 +93,11 @@ static int tell(const struct cm_call *call, const struct cm_order *orders,
                 const char *const done[2], struct cm_arena *arena)
 {
     uint32_t count = (uint32_t)call->operands_count;
+    complain(orders, count, arena);
     if (cm_call_flag(call, "json"))
         print_json(orders, count);
-    else
-        print_text(orders, count, done, arena);
+    else if (!cm_call_flag(call, "quiet"))
+        print_text(orders, count, done);
     return all_done(orders, count) ? CM_EXIT_DONE : CM_EXIT_FAILED;
 }
 
@@ -150,6 +154,7 @@ static const struct cm_option options[] = {
       .argument = "TEXT",
       .help = "For the audit log; one line." },
     CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 
 static const char *const quarantine_paragraphs[] = {

@@ -10,6 +10,7 @@
 
 #include <openssl/x509.h>
 
+#include "engine/base/hash.h"
 #include "engine/x509/certificate.h"
 #include "engine/x509/crl.h"
 #include "providers/verify.h"
@@ -34,6 +35,8 @@ struct cm_inventory {
     struct finding *findings;
     uint32_t findings_count, findings_space;
     struct cm_imported_row *rows;
+    struct cm_crl_row last_crl; /* number 0: none */
+    bool has_huge_number;
 };
 
 /* ------------------------------------------------------------------------------------- life -- */
@@ -293,6 +296,28 @@ static cm_status add_entries(struct cm_inventory *inventory, struct cm_bytes ent
     return status;
 }
 
+static void note_number(struct cm_inventory *inventory, const struct cm_crl_read *crl)
+{
+    bool fits = crl->number.size < 8 || (crl->number.size == 8 && crl->number.data[0] < 0x80);
+    uint64_t number =
+        fits && crl->number.size > 0 ? cm_big_endian_read(crl->number.data, crl->number.size) : 0;
+    inventory->has_huge_number = inventory->has_huge_number || !fits;
+    if (number <= inventory->last_crl.number)
+        return;
+    inventory->last_crl = (struct cm_crl_row){
+        .number = number,
+        .this_update_s = crl->this_update_s,
+        .next_update_s = crl->next_update_s > 0 ? crl->next_update_s : crl->this_update_s + 1,
+    };
+    cm_sha256(&crl->tbs, 1, inventory->last_crl.tbs_hash);
+}
+
+bool cm_inventory_last_crl(const struct cm_inventory *inventory, struct cm_crl_row *ret_crl)
+{
+    *ret_crl = inventory->last_crl;
+    return !inventory->has_huge_number;
+}
+
 static cm_status add_one_crl(struct cm_bytes der, const char *where, void *arg,
                              struct cm_error *err)
 {
@@ -306,6 +331,7 @@ static cm_status add_one_crl(struct cm_bytes der, const char *where, void *arg,
         status = add_entries(inventory, crl.entries, &why);
     if (status != CM_OK)
         return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "%.100s: %.130s", where, why.text);
+    note_number(inventory, &crl);
     return CM_OK;
 }
 

@@ -44,4 +44,10 @@ CM_MUST_USE cm_status cm_inventory_rows(struct cm_inventory *inventory,
                                         struct cm_imported_row **ret_rows, uint32_t *ret_count,
                                         struct cm_error *err);
 
+/*
+ * The CRL with the highest number of those that were added: ours go on behind it. number is 0 where none
+ * was, and generation_number is the caller's to fill. False: a number does not fit 63 bits.
+ */
+bool cm_inventory_last_crl(const struct cm_inventory *inventory, struct cm_crl_row *ret_crl);
+
 #endif

@@ -289,6 +289,17 @@ static cm_status apply_rows(struct cm_move_in *move, struct cm_progress *progres
     return status;
 }
 
+/* CRLs go on behind the old CA's last one: a number never comes twice, nor goes back. */
+static cm_status apply_number(struct cm_move_in *move, struct cm_error *err)
+{
+    struct cm_store_op op = { .kind = CM_STORE_CRLS, .crls = &move->last_crl, .crls_count = 1 };
+    if (move->last_crl.number == 0)
+        return CM_OK;
+    move->last_crl.generation_number = move->generation_number;
+    cm_status status = cm_store_apply(move->deployment.store, &op, err);
+    return status == CM_EXISTS ? CM_OK : status; /* ours are ahead already */
+}
+
 static cm_status send_rows(struct cm_move_in *move, struct cm_progress *progress,
                            struct cm_error *busy)
 {
@@ -308,7 +319,7 @@ static cm_status record_rows(struct cm_move_in *move, bool is_ours, struct cm_er
     for (uint32_t i = 0; i < move->rows_count; i++)
         move->rows[i].generation_number = move->generation_number;
     cm_progress_start(&progress, "certificates recorded", move->rows_count,
-                      cm_call_flag(move->call, "json"));
+                      cm_call_flag(move->call, "json") || cm_call_flag(move->call, "quiet"));
     cm_status status = is_ours ? apply_rows(move, &progress, err) : send_rows(move, &progress, err);
     cm_progress_end(&progress);
     return status;
@@ -325,6 +336,8 @@ cm_status cm_move_in_carry_out(struct cm_move_in *move, struct cm_error *err)
         status = make_generation(move, err);
     if (status == CM_OK)
         status = record_rows(move, true, err);
+    if (status == CM_OK)
+        status = apply_number(move, err);
     return status;
 }
 

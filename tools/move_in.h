@@ -22,6 +22,7 @@ struct cm_move_in {
     /* brought by the caller */
     struct cm_imported_row *rows;
     uint32_t rows_count;
+    struct cm_crl_row last_crl; /* the old CA's; number 0: none */
     /* written */
     bool is_new; /* the generation was made */
     uint32_t changed;

@@ -147,6 +147,8 @@ static void tell(const struct cm_call *call, const struct cm_order *order)
         json_decref(object);
         return;
     }
+    if (cm_call_flag(call, "quiet"))
+        return;
     if (certificates == 0)
         printf("0 certificates revoked: it is so already\n");
     else if (order->group.size > 0)
@@ -247,6 +249,7 @@ static const struct cm_option options[] = {
       .help = "For the audit log; one line." },
     { .name = "yes", .type = CM_OPTION_FLAG, .help = "With `--group`: do not ask." },
     CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 static const struct cm_example examples[] = {
     { "certmill revoke --serial 019af3c2d1000001a1b2c3d4e5f60718293a4b5c", "One certificate." },

@@ -53,6 +53,18 @@ bool cm_entries_next(struct cm_bytes *rest, struct cm_entry_span *ret_entry)
     return true;
 }
 
+bool cm_entries_are_ordered(struct cm_bytes octets)
+{
+    struct cm_bytes before = cm_bytes(NULL, 0); /* less than any serial */
+    struct cm_entry_span entry;
+    while (cm_entries_next(&octets, &entry)) {
+        if (entry.serial.size == 0 || cm_crl_serial_compare(before, entry.serial) >= 0)
+            return false;
+        before = entry.serial;
+    }
+    return octets.size == 0;
+}
+
 /* ------------------------------------------------------------------ changes -- */
 
 /* Positive integers without needless octets: the longer is the larger. */

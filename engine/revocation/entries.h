@@ -33,6 +33,9 @@ struct cm_entry_span {
 /* Takes the first entry off; false at the end, and where what stands there has another shape. */
 bool cm_entries_next(struct cm_bytes *rest, struct cm_entry_span *ret_entry);
 
+/* Whether all of it is entries of that shape, in their order: other software may write others. */
+bool cm_entries_are_ordered(struct cm_bytes octets);
+
 /* One change: an entry that is to be there, or not to be there any more. */
 struct cm_change {
     uint64_t key; /* the order of serials, as far as it fits */

@@ -90,11 +90,14 @@ void cm_publisher_step_ended(struct cm_publisher *publisher);
 /* resume.c: what the store and the folder know of CRLs that were published before. */
 CM_MUST_USE cm_status cm_publisher_resume(struct cm_publisher *publisher, struct cm_error *err);
 
+/* Somebody else has taken numbers: which? */
+void cm_publisher_note_numbers(struct cm_publisher *publisher);
+
 /* diff.c */
 
 /*
  * Does:       holds a new complete list against the one before: entries may only go when their
- *             certificates had ended as that one was made, or came off hold. Entries: of a CRL, sorted.
+ *             certificates had ended as that one was made, or came off hold. Entries: of a CRL, in their order.
  *             Any thread.
  * Fails with: CORRUPT.
  */

@@ -133,9 +133,8 @@ static void on_numbered(struct cm_store_op *op)
     struct cm_publication *publication = op->arg;
     struct cm_shard *shard = publication->shard;
     if (op->status != CM_OK) {
-        /* What is taken is not asked for again. */
         if (op->status == CM_EXISTS)
-            shard->last_number = publication->rows[0].number;
+            cm_publisher_note_numbers(publication->publisher);
         publication->err = op->err;
         end(publication, &publication->err);
         return;

@@ -203,11 +203,15 @@ static void note_changes(struct cm_publisher *publisher, uint64_t now_ns)
     }
 }
 
-/* When a list is to be renewed, before it ends. */
-static int64_t renewal_s(const struct cm_published *published, uint32_t overlap_s)
+/* When a list is to be renewed, before it ends. Settings keep the overlap below the validity of complete
+ * lists; a delta that is short-lived is renewed after half of its life. */
+static int64_t renewal_s(const struct cm_shard *shard, const struct cm_published *published)
 {
+    int64_t overlap_s = shard->key->authority->crl_overlap_s;
     int64_t half_s = (published->next_update_s - published->this_update_s) / 2;
-    return published->next_update_s - (overlap_s < half_s ? overlap_s : half_s);
+    if (published == &shard->delta && half_s < overlap_s)
+        overlap_s = half_s;
+    return published->next_update_s - overlap_s;
 }
 
 struct due {
@@ -228,13 +232,12 @@ static void consider(struct due *due, enum cm_need need, int64_t since_ms)
 static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t now_s)
 {
     struct due due = { .need = CM_NEED_NOTHING };
-    uint32_t overlap_s = shard->key->authority->crl_overlap_s;
     if (shard->publication || shard->retry_ns > now_ns)
         return due;
     if (!shard->complete.is_there)
         consider(&due, CM_NEED_RENEWAL, INT64_MAX);
     else
-        consider(&due, CM_NEED_RENEWAL, 1000 * (now_s - renewal_s(&shard->complete, overlap_s)));
+        consider(&due, CM_NEED_RENEWAL, 1000 * (now_s - renewal_s(shard, &shard->complete)));
     if (shard->is_asked || shard->is_doubtful)
         consider(&due, CM_NEED_RENEWAL, 0);
     if (shard->change_due_ns > 0)
@@ -243,7 +246,7 @@ static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t 
     if (shard->has_delta && !shard->delta.is_there)
         consider(&due, CM_NEED_DELTA, INT64_MAX);
     else if (shard->has_delta)
-        consider(&due, CM_NEED_DELTA, 1000 * (now_s - renewal_s(&shard->delta, overlap_s)));
+        consider(&due, CM_NEED_DELTA, 1000 * (now_s - renewal_s(shard, &shard->delta)));
     return due;
 }
 

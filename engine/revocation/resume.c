@@ -5,6 +5,7 @@
  * than none. It counts as up to date only when it is what the store has numbered last; else a new one
  * is made at once, with a number behind all that are known.
  */
+#include "engine/revocation/entries.h"
 #include "engine/revocation/internal.h"
 
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 
 struct rows {
     struct cm_publisher *publisher;
-    struct cm_crl_row *complete, *delta; /* by shard; number 0: none */
+    struct cm_crl_row *complete, *delta; /* by shard; number 0: none; NULL: not asked for */
 };
 
 static struct cm_shard *shard_of(struct cm_publisher *publisher, const struct cm_crl_row *row)
@@ -43,11 +44,28 @@ static bool take_row(const struct cm_crl_row *row, void *arg)
         return true;
     note_taken(shard, row->number, row->this_update_s);
     size_t index = (size_t)(shard - rows->publisher->shards);
-    if (row->is_delta)
-        rows->delta[index] = *row;
-    else
-        rows->complete[index] = *row;
+    struct cm_crl_row *latest = row->is_delta ? rows->delta : rows->complete;
+    if (latest)
+        latest[index] = *row;
     return true;
+}
+
+static cm_status read_rows(struct cm_publisher *publisher, struct rows *rows, struct cm_error *err)
+{
+    cm_status status = cm_store_reader_begin(publisher->reader, err);
+    if (status != CM_OK)
+        return status;
+    status = cm_store_walk_crls(publisher->reader, take_row, rows, err);
+    cm_store_reader_end(publisher->reader);
+    return status;
+}
+
+void cm_publisher_note_numbers(struct cm_publisher *publisher)
+{
+    struct rows rows = { .publisher = publisher };
+    struct cm_error err;
+    if (read_rows(publisher, &rows, &err) != CM_OK)
+        cm_publisher_tell_trouble(publisher, "the numbers of CRLs could not be read", &err);
 }
 
 /* ------------------------------------------------------------------ a file -- */
@@ -105,7 +123,8 @@ static void put_on_shelf(struct cm_shard *shard, struct cm_bytes content,
         cm_document_new(content, "application/pkix-crl", crl->this_update_s, crl->next_update_s);
     cm_shelf_put(shard->publisher->env.shelf, crl->is_delta ? shard->delta_path : shard->path,
                  document);
-    if (crl->is_delta)
+    /* A list of the software before has its own order, and is not compared with. */
+    if (crl->is_delta || !cm_entries_are_ordered(crl->entries))
         cm_document_let_go(document);
     else
         shard->document = document;
@@ -165,16 +184,6 @@ static void resume_file(struct cm_shard *shard, const char *path, const struct c
         cm_publisher_tell_trouble(publisher, path, &err);
     if (status != CM_OK || !resume_content(shard, content, &crl, row))
         free((void *)(uintptr_t)content.data);
-}
-
-static cm_status read_rows(struct cm_publisher *publisher, struct rows *rows, struct cm_error *err)
-{
-    cm_status status = cm_store_reader_begin(publisher->reader, err);
-    if (status != CM_OK)
-        return status;
-    status = cm_store_walk_crls(publisher->reader, take_row, rows, err);
-    cm_store_reader_end(publisher->reader);
-    return status;
 }
 
 cm_status cm_publisher_resume(struct cm_publisher *publisher, struct cm_error *err)

@@ -114,12 +114,18 @@ static uint64_t patience_ms(const struct connection *connection)
     return connection->answer_ms;
 }
 
-static void consider(struct connection *connection, int fd)
+/* Nobody tells when an answer has been taken: it is looked at. */
+static void look_at_taking(struct connection *connection)
 {
     if (connection->phase == TAKING
         && evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0)
         enter(connection,
               evbuffer_get_length(bufferevent_get_input(connection->bev)) > 0 ? ASKING : IDLE);
+}
+
+static void consider(struct connection *connection, int fd)
+{
+    look_at_taking(connection);
     if (connection->is_cut
         || connection->all->now_ms - connection->since_ms < patience_ms(connection))
         return;
@@ -164,6 +170,25 @@ static bool is_over_limit(struct cm_connections *all)
     return atomic_load(all->limits.shared_count) > all->limits.connections_max;
 }
 
+/* Whoever has waited between requests for longest has had what it came for. False: all are busy. */
+static bool cut_idlest(struct cm_connections *all)
+{
+    size_t found = all->places_count;
+    for (size_t i = 0; i < all->places_count; i++) {
+        struct connection *connection = all->places[i];
+        if (!connection || connection->is_cut)
+            continue;
+        look_at_taking(connection);
+        if (connection->phase == IDLE
+            && (found == all->places_count || connection->since_ms < all->places[found]->since_ms))
+            found = i;
+    }
+    if (found == all->places_count)
+        return false;
+    cut(all->places[found], (int)found);
+    return true;
+}
+
 /* Its descriptor is known now: evhttp sets it after it has asked for the bufferevent. */
 static void settle(struct cm_connections *all, struct connection *connection)
 {
@@ -181,7 +206,7 @@ static void settle(struct cm_connections *all, struct connection *connection)
         end(all, (size_t)fd);
     connection->cookie = cookie_of(fd);
     all->places[fd] = connection;
-    if (is_over_limit(all)) {
+    if (is_over_limit(all) && !cut_idlest(all)) {
         atomic_fetch_add_explicit(all->limits.refused_count, 1, memory_order_relaxed);
         cut(connection, fd);
     }

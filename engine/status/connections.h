@@ -12,7 +12,10 @@
  *   - the deadline to take the answer, and a second more for each 256 KB of it,
  *   - CM_CONNECTION_IDLE_MS between an answer and the next request.
  *
- * Whoever is over it has its socket shut down; evhttp then frees what belongs to it. Looked at eight
+ * When there are too many, the one that has waited between requests for longest makes room for one more;
+ * where none does, the new one is closed at once. Room may come a turn later than the new one.
+ *
+ * Whoever is over its time has its socket shut down; evhttp then frees what belongs to it. Looked at eight
  * times a deadline. What a client sends ahead stays in its socket beyond CM_CONNECTION_AHEAD_SIZE.
  *
  * Thread: its event loop's.

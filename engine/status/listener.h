@@ -1,8 +1,9 @@
 /*
  * Listener: the sockets that a service listens on, one for each of its threads, all on one address.
  *
- * The kernel spreads connections over the threads (SO_REUSEPORT), so that one that is busy does not get
- * more than others, and each accepts for itself. The first socket is bound alone: an address that
+ * The kernel spreads connections over the threads (SO_REUSEPORT), and each accepts for itself. With one
+ * socket that all accept from, whoever wakes first takes all that wait: 64 connections of one client made
+ * one of two threads do two thirds of the work. The first socket is bound alone: an address that
  * another process listens on is found out. Thread: any.
  */
 #ifndef CM_STATUS_LISTENER_H

@@ -15,7 +15,8 @@ static const char head[] =
     ".ready{background:#1a7f37}.not{background:#b42318}\n"
     "table{border-collapse:collapse;width:100%}\n"
     "th,td{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line)}\n"
-    "th{font-weight:600}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
+    "th{font-weight:600}\n"
+    "td.n,th.n{text-align:right;padding-right:1.6rem;font-variant-numeric:tabular-nums}\n"
     "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.5rem;margin:0}\n"
     "dl div{background:var(--soft);border-radius:.4rem;padding:.4rem .7rem}\n"
     "dt{font-size:.85rem;opacity:.75}dd{margin:0;font-size:1.15rem;"
@@ -63,6 +64,29 @@ static void write_value(struct evbuffer *text, const json_t *value)
         evbuffer_add_printf(text, "%.3g", json_real_value(value));
 }
 
+static void write_span(struct evbuffer *text, json_int_t seconds)
+{
+    if (seconds >= 2 * 86400)
+        evbuffer_add_printf(text, "%lld d", (long long)seconds / 86400);
+    else if (seconds >= 2 * 3600)
+        evbuffer_add_printf(text, "%lld h", (long long)seconds / 3600);
+    else if (seconds >= 120)
+        evbuffer_add_printf(text, "%lld min", (long long)seconds / 60);
+    else
+        evbuffer_add_printf(text, "%lld s", (long long)(seconds > 0 ? seconds : 0));
+}
+
+/* How long until then; a dash for never. */
+static void write_until(struct evbuffer *text, json_int_t then_s, json_int_t now_s)
+{
+    if (then_s == 0)
+        evbuffer_add_printf(text, "&ndash;");
+    else if (then_s <= now_s)
+        evbuffer_add_printf(text, "<span class=\"late\">overdue</span>");
+    else
+        write_span(text, then_s - now_s);
+}
+
 static bool is_scalar(const json_t *value)
 {
     return json_is_string(value) || json_is_boolean(value) || json_is_number(value);
@@ -86,7 +110,8 @@ static void write_state(struct evbuffer *text, const json_t *status)
     evbuffer_free(reasons);
 }
 
-static void write_scalars(struct evbuffer *text, const char *title, const json_t *object)
+static void write_scalars(struct evbuffer *text, const char *title, const json_t *object,
+                          json_int_t now_s)
 {
     const char *key;
     json_t *value;
@@ -100,7 +125,10 @@ static void write_scalars(struct evbuffer *text, const char *title, const json_t
         evbuffer_add_printf(text, "<div><dt>");
         write_key(text, key);
         evbuffer_add_printf(text, "</dt><dd>");
-        write_value(text, value);
+        if (strcmp(key, "next_expiry") == 0)
+            write_until(text, json_integer_value(value), now_s);
+        else
+            write_value(text, value);
         evbuffer_add_printf(text, "</dd></div>\n");
     }
     evbuffer_add_printf(text, "</dl>\n");
@@ -153,18 +181,6 @@ static void write_table(struct evbuffer *text, const char *title, const json_t *
     evbuffer_add_printf(text, "</table></div>\n");
 }
 
-static void write_span(struct evbuffer *text, json_int_t seconds)
-{
-    if (seconds >= 2 * 86400)
-        evbuffer_add_printf(text, "%lld d", (long long)seconds / 86400);
-    else if (seconds >= 2 * 3600)
-        evbuffer_add_printf(text, "%lld h", (long long)seconds / 3600);
-    else if (seconds >= 120)
-        evbuffer_add_printf(text, "%lld min", (long long)seconds / 60);
-    else
-        evbuffer_add_printf(text, "%lld s", (long long)(seconds > 0 ? seconds : 0));
-}
-
 static json_int_t number_of(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
@@ -184,12 +200,7 @@ static void write_document(struct evbuffer *text, const json_t *document, json_i
                         (long long)number_of(document, "size"));
     write_span(text, now_s - number_of(document, "modified_s"));
     evbuffer_add_printf(text, "</td><td class=\"n\">");
-    if (expires_s == 0)
-        evbuffer_add_printf(text, "&ndash;");
-    else if (expires_s <= now_s)
-        evbuffer_add_printf(text, "<span class=\"late\">overdue</span>");
-    else
-        write_span(text, expires_s - now_s);
+    write_until(text, expires_s, now_s);
     evbuffer_add_printf(text, "</td></tr>\n");
 }
 
@@ -212,7 +223,7 @@ void cm_page_write(struct evbuffer *text, const json_t *status)
     cm_http_date(now_s, date);
     evbuffer_add(text, head, sizeof head - 1);
     write_state(text, status);
-    write_scalars(text, "engine", status);
+    write_scalars(text, "engine", status, now_s);
     json_object_foreach((json_t *)(uintptr_t)status, key, value)
     {
         if (strcmp(key, "documents") == 0)
@@ -220,7 +231,7 @@ void cm_page_write(struct evbuffer *text, const json_t *status)
         else if (json_is_array(value))
             write_table(text, key, value);
         else if (json_is_object(value))
-            write_scalars(text, key, value);
+            write_scalars(text, key, value, now_s);
     }
     evbuffer_add_printf(text,
                         "<footer>as of %s &middot; <a href=\"/api/v1/status\">JSON</a> &middot; "

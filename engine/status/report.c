@@ -143,6 +143,9 @@ static void send_report(struct cm_status_thread *thread, struct evhttp_request *
         write_page(kind, status, text, &code, &type);
         json_decref(status);
     }
+    if (kind == CM_TARGET_PAGE)
+        evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Security-Policy",
+                          "default-src 'none'; style-src 'unsafe-inline'");
     cm_send_text(thread, request, code, type, text);
     evbuffer_free(text);
     cm_report_let_go(report);

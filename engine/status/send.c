@@ -38,6 +38,7 @@ void cm_send_text(struct cm_status_thread *thread, struct evhttp_request *reques
                   const char *content_type, struct evbuffer *text)
 {
     add(request, "Content-Type", content_type);
+    add(request, "X-Content-Type-Options", "nosniff");
     add(request, "Cache-Control", "no-store");
     evbuffer_add_buffer(thread->body, text);
     send_body(thread, request, code);

@@ -22,7 +22,7 @@
  *
  * A ResponseData names its responder by the hash of the very key that is to sign it. Each of its
  * responses is read to its end; producedAt and thisUpdate are not in the future (clocks differ by five
- * minutes at most), nextUpdate is there, and within 30 days.
+ * minutes at most), nextUpdate is there, and not too late.
  */
 #ifndef CM_PROVIDERS_HOST_FLOOR_H
 #define CM_PROVIDERS_HOST_FLOOR_H

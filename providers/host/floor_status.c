@@ -4,7 +4,7 @@
 enum {
     DAY_S = 86400,
     RESPONSE_FUTURE_S_MAX = 300, /* the engine's clock may stand still while ours goes back */
-    RESPONSE_NEXT_S_MAX = 30 * DAY_S,
+    RESPONSE_VALIDITY_S_USUAL = 30 * DAY_S,
     CRL_VALIDITY_S_USUAL = 400 * DAY_S
 };
 
@@ -80,6 +80,8 @@ static bool read_status(struct cm_look *look, struct cm_der *single)
 
 static bool check_times(struct cm_look *look, struct cm_der *single)
 {
+    int64_t longest_s = look->floor->ocsp_validity_s_max ? look->floor->ocsp_validity_s_max
+                                                         : RESPONSE_VALIDITY_S_USUAL;
     struct cm_der next;
     int64_t this_s, next_s;
     if (!read_general_time(look, single, "thisUpdate", &this_s) || !is_not_ahead(look, this_s))
@@ -92,7 +94,7 @@ static bool check_times(struct cm_look *look, struct cm_der *single)
         return false;
     if (next_s < this_s)
         return cm_look_deny(look, "nextUpdate lies before thisUpdate");
-    return next_s <= look->question->now_s + RESPONSE_NEXT_S_MAX
+    return next_s <= look->question->now_s + RESPONSE_FUTURE_S_MAX + longest_s
            || cm_look_deny(look, "nextUpdate lies too far in the future");
 }
 

@@ -14,6 +14,7 @@ static bool is_same(const struct cm_binding *binding, const struct cm_floor *flo
            && own->past_s_max == floor->past_s_max && own->is_responder == floor->is_responder
            && own->responder_validity_s_max == floor->responder_validity_s_max
            && own->crl_validity_s_max == floor->crl_validity_s_max
+           && own->ocsp_validity_s_max == floor->ocsp_validity_s_max
            && own->rate_per_s_max == floor->rate_per_s_max && own->burst == floor->burst;
 }
 

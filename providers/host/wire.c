@@ -301,6 +301,7 @@ static void put_floor(struct cm_buffer *out, const struct cm_floor *floor)
     put(out, floor->is_responder, 1);
     put(out, (uint64_t)floor->responder_validity_s_max, 8);
     put(out, (uint64_t)floor->crl_validity_s_max, 8);
+    put(out, (uint64_t)floor->ocsp_validity_s_max, 8);
     put(out, floor->rate_per_s_max, 4);
     put(out, floor->burst, 4);
 }
@@ -315,6 +316,7 @@ static void get_floor(struct reader *reader, struct cm_floor *ret_floor)
     ret_floor->is_responder = get_up_to(reader, 1, 1) == 1;
     ret_floor->responder_validity_s_max = get_seconds(reader);
     ret_floor->crl_validity_s_max = get_seconds(reader);
+    ret_floor->ocsp_validity_s_max = get_seconds(reader);
     ret_floor->rate_per_s_max = (uint32_t)get(reader, 4);
     ret_floor->burst = (uint32_t)get(reader, 4);
 }

@@ -158,6 +158,16 @@ class Checker(case.Case):
             parts["store"].integrity = ["row 7 missing from index"]
         self.expect("store_sound", change)
 
+    def test_an_abandoned_serial_that_is_not_revoked_is_found(self):
+        def change(parts):
+            parts["store"].abandoned = [(1 << 60, bytes(12), 2)]
+        self.expect("abandoned_revoked", change)
+
+    def test_a_certificate_that_its_device_does_not_lead_to_is_found(self):
+        def change(parts):
+            parts["store"].listed = parts["store"].listed[1:]
+        self.expect("listed_by_device", change)
+
     def test_every_rule_is_broken_by_some_test_here(self):
         with open(__file__, encoding="utf-8") as file:
             text = file.read()

@@ -129,6 +129,37 @@ class CaImport(unittest.TestCase):
         self.assertEqual(engine.stop(), 0, engine.text())
         self.assertEqual(self.revoked(), self.expected())
 
+    def test_its_crl_goes_on_under_its_old_url_behind_its_old_number(self):
+        url = "http://pki.example/old.crl"
+        ca = OpensslCa(os.path.join(deployment.scratch(), "urls"), extensions=f"crlDistributionPoints = URI:{url}")
+        for name in ("good", "bad"):
+            ca.issue(name)
+        ca.revoke("bad")
+        ca.write("crlnumber", "1FFF\n")
+        words = (*self.key_options(ca), "--index", ca.path("index.txt"), "--crl", ca.crl())
+        self.command(*words)
+        self.command(*words)  # the number is there already
+        self.made.edit("authorities:\n", f'authorities:\n  - name: old\n    crl-url: "{url}"\n')
+        self.made.edit(r"\Z", "\nstatus:\n  publish-folder: public\n")
+        engine = self.made.start()
+        crl = os.path.join(self.made.folder, "public", "crl", "old-1", "0.crl")
+        deployment.wait_until(lambda: os.path.exists(crl), 20, "the CRL is published")
+        said = json.loads(self.made.run("crl", "show", "--issuer", "old-1", "--json").stdout)
+        self.assertEqual((said["number"], said["url"]), (str(0x1FFF + 1), url))
+        self.assertEqual([one["serial"] for one in said["entries"]], [ca.serial("bad")])
+        ca.openssl("crl", "-inform", "DER", "-in", crl, "-out", "new.crl")
+        for name, expected in (("good", 0), ("bad", 2)):
+            done = subprocess.run(["openssl", "verify", "-crl_check", "-CRLfile", "new.crl", "-CAfile", "ca.pem",
+                                   f"{name}.pem"], cwd=ca.folder, capture_output=True, text=True, check=False)
+            self.assertEqual(done.returncode, expected, done.stderr)
+        self.assertEqual(engine.stop(), 0, engine.text())
+
+    def test_a_number_that_is_too_large_is_said(self):
+        ca = OpensslCa(os.path.join(deployment.scratch(), "huge"))
+        ca.write("crlnumber", "01" * 20 + "\n")
+        done = self.command(*self.key_options(ca), "--crl", ca.crl())
+        self.assertIn(b"does not fit 63 bits", done.stderr)
+
     def test_what_moved_in_can_be_revoked(self):
         self.move_in("--certificates", self.ca.path("good.pem"))
         serial = self.ca.serial("good")

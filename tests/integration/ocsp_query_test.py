@@ -7,7 +7,6 @@ of `openssl ocsp`, right ones and wrong ones.
 import http.server
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,18 +16,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import deployment
-from deployment import CERTMILL
+from deployment import CERTMILL, free_port
 from openssl_ca import OpensslCa
 
 
 def query(*arguments):
     return subprocess.run([CERTMILL, "ocsp", "query", *arguments], capture_output=True, text=True, check=False, timeout=60)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class OcspQuery(unittest.TestCase):

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import deployment
-from deployment import CERTMILL, make_csrs
+from deployment import CERTMILL, free_port, make_csrs, wait_until
 
 REASONS = {0: "unspecified", 1: "keyCompromise", 4: "superseded", 5: "cessationOfOperation", 6: "certificateHold",
            8: "removeFromCRL"}
@@ -194,6 +194,58 @@ class Revoke(unittest.TestCase):
 
 class RevokeThroughTheEngine(Revoke):
     serving = True
+
+
+class Told(unittest.TestCase):
+    """What relying parties and operators get to see of it, through the commands alone."""
+
+    def setUp(self):
+        listen = f"127.0.0.1:{free_port()}"
+        self.made = deployment.Deployment(init=("--listen", listen, "--base-url", f"http://{listen}"))
+        self.made.edit("  # publish-folder: public", "  publish-folder: public")
+        self.made.add_devices(["m-0", "m-1"])
+        csrs = os.path.join(self.made.folder, "csrs")
+        self.out = os.path.join(self.made.folder, "out")
+        os.mkdir(csrs)
+        for i, der in enumerate(make_csrs(2)):
+            with open(os.path.join(csrs, f"m-{i}.der"), "wb") as file:
+                file.write(der)
+        self.made.run("issue", "--in", csrs, "--out", self.out, "--quiet")
+
+    def ask(self, device):
+        done = self.made.run("ocsp", "query", "--certificate", os.path.join(self.out, f"{device}.pem"), "--json", check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    def entries(self):
+        said = json.loads(self.made.run("crl", "show", "--issuer", "issuing-1", "--json").stdout)
+        return [(entry["serial"], entry["reason"]) for entry in said["entries"]]
+
+    def doctor(self):
+        return {(one["verdict"], one["check"]) for one in json.loads(self.made.run("doctor", "--json").stdout)["checks"]}
+
+    def test_without_an_engine_nothing_is_published(self):
+        done = self.made.run("crl", "publish", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"the engine makes the CRLs, and none runs", done.stderr)
+
+    def test_crl_and_ocsp_follow_what_operators_do(self):
+        engine = self.made.start()
+        wait_until(lambda: self.ask("m-0")[0] == 0, 20, "a responder answers")
+        self.made.run("device", "quarantine", "m-0")
+        code, said = wait_until(lambda: (self.ask("m-0")[0] == 3 and self.ask("m-0")), 5, "OCSP says so")
+        self.assertEqual((said["reason"], said["delegated"]), ("certificateHold", True))
+        self.assertEqual(self.made.run("crl", "publish").stdout, b"1 CRL published\n")
+        self.assertEqual(self.entries(), [(said["serial"], "certificateHold")])
+        self.made.run("device", "reinstate", "m-0")
+        wait_until(lambda: self.ask("m-0")[0] == 0, 5, "OCSP says so")
+        self.made.run("crl", "publish", "--issuer", "issuing-1")
+        self.assertEqual(self.entries(), [])
+        done = self.made.run("crl", "publish", "--issuer", "issuing-9", check=False)
+        self.assertEqual(done.returncode, 1)
+        done = self.made.run("ocsp", "query", "--serial", "4711", "--issuer", "issuing-1", check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertLessEqual({("OK", "OCSP"), ("OK", "CRLs")}, self.doctor())
+        self.assertEqual(engine.stop(), 0, engine.text())
 
 
 if __name__ == "__main__":

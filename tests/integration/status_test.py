@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -141,6 +142,26 @@ class Answers(Case):
                 self.assertNotIn("WARNING", run.stderr)
                 self.assertIn(": good", run.stdout)
         self.server.tell("responder", "ca")
+
+    def test_gnutls_verifies_answers(self):
+        if not shutil.which("ocsptool"):
+            self.skipTest("ocsptool is missing")
+        serial, folder = self.issue(), self.server.folder
+
+        def run(*words):
+            return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        run("openssl", "req", "-new", "-key", "responder.key", "-subj", "/CN=leaf", "-out", "leaf.csr")
+        run("openssl", "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "1", "-set_serial",
+            "0x" + serial, "-out", "leaf.pem")
+        command = ("ocsptool", "--ask=" + self.server.url + "/ocsp", "--load-issuer=ca.pem", "--load-cert=leaf.pem")
+        for responder, trust in (("ca", "--load-signer=ca.pem"), ("delegated", "--load-trust=ca.pem")):
+            self.server.tell("responder", responder)
+            good = run(*command, trust)
+            self.assertIn("Certificate Status: good", good.stdout, good.stderr)
+            self.assertIn("Verifying OCSP Response: Success", good.stdout)
+        self.server.tell("responder", "ca")
+        self.server.tell("revoke", serial, "superseded")
+        self.assertIn("Certificate Status: revoked", run(*command, "--load-signer=ca.pem").stdout)
 
     def test_another_responder_signs_from_its_change_on(self):
         cert_id = self.server.issuer.cert_id(self.issue())
@@ -313,7 +334,7 @@ class Answers(Case):
 
 
 class Http(Case):
-    words = ("deadline_ms=1000", "connections=60")
+    words = ("deadline_ms=1000",)
 
     def test_other_methods_are_not_allowed(self):
         for method in ("PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
@@ -455,17 +476,35 @@ class Http(Case):
         sock.close()
         self.assert_serves()
 
-    def test_connections_over_the_limit_are_closed_and_room_comes_back(self):
-        deployment.wait_until(lambda: self.counters()["connections"] <= 2, 20, "the other tests' connections end")
-        held = [self.connect(PERFECT) for _ in range(60)]
+
+class Crowd(Case):
+    words = ("connections=20", "deadline_ms=60000")
+
+    def test_a_crowd_of_connections_that_ask_for_something_leaves_no_room_until_they_go(self):
+        held = [self.connect(b"POST /ocsp HTTP/1.1\r\nHost: h\r\nContent-Type: application/ocsp-request\r\n"
+                             b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n") for _ in range(20)]
         for sock in held:
-            sock.recv(1000)
-        for sock in [self.connect() for _ in range(20)]:
+            self.assertTrue(sock.recv(1000).startswith(b"HTTP/1.1 100 "))
+        for sock in [self.connect() for _ in range(10)]:
             self.assertEqual(self.read_all(sock), b"")
-        for sock in held[:30]:
+        for sock in held[:10]:
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "room")
-        self.assertGreaterEqual(self.counters()["connections_refused"], 20)
+        self.assertGreaterEqual(self.counters()["connections_refused"], 10)
+        for sock in held[10:]:
+            sock.sendall(b"abcd")
+            self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
+            sock.close()
+
+    def test_connections_that_wait_for_nothing_make_room(self):
+        deployment.wait_until(lambda: self.counters()["connections"] <= 2, 20, "the other test's connections end")
+        held = [self.connect(PERFECT) for _ in range(20)]
+        for sock in held:
+            self.read_answers(sock)
+        for _ in range(60):
+            self.assertTrue(self.read_answers(self.connect(PERFECT)).startswith(b"HTTP/1.1 200 "))
+        for sock in held:
+            self.assertEqual(self.read_all(sock), b"")
 
 
 class LongValidity(Case):
@@ -537,6 +576,7 @@ class Pages(Case):
             self.assertEqual((code, headers["Cache-Control"]), (200, "no-store"))
             self.assertTrue(headers["Content-Type"].startswith(kind) and body)
             self.assertEqual(self.ask("HEAD", target)[2], b"")
+        self.assertIn("default-src 'none'", self.ask("GET", "/")[1]["Content-Security-Policy"])
         self.assertIn(b"certmill_http_requests_total ", self.ask("GET", "/metrics")[2])
 
     def test_an_engine_that_does_nothing_stops_neither_health_nor_documents_nor_what_is_known(self):

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tempfile
 
@@ -33,6 +34,13 @@ def logged_requests(db):
     return found
 
 
+def listed_certificates(db):
+    """[(device, certificate)] as the log and the runs that count have them."""
+    rows = list(db.execute("SELECT items FROM device_log UNION ALL"
+                           " SELECT items FROM device_run, total WHERE run <= device_runs"))
+    return [struct.unpack_from(">qq", items, at) for items, in rows for at in range(0, len(items), 16)]
+
+
 class Store:
     """A copy of the store's tables, read at once."""
 
@@ -51,6 +59,8 @@ class Store:
             self.refusals = db.execute("SELECT number, code, message FROM refusal").fetchall()
             self.intents = db.execute("SELECT number, created_ms, generation, items FROM intent").fetchall()
             self.abandoned = db.execute("SELECT number, serial_tail, generation FROM abandoned").fetchall()
+            self.revoked = db.execute("SELECT generation, serial FROM revocation WHERE reason <> 8").fetchall()
+            self.listed = listed_certificates(db)
             self.audit = db.execute("SELECT number, time_ms, kind, actor, detail, digest, previous, hash FROM audit"
                                     " ORDER BY number").fetchall()
             self.devices = dict(db.execute("SELECT number, id FROM device"))
@@ -262,9 +272,23 @@ def rule_store_sound(evidence):
         yield f"the highest number is {highest}, the totals say {store.totals[5]}"
 
 
+def rule_abandoned_revoked(evidence):
+    """A serial that was given up is revoked."""
+    revoked = set(evidence.store.revoked)
+    for number, tail, generation in evidence.store.abandoned:
+        if (generation, number.to_bytes(8, "big") + tail) not in revoked:
+            yield f"the abandoned serial {number} is not revoked"
+
+
+def rule_listed_by_device(evidence):
+    """Each certificate is found by its device, once."""
+    if sorted(evidence.store.listed) != sorted((row[3], row[0]) for row in evidence.store.certificates):
+        yield "certificates by device are not the certificates that there are"
+
+
 RULES = (rule_answered, rule_answered_once, rule_nobody_unasked, rule_published_is_recorded, rule_recorded_is_published,
          rule_one_certificate_a_request, rule_serials_unique, rule_right_owner, rule_signatures, rule_intents_closed,
-         rule_audit_chain, rule_audit_counts, rule_store_sound)
+         rule_audit_chain, rule_audit_counts, rule_store_sound, rule_abandoned_revoked, rule_listed_by_device)
 
 
 def violations(evidence):

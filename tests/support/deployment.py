@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -60,6 +61,13 @@ def wait_until(condition, timeout_s, what, step_s=0.01):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what() if callable(what) else what}")
         time.sleep(step_s)
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def make_csrs(count, key_type="p256", name="device"):

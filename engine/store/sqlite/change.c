@@ -108,6 +108,6 @@ cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error 
     sqlite3_bind_int64(statement, 8, tally->orders);
     sqlite3_bind_int64(statement, 9, tally->revocations);
     sqlite3_bind_int64(statement, 10, tally->last_revision);
-    sqlite3_bind_int64(statement, 11, tally->listed_until);
+    sqlite3_bind_int64(statement, 11, tally->device_runs);
     return cm_sqlite_step(store, CM_SQLITE_TOTAL, "keep the totals", err);
 }

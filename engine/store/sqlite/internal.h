@@ -12,7 +12,7 @@
  *     request.c     the keys of answered requests: log, index, and answered.c in memory
  *     order.c       orders: what may be ordered, and what is said of it
  *     order_devices.c   orders about devices and groups
- *     listing.c     the certificates of a device
+ *     listing.c     the certificates of a device: log and runs; listing_find.c  looking into them
  *     barred.c      devices that may not be allowed
  *     crl.c         numbers of CRLs;  import.c  certificates of another CA software
  *     revocation.c  what becomes of one certificate
@@ -32,6 +32,7 @@
 #include <sqlite3.h>
 
 #include "engine/store/sqlite/answered.h"
+#include "engine/store/sqlite/listing.h"
 #include "engine/store/store.h"
 
 /* -------------------------------------------------------------- connections -- */
@@ -168,11 +169,12 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
                " ORDER BY number LIMIT ?3")                                                         \
     X(DEVICE_STATE, "UPDATE device SET state = ?2 WHERE number = ?1")                               \
     X(FIND_LISTED, "SELECT serial_tail, generation, not_after FROM certificate WHERE number = ?1")  \
-    X(LIST, "INSERT OR IGNORE INTO device_certificate VALUES (?1, ?2)")                             \
-    X(LISTED, "SELECT device, certificate FROM device_certificate"                                  \
-              " WHERE device = ?1")                                                                 \
-    X(UNLISTED, "SELECT device, number FROM certificate WHERE number > ?1 AND number <= ?2")        \
-    X(NEWEST, "SELECT number FROM certificate ORDER BY number DESC LIMIT 1 OFFSET ?1")              \
+    X(DEVICE_LOG, "INSERT INTO device_log VALUES (?1, ?2)")                                         \
+    X(DEVICE_LOG_PRUNE, "DELETE FROM device_log WHERE number <= ?1")                                \
+    X(DEVICE_LOGGED, CM_SQLITE_LOG_SQL)                                                             \
+    X(DEVICE_RUN, "INSERT INTO device_run VALUES (?1, ?2, ?3, ?4)")                                 \
+    X(DEVICE_RUN_CLEAR, "DELETE FROM device_run WHERE run = ?1")                                    \
+    X(DEVICE_IN_RUN, CM_SQLITE_RUN_SQL)                                                             \
     X(FIND_ALLOWED, "SELECT state = 'allowed' FROM device WHERE number = ?1")                       \
     X(CRL, "INSERT OR REPLACE INTO crl VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                \
     X(FIND_CRL_NUMBERS, "SELECT max(number) FILTER (WHERE is_delta = 0),"                           \
@@ -188,7 +190,7 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
     X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
     X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
              " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                  \
-             " revocations = ?9, last_revision = ?10, listed_until = ?11 WHERE number = 1")
+             " revocations = ?9, last_revision = ?10, device_runs = ?11 WHERE number = 1")
 
 enum cm_sqlite_change {
 #define X(symbol, sql) CM_SQLITE_##symbol,
@@ -207,8 +209,8 @@ struct cm_sqlite_tally {
     int64_t last_request_log;
     int64_t orders; /* among the refusals */
     int64_t revocations, last_revision;
-    int64_t listed_until; /* certificates up to this number stand in device_certificate */
-    int64_t unlisted;     /* so many neither do, nor are they on their way */
+    int64_t device_runs, last_device_log;
+    int64_t logged; /* pairs of device_log that are not on their way into a run */
     uint8_t audit_hash[CM_HASH_SIZE];
 };
 
@@ -227,22 +229,12 @@ struct cm_sqlite_move {
     unsigned first_stretch, count;
 };
 
-/* A certificate of a device, and a list of some on the heap. */
-struct cm_sqlite_listed {
-    int64_t device;
-    cm_certificate_number certificate;
-};
-
-struct cm_sqlite_list {
-    struct cm_sqlite_listed *items;
-    size_t count, space;
-};
-
-/* What of device_certificate is in memory (listing.c). */
+/* Certificates by device, as the writer has them (listing.c). */
 struct cm_sqlite_listing {
-    struct cm_sqlite_list moving; /* on its way into the table; of it, so many are there */
+    struct cm_sqlite_list log;    /* of the operation at hand */
+    struct cm_sqlite_list moving; /* into a run; so many of them are there */
     size_t moved;
-    int64_t moving_until; /* 0: nothing moves */
+    int64_t moving_until; /* row of the log; 0: nothing moves */
     struct cm_sqlite_list recent;
     int64_t recent_until;
 };
@@ -387,20 +379,24 @@ CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,
                                                   struct cm_sqlite_list *ret_list,
                                                   struct cm_error *err);
 
-/* A certificate that was recorded; and the rollback of whatever was recorded or listed. */
+/*
+ * Inside a transaction: begin, each certificate that is recorded, end writes the log. The rollback is
+ * followed by undo.
+ */
+void cm_sqlite_listing_begin(struct cm_sqlite_store *store);
 CM_MUST_USE cm_status cm_sqlite_list_certificate(struct cm_sqlite_store *store,
                                                  const struct cm_sqlite_listed *listed,
                                                  struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_listing_end(struct cm_sqlite_store *store, struct cm_error *err);
 void cm_sqlite_listing_undo(struct cm_sqlite_store *store);
 
-/*
- * When it is due: begin, then move inside a transaction of its own, then moved after its commit. done at
- * the end.
- */
+/* When it is due: prepare; move inside a transaction of its own, moved after its commit. */
 bool cm_sqlite_listing_is_due(const struct cm_sqlite_store *store);
-CM_MUST_USE cm_status cm_sqlite_listing_begin(struct cm_sqlite_store *store, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_listing_prepare(struct cm_sqlite_store *store,
+                                                struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_listing_move(struct cm_sqlite_store *store, struct cm_error *err);
 void cm_sqlite_listing_moved(struct cm_sqlite_store *store);
+
 void cm_sqlite_listing_done(struct cm_sqlite_store *store);
 
 /* Inside a transaction, between requests_begin and _end. A refusal of the order is no failure. */
@@ -462,6 +458,9 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
     X(GET_DEVICE, "SELECT " CM_SQLITE_DEVICE_COLUMNS " WHERE device.id = ?1")                      \
     X(IS_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                               \
     X(IS_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                   \
+    X(GET_DEVICE_RUNS, "SELECT device_runs FROM total WHERE number = 1")                           \
+    X(IN_RUN, CM_SQLITE_RUN_SQL)                                                                   \
+    X(LOGGED, CM_SQLITE_LOG_SQL)                                                                   \
     /* whether it was abandoned */                                                                 \
     X(IS_ISSUED, "SELECT 0 FROM certificate"                                                       \
                  " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \

@@ -184,6 +184,7 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store
 {
     cm_status status = CM_OK;
     cm_sqlite_requests_begin(store);
+    cm_sqlite_listing_begin(store);
     for (uint32_t i = 0; status == CM_OK && i < op->orders_count; i++)
         status = cm_sqlite_carry_out_order(store, &op->orders[i], err);
     if (status == CM_OK)
@@ -192,6 +193,8 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store
         status = record_refusal(store, &op->refusals[i], err);
     if (status == CM_OK)
         status = cm_sqlite_requests_end(store, err);
+    if (status == CM_OK)
+        status = cm_sqlite_listing_end(store, err);
     for (uint32_t i = 0; status == CM_OK && i < op->abandoned_count; i++)
         status = record_abandoned(store, &op->abandoned[i], err);
     for (uint32_t i = 0; status == CM_OK && i < op->usage_count; i++)

@@ -118,7 +118,7 @@ static const char totals[] = "CREATE TABLE total ("
                              " orders INTEGER NOT NULL CHECK (orders BETWEEN 0 AND refusals),"
                              " revocations INTEGER NOT NULL CHECK (revocations >= 0),"
                              " last_revision INTEGER NOT NULL CHECK (last_revision >= revocations),"
-                             " listed_until INTEGER NOT NULL CHECK (listed_until >= 0)"
+                             " device_runs INTEGER NOT NULL CHECK (device_runs >= 0)"
                              ") STRICT;"
                              "INSERT INTO total VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);";
 
@@ -126,7 +126,7 @@ static const char totals[] = "CREATE TABLE total ("
  * What version 3 has brought. Revocations stand in the order of their revisions: a change takes the row
  * out and puts it in again behind all others. A serial is the content of its INTEGER here, since another
  * CA's may have any size. Of CRLs the latest complete and the latest delta list of each shard is kept.
- * device_certificate lists the certificates of a device up to the number total.listed_until (listing.c).
+ * device_log and device_run say which certificates a device has (listing.h).
  */
 const char cm_sqlite_schema_added[] =
     "CREATE TABLE revocation ("
@@ -159,10 +159,16 @@ const char cm_sqlite_schema_added[] =
     " der BLOB NOT NULL,"
     " UNIQUE (generation, serial)"
     ") STRICT;"
-    "CREATE TABLE device_certificate ("
+    "CREATE TABLE device_log ("
+    " number INTEGER PRIMARY KEY CHECK (number > 0),"
+    " items BLOB NOT NULL CHECK (length(items) > 0 AND length(items) % 16 = 0)"
+    ") STRICT;"
+    "CREATE TABLE device_run ("
+    " run INTEGER NOT NULL CHECK (run > 0),"
     " device INTEGER NOT NULL REFERENCES device,"
     " certificate INTEGER NOT NULL REFERENCES certificate,"
-    " PRIMARY KEY (device, certificate)"
+    " items BLOB NOT NULL CHECK (length(items) > 0 AND length(items) % 16 = 0),"
+    " PRIMARY KEY (run, device, certificate)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX device_not_allowed ON device(number) WHERE state <> 'allowed';";
 

@@ -14,12 +14,8 @@ static const char alterations[] =
     " CHECK (revocations >= 0);"
     "ALTER TABLE total ADD COLUMN last_revision INTEGER NOT NULL DEFAULT 0"
     " CHECK (last_revision >= 0);"
-    "ALTER TABLE total ADD COLUMN listed_until INTEGER NOT NULL DEFAULT 0"
-    " CHECK (listed_until >= 0);";
-
-static const char listing[] =
-    "INSERT INTO device_certificate SELECT device, number FROM certificate ORDER BY 1, 2;"
-    "UPDATE total SET listed_until = ifnull((SELECT max(number) FROM certificate), 0)";
+    "ALTER TABLE total ADD COLUMN device_runs INTEGER NOT NULL DEFAULT 0"
+    " CHECK (device_runs >= 0);";
 
 static const char counting[] = "UPDATE total SET revocations = (SELECT count(*) FROM revocation),"
                                " last_revision = (SELECT count(*) FROM revocation)";
@@ -61,6 +57,55 @@ static cm_status revoke_all_abandoned(sqlite3 *db, struct cm_error *err)
     return status;
 }
 
+/* --------------------------------------------------------- certificates by device -- */
+
+enum { LOG_ROW = 500 }; /* pairs; an operation had about so many */
+
+static cm_status log_row(sqlite3 *db, sqlite3_stmt *insert, const uint8_t *octets, unsigned count,
+                         struct cm_error *err)
+{
+    if (count == 0)
+        return CM_OK;
+    cm_sqlite_bind_blob(insert, 1, octets, (size_t)count * CM_SQLITE_LISTED_SIZE);
+    int code = sqlite3_step(insert);
+    sqlite3_reset(insert);
+    return code == SQLITE_DONE ? CM_OK : cm_sqlite_fail(db, code, "log certificates", err);
+}
+
+static cm_status log_rows(sqlite3 *db, sqlite3_stmt *row, sqlite3_stmt *insert,
+                          struct cm_error *err)
+{
+    uint8_t octets[LOG_ROW * CM_SQLITE_LISTED_SIZE];
+    unsigned count = 0;
+    cm_status status = CM_OK;
+    int code = SQLITE_DONE;
+    while (status == CM_OK && (code = sqlite3_step(row)) == SQLITE_ROW) {
+        const struct cm_sqlite_listed listed = { .device = sqlite3_column_int64(row, 0),
+                                                 .certificate = sqlite3_column_int64(row, 1) };
+        cm_sqlite_listed_write(octets + count * CM_SQLITE_LISTED_SIZE, &listed);
+        if (++count == LOG_ROW) {
+            status = log_row(db, insert, octets, count, err);
+            count = 0;
+        }
+    }
+    if (status == CM_OK && code != SQLITE_DONE)
+        status = cm_sqlite_fail(db, code, "read certificates", err);
+    return status == CM_OK ? log_row(db, insert, octets, count, err) : status;
+}
+
+/* As if they had been recorded just now: the writer makes runs of them as it goes. */
+static cm_status log_certificates(sqlite3 *db, struct cm_error *err)
+{
+    static const char *const sql[] = { "SELECT device, number FROM certificate ORDER BY number",
+                                       "INSERT INTO device_log(items) VALUES (?1)" };
+    sqlite3_stmt *statements[2] = { NULL, NULL };
+    cm_status status = cm_sqlite_prepare(db, sql, 2, statements, err);
+    if (status == CM_OK)
+        status = log_rows(db, statements[0], statements[1], err);
+    cm_sqlite_finalize(statements, 2);
+    return status;
+}
+
 cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err)
 {
     cm_status status = cm_sqlite_run(db, alterations, err);
@@ -71,6 +116,6 @@ cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err)
     if (status == CM_OK)
         status = cm_sqlite_run(db, counting, err);
     if (status == CM_OK)
-        status = cm_sqlite_run(db, listing, err);
+        status = log_certificates(db, err);
     return status;
 }

@@ -13,8 +13,9 @@ static const char tally_sql[] =
     " max(ifnull((SELECT max(number) FROM request_log), 0),"
     "     ifnull((SELECT max(moved_until) FROM request_stretch), 0)),"
     " orders, revocations, last_revision,"
-    " ifnull((SELECT max(revision) FROM revocation), 0), listed_until,"
-    " (SELECT count(*) FROM certificate WHERE certificate.number > listed_until)"
+    " ifnull((SELECT max(revision) FROM revocation), 0), device_runs,"
+    " ifnull((SELECT max(number) FROM device_log), 0),"
+    " ifnull((SELECT sum(length(items)) / 16 FROM device_log), 0)"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -34,8 +35,9 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .orders = sqlite3_column_int64(row, 14),
         .revocations = sqlite3_column_int64(row, 15),
         .last_revision = sqlite3_column_int64(row, 16),
-        .listed_until = sqlite3_column_int64(row, 18),
-        .unlisted = sqlite3_column_int64(row, 19),
+        .device_runs = sqlite3_column_int64(row, 18),
+        .last_device_log = sqlite3_column_int64(row, 19),
+        .logged = sqlite3_column_int64(row, 20),
     };
 }
 

@@ -268,34 +268,78 @@ cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *visi
 
 /* ---------------------------------------------------- certificates of a device -- */
 
-/* Those that are listed, and the end of the table (listing.c); some stand in both. */
-static const char device_certificates_sql[] =
-    "SELECT number, certificate.generation, certificate.not_after, certificate_der.der"
-    " FROM (SELECT certificate AS number FROM device_certificate WHERE device = ?1"
-    "       UNION SELECT number FROM certificate"
-    "        WHERE number > (SELECT listed_until FROM total) AND device = ?1)"
-    " JOIN certificate USING (number) JOIN certificate_der USING (number) ORDER BY number";
+/* In one snapshot: what a run has just taken from the log is in neither before and after. */
+static cm_status list_device(struct cm_sqlite_reader *reader, int64_t device,
+                             struct cm_sqlite_list *list, struct cm_error *err)
+{
+    sqlite3_stmt *runs = reader->statements[CM_SQLITE_GET_DEVICE_RUNS];
+    int64_t runs_count = 0, until = 0;
+    int code = sqlite3_step(runs);
+    cm_status status = CM_OK;
+    if (code == SQLITE_ROW)
+        runs_count = sqlite3_column_int64(runs, 0);
+    else
+        status = cm_sqlite_fail(reader->db, code, "read the totals", err);
+    sqlite3_reset(runs);
+    if (status == CM_OK)
+        status = cm_sqlite_find_in_runs(reader->db, reader->statements[CM_SQLITE_IN_RUN],
+                                        runs_count, device, list, err);
+    if (status == CM_OK)
+        status = cm_sqlite_find_in_log(reader->db, reader->statements[CM_SQLITE_LOGGED], &device, 1,
+                                       0, &until, list, err);
+    cm_sqlite_list_sort(list);
+    return status;
+}
+
+static cm_status visit_certificate(struct cm_sqlite_reader *reader,
+                                   const struct cm_sqlite_listed *listed,
+                                   cm_certificate_walk_fn *visit, void *arg, bool *go_on,
+                                   struct cm_error *err)
+{
+    sqlite3_stmt *row = reader->statements[CM_SQLITE_GET_CERTIFICATE];
+    cm_status status = CM_OK;
+    sqlite3_bind_int64(row, 1, listed->certificate);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        const struct cm_certificate_found found = { .number = listed->certificate,
+                                                    .device_number = listed->device,
+                                                    .generation_number =
+                                                        sqlite3_column_int64(row, 2),
+                                                    .not_after = sqlite3_column_int64(row, 3),
+                                                    .der = cm_sqlite_column_bytes(row, 4) };
+        *go_on = visit(&found, arg);
+    } else if (code == SQLITE_DONE)
+        status = fail_row("a device has a certificate that is not there", err);
+    else
+        status = cm_sqlite_fail(reader->db, code, "read a certificate", err);
+    sqlite3_reset(row);
+    return status;
+}
+
+static cm_status walk_listed(struct cm_sqlite_reader *reader, int64_t device,
+                             cm_certificate_walk_fn *visit, void *arg, struct cm_error *err)
+{
+    struct cm_sqlite_list list = { .count = 0 };
+    bool go_on = true;
+    cm_status status = list_device(reader, device, &list, err);
+    for (size_t i = 0; status == CM_OK && go_on && i < list.count; i++)
+        status = visit_certificate(reader, &list.items[i], visit, arg, &go_on, err);
+    cm_sqlite_list_drop(&list);
+    return status;
+}
 
 cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64_t device_number,
                                              cm_certificate_walk_fn *visit, void *arg,
                                              struct cm_error *err)
 {
-    struct walk walk;
-    cm_status status = open_walk(base, device_certificates_sql, &walk, err);
+    struct cm_sqlite_reader *reader = (struct cm_sqlite_reader *)base;
+    bool has_snapshot = reader->in_snapshot;
+    cm_status status = has_snapshot ? CM_OK : cm_sqlite_reader_begin(base, err);
     if (status == CM_OK)
-        sqlite3_bind_int64(walk.row, 1, device_number);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
-        const struct cm_certificate_found found = {
-            .number = sqlite3_column_int64(walk.row, 0),
-            .device_number = device_number,
-            .generation_number = sqlite3_column_int64(walk.row, 1),
-            .not_after = sqlite3_column_int64(walk.row, 2),
-            .der = cm_sqlite_column_bytes(walk.row, 3),
-        };
-        if (!visit(&found, arg))
-            break;
-    }
-    return close_walk(&walk, status);
+        status = walk_listed(reader, device_number, visit, arg, err);
+    if (!has_snapshot)
+        cm_sqlite_reader_end(base);
+    return status;
 }
 
 /* ---------------------------------------------------------- usage and audit -- */

@@ -85,13 +85,13 @@ static void move_requests_when_due(struct cm_sqlite_store *store)
         give_up(store, &before, &err); /* a full disk: the log keeps the rows */
 }
 
-/* The same for certificates by device: the end of their table stays a little longer. */
+/* The same for certificates by device: their log stays a little longer. */
 static void move_listing_when_due(struct cm_sqlite_store *store)
 {
     struct cm_error err;
     if (!cm_sqlite_listing_is_due(store))
         return;
-    cm_status status = cm_sqlite_listing_begin(store, &err);
+    cm_status status = cm_sqlite_listing_prepare(store, &err);
     const struct cm_sqlite_tally before = store->tally;
     if (status == CM_OK)
         status = begin(store, &err);

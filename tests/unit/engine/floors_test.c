@@ -57,6 +57,7 @@ static void test_floors_bound_crls_and_responders_as_the_settings_make_them(void
         { .name = "plain", .crl_validity_s = 7 * DAY_S, .responder_validity_s = 30 * DAY_S },
         { .name = "delegates",
           .crl_validity_s = 500 * DAY_S,
+          .ocsp_validity_s = 60 * DAY_S,
           .responder_validity_s = 30 * DAY_S,
           .ocsp_responder = &provider,
           .signatures_per_s_max = 70 },
@@ -73,16 +74,19 @@ static void test_floors_bound_crls_and_responders_as_the_settings_make_them(void
     struct cm_bytes name = cm_bytes_str("name");
     struct cm_floor floor = cm_floor_of(&settings, &authorities[0], name);
     CU_ASSERT_EQUAL(floor.crl_validity_s_max, 400 * DAY_S);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 30 * DAY_S);
     CU_ASSERT_EQUAL(floor.responder_validity_s_max, 0);
     CU_ASSERT_FALSE(floor.is_responder);
     floor = cm_floor_of(&settings, &authorities[1], name);
     CU_ASSERT_EQUAL(floor.crl_validity_s_max, 500 * DAY_S);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 60 * DAY_S);
     CU_ASSERT_EQUAL(floor.responder_validity_s_max, 30 * DAY_S);
     settings = (struct cm_settings){ .groups = &group, .groups_count = 1 };
     floor = cm_floor_of(&settings, &authorities[1], name);
     CU_ASSERT_EQUAL(floor.responder_validity_s_max, 90 * DAY_S);
     floor = cm_floor_of_responder(&authorities[1], name);
     CU_ASSERT_TRUE(floor.is_responder);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 60 * DAY_S);
     CU_ASSERT_EQUAL(floor.lanes, CM_LANE_BIT(CM_LANE_OCSP));
     CU_ASSERT_EQUAL(floor.rate_per_s_max, 70);
 }

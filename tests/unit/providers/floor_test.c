@@ -314,12 +314,17 @@ static void test_floor_bounds_the_times_of_responses(void)
     expect_response_denied((struct tbs_response_parts){ .produced_s = now_s + 320 }, "future");
     expect_response_denied((struct tbs_response_parts){ .next_update_s = now_s - 5 },
                            "before thisUpdate");
-    expect_response_denied((struct tbs_response_parts){ .next_update_s = now_s + 30 * DAY_S + 20 },
-                           "too far");
+    const struct tbs_response_parts longer = { .next_update_s = now_s + 30 * DAY_S + 320 };
+    expect_response_denied(longer, "too far");
     CU_ASSERT_TRUE(
         allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
                                                            .this_update_s = now_s - 40 * DAY_S,
                                                            .next_update_s = now_s + 30 * DAY_S })));
+    struct cm_floor floor = floor_of(all_lanes);
+    floor.ocsp_validity_s_max = 31 * DAY_S;
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_OCSP, tbs_make_response(memory, &longer)));
+    floor.ocsp_validity_s_max = DAY_S;
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make_response(memory, &longer)));
 }
 
 static void test_floor_of_a_responder_signs_responses_and_no_certificate(void)

@@ -314,7 +314,71 @@ void rig_import(unsigned n, int64_t not_after_s)
         cm_publisher_look(rig.publisher);
 }
 
+void rig_take_number(uint64_t number)
+{
+    struct cm_crl_row row = { .generation_number = 1,
+                              .number = number,
+                              .this_update_s = RIG_NOW_S,
+                              .next_update_s = RIG_NOW_S + 7 * RIG_DAY_S,
+                              .revision = 1000 };
+    struct cm_store_op op = { .kind = CM_STORE_CRLS, .crls = &row, .crls_count = 1 };
+    CU_ASSERT_EQUAL(cm_store_apply(rig.store.store, &op, &rig.store.err), CM_OK);
+}
+
 /* ------------------------------------------------------------------ CRLs -- */
+
+static void add_revoked(X509_CRL *crl, long serial)
+{
+    X509_REVOKED *revoked = X509_REVOKED_new();
+    ASN1_INTEGER *number = ASN1_INTEGER_new();
+    ASN1_TIME *time = ASN1_TIME_set(NULL, RIG_NOW_S);
+    ASN1_INTEGER_set(number, serial);
+    X509_REVOKED_set_serialNumber(revoked, number);
+    X509_REVOKED_set_revocationDate(revoked, time);
+    X509_CRL_add0_revoked(crl, revoked);
+    ASN1_INTEGER_free(number);
+    ASN1_TIME_free(time);
+}
+
+static X509_CRL *make_foreign_crl(long number)
+{
+    const uint8_t *der = pki.issuing.data;
+    X509 *issuer = d2i_X509(NULL, &der, (long)pki.issuing.size);
+    X509_CRL *crl = X509_CRL_new();
+    ASN1_TIME *begin = ASN1_TIME_set(NULL, RIG_NOW_S);
+    ASN1_TIME *end = ASN1_TIME_set(NULL, RIG_NOW_S + 7 * RIG_DAY_S);
+    ASN1_INTEGER *crl_number = ASN1_INTEGER_new();
+    AUTHORITY_KEYID *aki = AUTHORITY_KEYID_new();
+    ASN1_INTEGER_set(crl_number, number);
+    aki->keyid = ASN1_OCTET_STRING_dup(X509_get0_subject_key_id(issuer));
+    X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+    X509_CRL_set_issuer_name(crl, X509_get_subject_name(issuer));
+    X509_CRL_set1_lastUpdate(crl, begin);
+    X509_CRL_set1_nextUpdate(crl, end);
+    X509_CRL_add1_ext_i2d(crl, NID_authority_key_identifier, aki, 0, 0);
+    X509_CRL_add1_ext_i2d(crl, NID_crl_number, crl_number, 0, 0);
+    add_revoked(crl, 9);
+    add_revoked(crl, 3);
+    CU_ASSERT_FATAL(X509_CRL_sign(crl, pki.issuing_key.key, EVP_sha256()) > 0);
+    AUTHORITY_KEYID_free(aki);
+    ASN1_INTEGER_free(crl_number);
+    ASN1_TIME_free(begin);
+    ASN1_TIME_free(end);
+    X509_free(issuer);
+    return crl;
+}
+
+void rig_write_foreign_crl(const char *path, long number)
+{
+    X509_CRL *crl = make_foreign_crl(number);
+    uint8_t *der = NULL;
+    struct cm_error err;
+    int size = i2d_X509_CRL(crl, &der);
+    CU_ASSERT_EQUAL_FATAL(cm_crl_files_write(rig.folder, path, cm_bytes(der, (size_t)size), &err),
+                          CM_OK);
+    OPENSSL_free(der);
+    X509_CRL_free(crl);
+}
 
 static X509_CRL *read_crl(const char *path, char *ret_etag)
 {

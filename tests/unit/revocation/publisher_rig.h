@@ -69,6 +69,13 @@ void rig_order(enum cm_order_kind kind, const char *device);
 /* A certificate that is revoked and ends then; its serial is of two octets. */
 void rig_import(unsigned n, int64_t not_after_s);
 
+/* Takes a number behind the publisher's back. */
+void rig_take_number(uint64_t number);
+
+/* In the folder, signed by the authority's key with OpenSSL: a CRL of this number without a URL, with the
+ * entries 9 and 3, in no order. */
+void rig_write_foreign_crl(const char *path, long number);
+
 /* A CRL on the shelf, as OpenSSL reads it. */
 struct rig_crl {
     bool is_there, verifies;

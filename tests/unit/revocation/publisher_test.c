@@ -124,6 +124,21 @@ static bool has_second(void *arg)
     return count_second() > 0;
 }
 
+static void test_what_comes_while_a_list_is_made_waits_for_its_own_time(void)
+{
+    begin(&plain);
+    rig_touch(rig.holds);
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    rig_run(200); /* it is made, and waits for its signature */
+    rig.authority.crl_delay_ms = 3600 * 1000;
+    rig_revoke(3, CM_REASON_UNSPECIFIED);
+    rig_remove(rig.holds);
+    CU_ASSERT(rig_wait_number(CRL, 2));
+    rig_run(100);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    end();
+}
+
 static void test_a_change_touches_its_own_shard_only(void)
 {
     unsigned shown = 0;
@@ -150,6 +165,9 @@ static void test_a_list_is_renewed_before_it_ends_and_not_before_that(void)
     CU_ASSERT(rig_wait_number(CRL, 2));
     CU_ASSERT_EQUAL(rig_crl(CRL).this_update_s, RIG_NOW_S + 4 * RIG_DAY_S);
     CU_ASSERT_EQUAL(rig_crl(CRL).next_update_s, RIG_NOW_S + 11 * RIG_DAY_S);
+    rig.authority.crl_overlap_s = 6 * RIG_DAY_S;
+    rig_pass(RIG_DAY_S);
+    CU_ASSERT(rig_wait_number(CRL, 3));
     end();
 }
 
@@ -270,13 +288,7 @@ static void test_a_number_that_was_taken_and_not_used_is_burned(void)
     rig_revoke(2, CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_wait_number(CRL, 2));
     rig_close();
-    struct cm_crl_row row = { .generation_number = 1,
-                              .number = 7,
-                              .this_update_s = RIG_NOW_S,
-                              .next_update_s = RIG_NOW_S + 7 * RIG_DAY_S,
-                              .revision = 1000 };
-    struct cm_store_op op = { .kind = CM_STORE_CRLS, .crls = &row, .crls_count = 1 };
-    CU_ASSERT_EQUAL(cm_store_apply(rig.store.store, &op, &rig.store.err), CM_OK);
+    rig_take_number(7);
     rig_open();
     CU_ASSERT_EQUAL(rig_crl(CRL).number, 2); /* better than none, until there is a new one */
     CU_ASSERT(rig_wait_number(CRL, 8));
@@ -295,6 +307,28 @@ static void test_a_file_of_somebody_else_is_replaced_and_told(void)
     CU_ASSERT_FALSE(rig_crl(CRL).is_there);
     CU_ASSERT(rig_wait_number(CRL, 2));
     CU_ASSERT(rig_folder_agrees(CRL));
+    end();
+}
+
+static void test_the_list_of_the_software_before_stays_until_there_is_one_of_ours(void)
+{
+    rig_make(&(const struct rig_settings){ .shards = 1, .has_no_url = true });
+    rig_write_foreign_crl(CRL, 4711);
+    rig_import(1, RIG_NOW_S + RIG_DAY_S);
+    rig_open();
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, 4711);
+    CU_ASSERT(rig_wait_number(CRL, 4712));
+    CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), CM_REASON_SUPERSEDED);
+    CU_ASSERT_EQUAL(rig.notices_count, 0);
+    end();
+}
+
+static void test_numbers_that_somebody_else_has_taken_are_left_out(void)
+{
+    begin(&plain);
+    rig_take_number(900);
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    CU_ASSERT(rig_wait_number(CRL, 901));
     end();
 }
 
@@ -635,6 +669,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
                    CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
                    CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
+                   CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
                    CM_TEST(test_a_change_touches_its_own_shard_only),
                    CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
                    CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
@@ -645,6 +680,8 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
                    CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
                    CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
+                   CM_TEST(test_the_list_of_the_software_before_stays_until_there_is_one_of_ours),
+                   CM_TEST(test_numbers_that_somebody_else_has_taken_are_left_out),
                    CM_TEST(test_a_shard_takes_no_list_of_another),
                    CM_TEST(test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers),
                    CM_TEST(test_an_old_copy_of_the_store_takes_nothing_back),

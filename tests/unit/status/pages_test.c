@@ -115,7 +115,8 @@ static void test_the_page_shows_text_as_text(void)
 
 static void test_the_page_shows_documents_with_their_age(void)
 {
-    const char *text = page_of("{\"ready\":true,\"time_s\":100000,\"documents\":["
+    const char *text = page_of("{\"ready\":true,\"time_s\":100000,"
+                               "\"crls\":{\"next_expiry\":100090},\"documents\":["
                                "{\"path\":\"/crl/a/0.crl\",\"size\":77,\"modified_s\":99940,"
                                "\"expires_s\":186400},"
                                "{\"path\":\"/crl/a/1.crl\",\"size\":78,\"modified_s\":1,"
@@ -123,6 +124,7 @@ static void test_the_page_shows_documents_with_their_age(void)
                                "{\"path\":\"/ca/a.cer\",\"size\":79,\"modified_s\":1,"
                                "\"expires_s\":0}]}");
     CU_ASSERT(has(text, "<a href=\"/crl/a/0.crl\">"));
+    CU_ASSERT(has(text, "<dd>90 s</dd>"));
     CU_ASSERT(has(text, ">60 s<"));
     CU_ASSERT(has(text, ">24 h<"));
     CU_ASSERT(has(text, "overdue"));
