@@ -23,10 +23,6 @@ OCSP_TYPE = {"Content-Type": "application/ocsp-request"}
 DELTAS = ("-extended_crl", "-use_deltas")
 
 
-def ocsp_target(request):
-    return "/ocsp/" + urllib.parse.quote(base64.b64encode(request).decode(), safe="")
-
-
 class OpenSsl(served.Served):
     """What OpenSSL's own programs say of it."""
 
@@ -73,13 +69,13 @@ class OpenSsl(served.Served):
             words = ("ocsp", "-no_nonce", "-issuer", "ca/issuing.pem", "-cert", certificate.path)
             self.run_program("openssl", *words, "-reqout", "request.der")
             with open(self.path("request.der"), "rb") as file:
-                code, headers, body = self.get(ocsp_target(file.read()))
+                code, headers, body = self.get(ocsp.get_target(file.read()))
             self.assertEqual((code, headers["Content-Type"]), (200, "application/ocsp-response"))
             with open(self.path("response.der"), "wb") as file:
                 file.write(body)
             self.assert_says(self.run_program("openssl", *words, "-respin", "response.der", "-CAfile", "ca/root.pem"),
                              f": {state}")
-        code, headers, body = self.get(ocsp_target(ocsp.request(self.issuer.cert_id(bad.serial), nonce=b"n" * 32)))
+        code, headers, body = self.get(ocsp.get_target(ocsp.request(self.issuer.cert_id(bad.serial), nonce=b"n" * 32)))
         self.assertEqual((code, headers["Cache-Control"]), (200, "no-store"))
         self.assertEqual((ocsp.Response(body).state, ocsp.Response(body).nonce), ("revoked", b"n" * 32))
         self.stop(engine)
@@ -422,7 +418,7 @@ class Http(served.Served):
 
     def test_two_questions_with_a_revocation_between_them(self):
         (certificate,) = self.issue(fleet(1, "http"))
-        target = ocsp_target(ocsp.request(self.issuer.cert_id(certificate.serial)))
+        target = ocsp.get_target(ocsp.request(self.issuer.cert_id(certificate.serial)))
         code, headers, body = self.get(target)
         self.assertEqual((code, ocsp.Response(body).state), (200, "good"))
         self.order("revoke", serial=certificate.serial)
