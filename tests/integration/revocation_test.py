@@ -390,7 +390,7 @@ class Http(served.Served):
         self.assertIn(f"OCSP - URI:{served.BASE_URL}/ocsp", text)
         self.assertIn(b"BEGIN CERTIFICATE", self.get("/ca/issuing-1.pem")[2])
         with open(self.path("ca", "issuing.pem"), "rb") as file:
-            self.assertIn(served.to_pem(body, "x509"), file.read())
+            self.assertIn(served.to_pem(body), file.read())
 
     def test_neither_files_nor_shards_that_are_none_are_found(self):
         for target in ("/crl/../../etc/passwd", "/crl/%2e%2e/%2e%2e/etc/passwd", "/crl/issuing-1/4.crl", "/crl/issuing-1/00.crl",
@@ -448,8 +448,8 @@ class Files(served.Served):
         os.rename(self.path("spool", "incoming", ".files-0"), self.path("spool", "incoming", "files-0.csr"))
         answered = self.path("spool", "answered", "files-0.pem")
         wait_until(lambda: os.path.exists(answered), 20, "it is answered")
-        der = self.run_program("openssl", "x509", "-in", answered, "-outform", "DER", "-out", "files-0.der")
-        self.assertEqual(der.returncode, 0, der.stderr)
+        done = self.run_program("openssl", "x509", "-in", answered, "-outform", "DER", "-out", "files-0.der")
+        self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.path("files-0.der"), "rb") as file:
             certificate = served.Certificate(file.read(), self.deployment.folder)
         self.assertEqual(self.ask_ocsp(certificate.serial).state, "good")
