@@ -30,12 +30,15 @@ static void collect_overdue(struct cm_promise *promise, void *arg)
 {
     struct abandonment *abandonment = arg;
     struct cm_store_op *op = &abandonment->op;
-    const struct cm_promises *promises = &abandonment->engine->promises;
+    const struct cm_engine *engine = abandonment->engine;
+    const struct cm_promises *promises = &engine->promises;
     promise->settled_by = abandonment;
     abandonment->promises[op->abandoned_count] = promise;
-    abandonment->rows[op->abandoned_count++] =
-        (struct cm_abandoned_row){ .serial = promise->item.serial,
-                                   .generation_number = promise->generation_number };
+    abandonment->rows[op->abandoned_count++] = (struct cm_abandoned_row){
+        .serial = promise->item.serial,
+        .generation_number = promise->generation_number,
+        .not_after_s = cm_engine_generation_end_s(engine, promise->generation_number)
+    };
     /* True once: for the last of the intent to be marked. */
     if (cm_promises_closes(promises, promise->intent_number, abandonment))
         abandonment->closed[op->intents_closed_count++] = promise->intent_number;
@@ -73,9 +76,11 @@ static void on_abandoned(struct cm_store_op *op)
     struct cm_engine *engine = abandonment->engine;
     if (op->status == CM_OK) {
         settle_all(abandonment);
-        if (op->abandoned_count > 0)
+        if (op->abandoned_count > 0) {
+            cm_engine_look_at_revocations(engine);
             cm_engine_notice(engine, "%u promised serials that nobody came for were abandoned",
                              op->abandoned_count);
+        }
     } else { /* the next look tries again */
         for (uint32_t i = 0; i < op->abandoned_count; i++)
             abandonment->promises[i]->settled_by = NULL;

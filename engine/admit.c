@@ -4,7 +4,8 @@
  * First the memory: a request that was answered before gets the same answer, whatever policy says
  * today, and an id that was used for other content is refused. Then the decision, for new requests:
  * the device is on the allow-list and may enrol, the requester may ask for its group, the group
- * names the profile, and nobody takes more than their share.
+ * names the profile, and nobody takes more than their share. Of an order the store decides the rest, as
+ * it is carried out; here it is said who orders, and which groups are theirs.
  */
 #include "engine/internal.h"
 
@@ -34,6 +35,15 @@ void cm_admit_recall(struct cm_batch *batch, struct cm_worker *worker)
         if (request->has_key && !is_limited && !recall(request, worker, &batch->arena))
             request->outcome = CM_OUTCOME_GIVEN_BACK;
     }
+}
+
+static bool admit_operation(struct cm_request *request)
+{
+    if (request->requester->operations & CM_OPERATION_BIT(request->operation))
+        return true;
+    return cm_refuse(&request->refusal, CM_REFUSAL_POLICY_OPERATION_NOT_ALLOWED,
+                     CM_REFUSAL_NO_OFFSET, "requester %s may not ask for op %s",
+                     request->requester->name, cm_operation_name(request->operation));
 }
 
 static bool admit_device(struct cm_request *request, const struct cm_settings *settings)
@@ -170,6 +180,30 @@ static void choose_issuer(struct cm_request *request, struct cm_batch *batch)
     }
 }
 
+/* Never NULL: that would be every group. */
+static const char *const *name_groups(const struct cm_settings_requester *requester,
+                                      struct cm_arena *arena)
+{
+    const char **names = cm_arena_alloc(arena, (requester->groups_count + 1) * sizeof *names);
+    for (uint32_t i = 0; i < requester->groups_count; i++)
+        names[i] = requester->groups[i]->name;
+    return names;
+}
+
+static void admit_order(struct cm_request *request, struct cm_batch *batch)
+{
+    struct cm_order *order = request->order;
+    order->fresh_groups = batch->engine->settings->fresh_groups;
+    order->fresh_groups_count = batch->engine->settings->fresh_groups_count;
+    order->groups = name_groups(request->requester, &batch->arena);
+    order->groups_count = request->requester->groups_count;
+    order->actor =
+        cm_bytes_str(cm_arena_printf(&batch->arena, "requester:%s", request->requester->name));
+    order->key = &request->key;
+    order->digest = &request->digest;
+    request->outcome = CM_OUTCOME_ORDERED;
+}
+
 void cm_admit(struct cm_batch *batch, struct cm_worker *worker)
 {
     for (uint32_t i = 0; i < batch->requests_count; i++) {
@@ -177,9 +211,13 @@ void cm_admit(struct cm_batch *batch, struct cm_worker *worker)
         struct cm_error err;
         if (!cm_request_is_open(request))
             continue;
-        if (cm_store_find_device(worker->reader, request->device_id, &batch->arena,
-                                 &request->device, &err)
-            != CM_OK)
+        if (!admit_operation(request))
+            cm_request_refuse(request);
+        else if (request->order)
+            admit_order(request, batch);
+        else if (cm_store_find_device(worker->reader, request->device_id, &batch->arena,
+                                      &request->device, &err)
+                 != CM_OK)
             request->outcome = CM_OUTCOME_GIVEN_BACK;
         else if (!admit(request, batch->engine, batch->time_ms))
             cm_request_refuse(request);

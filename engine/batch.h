@@ -60,6 +60,7 @@ struct cm_batch {
 
     struct cm_store_op record_op;
     struct cm_audit_event audit;
+    int64_t *intents_closed;   /* of the record_op; in the arena */
     struct cm_timer retry;     /* of recording */
     struct cm_answer *answers; /* in the arena */
     uint32_t answers_count;

@@ -1,35 +1,47 @@
 /*
  * Decode: what stands in an entry, before anyone is believed.
  *
- * Envelopes first: the fields of the wire format and the digest that tells "the same content" from
- * other content. The CSR itself is read only when recall has found the request to be new, so that
- * a repeated request costs no more than a look-up.
+ * Envelopes first: the fields of the wire format, orders as a whole, and the digest that tells "the same
+ * content" from other content. A CSR is read only when recall has found the request to be new, so that a
+ * repeated request costs no more than a look-up.
  */
 #include "engine/internal.h"
 
 #include "engine/base/hash.h"
+#include "engine/orders.h"
 #include "engine/x509/pem.h"
 
-enum { ID_SIZE_MAX = 128, DEVICE_SIZE_MAX = 255 };
+enum { ID_SIZE_MAX = 128 };
 
 /* The fields that the answer depends on, in the order of the digest. */
-static const enum cm_field digested[] = { CM_FIELD_OP,      CM_FIELD_DEVICE, CM_FIELD_CSR,
-                                          CM_FIELD_PROFILE, CM_FIELD_SERIAL, CM_FIELD_REASON };
+static const enum cm_field digested[] = { CM_FIELD_OP,         CM_FIELD_DEVICE, CM_FIELD_CSR,
+                                          CM_FIELD_PROFILE,    CM_FIELD_SERIAL, CM_FIELD_REASON,
+                                          CM_FIELD_INVALIDITY, CM_FIELD_WHY };
+
+/* These have come later: where neither stands there, a digest is what it has always been. */
+enum { DIGESTED_FIRST = 6, DIGESTED_ALL = sizeof digested / sizeof digested[0] };
+
+static size_t count_digested(const struct cm_entry *entry)
+{
+    return entry->fields[CM_FIELD_INVALIDITY].data || entry->fields[CM_FIELD_WHY].data
+               ? DIGESTED_ALL
+               : DIGESTED_FIRST;
+}
 
 /* Each field is preceded by its size, so that no two contents look alike. */
 static void digest(struct cm_request *request)
 {
-    enum { FIELDS_COUNT = sizeof digested / sizeof digested[0] };
-    struct cm_bytes parts[2 * FIELDS_COUNT];
-    uint64_t sizes[FIELDS_COUNT];
+    struct cm_bytes parts[2 * DIGESTED_ALL];
+    uint64_t sizes[DIGESTED_ALL];
     uint8_t hash[CM_SHA256_SIZE];
-    for (size_t i = 0; i < FIELDS_COUNT; i++) {
+    size_t count = count_digested(request->entry);
+    for (size_t i = 0; i < count; i++) {
         struct cm_bytes field = request->entry->fields[digested[i]];
         sizes[i] = field.size;
         parts[2 * i] = cm_bytes(&sizes[i], sizeof sizes[i]);
         parts[2 * i + 1] = field;
     }
-    cm_sha256(parts, 2 * FIELDS_COUNT, hash);
+    cm_sha256(parts, 2 * count, hash);
     memcpy(request->digest.octets, hash, sizeof request->digest.octets);
 }
 
@@ -69,17 +81,16 @@ static bool check_identity(struct cm_request *request)
 /* A closed list: anything else is refused at once. */
 static bool check_op(struct cm_request *request)
 {
-    static const char *const later[] = { "renew", "revoke", "quarantine", "reinstate" };
     struct cm_bytes op = request->entry->fields[CM_FIELD_OP];
     char name[40];
-    if (!op.data || cm_bytes_is(op, "issue"))
+    request->operation = CM_OPERATION_ISSUE;
+    if (!op.data || cm_operation_find(op, &request->operation))
         return true;
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (cm_bytes_is(op, later[i]))
-            return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_OP_UNSUPPORTED,
-                             CM_REFUSAL_NO_OFFSET, "this version does not perform op %s", later[i]);
+    if (cm_bytes_is(op, "renew"))
+        return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_OP_UNSUPPORTED, CM_REFUSAL_NO_OFFSET,
+                         "this version does not perform op renew");
     return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_OP_UNKNOWN, CM_REFUSAL_NO_OFFSET,
-                     "op %s is not one of issue, renew, revoke, quarantine, reinstate",
+                     "op %s is not one of issue, renew, revoke, quarantine, reinstate, retire",
                      cm_bytes_printable(op, name, sizeof name));
 }
 
@@ -93,45 +104,50 @@ static bool check_priority(struct cm_request *request)
                      "field priority is not one of high, normal, bulk");
 }
 
-/*
- * One multi-octet UTF-8 sequence (RFC 3629): its size, or 0 when it is none. C1 controls
- * (U+0080 to U+009F) count as none, because a device id has no control characters.
- */
-static size_t utf8_sequence_size(const uint8_t *at, size_t left)
+/* Fields that say nothing for the operation were meant for another one. */
+static bool check_none(struct cm_request *request, const enum cm_field *fields, size_t count)
 {
-    size_t size = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    uint32_t code = at[0] & (0x7fu >> size);
-    static const uint32_t lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-    if (at[0] < 0xc2 || at[0] > 0xf4 || left < size)
-        return 0;
-    for (size_t i = 1; i < size; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (at[i] & 0x3f);
-    }
-    bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < lowest[size] || code > 0x10ffff || is_surrogate ? 0 : size;
-}
-
-static bool check_device_id(struct cm_request *request)
-{
-    struct cm_bytes id = request->device_id;
-    if (id.size < 1 || id.size > DEVICE_SIZE_MAX)
-        return cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, CM_REFUSAL_NO_OFFSET,
-                         "the device id has %zu octets, expected 1 to 255", id.size);
-    for (size_t i = 0; i < id.size;) {
-        size_t size = id.data[i] >= 0x80 ? utf8_sequence_size(id.data + i, id.size - i)
-                      : id.data[i] >= 0x20 && id.data[i] != 0x7f ? 1
-                                                                 : 0;
-        if (size == 0)
-            return cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, i,
-                             "the device id holds a control character or is not UTF-8");
-        i += size;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (request->entry->fields[fields[i]].data)
+            return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_FIELD_INVALID,
+                             CM_REFUSAL_NO_OFFSET, "field %s does not go with op %s",
+                             cm_field_name(fields[i]), cm_operation_name(request->operation));
     return true;
 }
 
-static bool decode_envelope(struct cm_request *request)
+static bool decode_issue(struct cm_request *request)
+{
+    static const enum cm_field others[] = { CM_FIELD_SERIAL, CM_FIELD_REASON, CM_FIELD_INVALIDITY,
+                                            CM_FIELD_WHY };
+    if (!check_none(request, others, sizeof others / sizeof others[0])
+        || !check_present(request, CM_FIELD_CSR))
+        return false;
+    if (request->entry->device_from != CM_DEVICE_FROM_FIELD)
+        return true; /* the CSR's subject will say */
+    request->device_id = request->entry->fields[CM_FIELD_DEVICE];
+    return check_present(request, CM_FIELD_DEVICE)
+           && cm_order_check_device(request->device_id, &request->refusal);
+}
+
+static bool decode_order(struct cm_request *request, struct cm_batch *batch)
+{
+    static const enum cm_field others[] = { CM_FIELD_CSR, CM_FIELD_PROFILE };
+    const struct cm_bytes *fields = request->entry->fields;
+    const struct cm_order_texts texts = {
+        .kind = fields[CM_FIELD_OP],
+        .serial = fields[CM_FIELD_SERIAL],
+        .device = fields[CM_FIELD_DEVICE],
+        .reason = fields[CM_FIELD_REASON],
+        .invalidity = fields[CM_FIELD_INVALIDITY],
+        .why = fields[CM_FIELD_WHY],
+    };
+    request->order = cm_arena_zalloc(&batch->arena, sizeof *request->order);
+    return check_none(request, others, sizeof others / sizeof others[0])
+           && cm_order_read(&texts, batch->time_ms / 1000, &batch->arena, request->order,
+                            &request->refusal);
+}
+
+static bool decode_envelope(struct cm_request *request, struct cm_batch *batch)
 {
     const struct cm_entry *entry = request->entry;
     if (!check_identity(request))
@@ -142,12 +158,8 @@ static bool decode_envelope(struct cm_request *request)
     }
     if (!check_op(request) || !check_priority(request))
         return false;
-    if (!check_present(request, CM_FIELD_CSR))
-        return false;
-    if (entry->device_from != CM_DEVICE_FROM_FIELD)
-        return true; /* the CSR's subject will say */
-    request->device_id = entry->fields[CM_FIELD_DEVICE];
-    return check_present(request, CM_FIELD_DEVICE) && check_device_id(request);
+    return request->operation == CM_OPERATION_ISSUE ? decode_issue(request)
+                                                    : decode_order(request, batch);
 }
 
 void cm_decode_envelopes(struct cm_batch *batch)
@@ -156,7 +168,7 @@ void cm_decode_envelopes(struct cm_batch *batch)
         struct cm_request *request = &batch->requests[i];
         if (request->has_key)
             digest(request);
-        if (cm_request_is_open(request) && !decode_envelope(request))
+        if (cm_request_is_open(request) && !decode_envelope(request, batch))
             cm_request_refuse(request);
     }
 }
@@ -171,7 +183,7 @@ static bool take_device_from_subject(struct cm_request *request)
         return cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, CM_REFUSAL_NO_OFFSET,
                          "the CSR's subject has no %s to take the device id from",
                          is_cn ? "commonName" : "serialNumber");
-    return check_device_id(request);
+    return cm_order_check_device(request->device_id, &request->refusal);
 }
 
 static bool decode_request(struct cm_request *request, struct cm_arena *arena)
@@ -187,7 +199,8 @@ void cm_decode_requests(struct cm_batch *batch)
 {
     for (uint32_t i = 0; i < batch->requests_count; i++) {
         struct cm_request *request = &batch->requests[i];
-        if (cm_request_is_open(request) && !decode_request(request, &batch->arena))
+        if (cm_request_is_open(request) && !request->order
+            && !decode_request(request, &batch->arena))
             cm_request_refuse(request);
     }
 }

@@ -258,9 +258,12 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     cm_store_reader_close(reader);
     if (status == CM_OK)
         cm_spread_init(&engine->spread, &engine->issuers);
+    if (status == CM_OK && engine->options.listens)
+        status = cm_engine_open_revocations(engine, &err);
     if (status == CM_OK)
         status = open_queue(engine, &err);
     if (status != CM_OK) {
+        cm_engine_close_revocations(engine); /* before anything of it begins */
         engine->state = CM_ENGINE_IS_STOPPED;
         cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
         return;
@@ -268,6 +271,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     cm_abandon_watch(engine);
     bool is_stopping = engine->state == CM_ENGINE_IS_STOPPING;
     if (is_stopping) {
+        cm_engine_stop_revocations(engine);
         cm_engine_look_around(engine);
     } else {
         engine->state = CM_ENGINE_IS_RUNNING;
@@ -277,11 +281,25 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     }
 }
 
+static void on_notice(const char *text, void *arg)
+{
+    cm_engine_notice(arg, "%s", text);
+}
+
+static void on_idle(void *arg)
+{
+    cm_engine_look_around(arg);
+}
+
 void cm_engine_start(struct cm_engine *engine)
 {
     const struct cm_issuers_env env = { .loop = engine->loop,
                                         .settings = engine->settings,
-                                        .providers = engine->providers };
+                                        .providers = engine->providers,
+                                        .store = engine->store,
+                                        .on_notice = on_notice,
+                                        .on_idle = on_idle,
+                                        .arg = engine };
     struct cm_store_reader *reader;
     struct cm_error err;
     assert(engine->state == CM_ENGINE_IS_OPEN);
@@ -316,7 +334,9 @@ void cm_engine_stop(struct cm_engine *engine)
         return;
     bool is_running = engine->state == CM_ENGINE_IS_RUNNING;
     engine->state = CM_ENGINE_IS_STOPPING;
+    cm_issuers_stop(&engine->issuers);
     if (is_running) {
+        cm_engine_stop_revocations(engine);
         cm_control_stop(engine->control);
         give_back_waiting(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
@@ -344,6 +364,7 @@ void cm_engine_close(struct cm_engine *engine)
     cm_timer_done(&engine->stop_timer);
     cm_control_close(engine->control);
     cm_queue_close(engine->queue);
+    cm_engine_close_revocations(engine);
     cm_workers_free(engine->workers);
     cm_spread_done(&engine->spread);
     cm_issuers_close(&engine->issuers);

@@ -48,6 +48,7 @@ struct cm_engine_options {
 /* What has happened since the start. Read on the loop. */
 struct cm_engine_counters {
     uint64_t issued, refused, failed; /* answers */
+    uint64_t done;                    /* answers, too: orders that were carried out */
     uint64_t repeated;                /* of them, those that were given before */
     uint64_t given_back;              /* entries without an answer: they come again */
     uint64_t batches;
@@ -76,6 +77,9 @@ const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engi
 
 /* By position in the settings, for how it is; NULL past the end. Borrowed. */
 const struct cm_provider *cm_engine_provider(const struct cm_engine *engine, uint32_t position);
+
+/* The port of the status service: where the settings say 0, the system's choice. 0: there is none. */
+uint16_t cm_engine_status_port(const struct cm_engine *engine);
 
 /* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
 struct cm_queue *cm_engine_queue(struct cm_engine *engine);

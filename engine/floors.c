@@ -5,6 +5,9 @@
 /* Promises from before a crash are kept with the time that they were made at. */
 #define PROMISE_AGE_S_MAX (30ll * 24 * 3600)
 
+#define CRL_VALIDITY_S_USUAL  (400ll * 24 * 3600)
+#define OCSP_VALIDITY_S_USUAL (30ll * 24 * 3600)
+
 static bool has_purpose(const struct cm_profile *profile, const char *oid)
 {
     for (size_t i = 0; i < profile->purposes_count; i++) {
@@ -22,15 +25,23 @@ enum cm_lane cm_lane_of(const struct cm_profile *profile)
     return has_purpose(profile, cm_purpose_oid("ocsp-signing")) ? CM_LANE_OCSP : CM_LANE_LEAF;
 }
 
+static int64_t larger(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
 static void widen(struct cm_floor *floor, const struct cm_profile *profile)
 {
-    floor->lanes |= CM_LANE_BIT(cm_lane_of(profile));
+    enum cm_lane lane = cm_lane_of(profile);
+    floor->lanes |= CM_LANE_BIT(lane);
+    if (lane == CM_LANE_OCSP && profile->validity_s != CM_VALIDITY_NO_EXPIRY)
+        floor->responder_validity_s_max =
+            larger(floor->responder_validity_s_max, profile->validity_s);
     if (profile->validity_s == CM_VALIDITY_NO_EXPIRY)
         floor->allows_no_expiry = true;
-    else if (profile->validity_s > floor->validity_s_max)
-        floor->validity_s_max = profile->validity_s;
-    if (profile->backdate_s + PROMISE_AGE_S_MAX > floor->past_s_max)
-        floor->past_s_max = profile->backdate_s + PROMISE_AGE_S_MAX;
+    else
+        floor->validity_s_max = larger(floor->validity_s_max, profile->validity_s);
+    floor->past_s_max = larger(floor->past_s_max, profile->backdate_s + PROMISE_AGE_S_MAX);
 }
 
 struct cm_floor cm_floor_of(const struct cm_settings *settings,
@@ -41,6 +52,9 @@ struct cm_floor cm_floor_of(const struct cm_settings *settings,
         .issuer_name = issuer_name,
         .lanes = CM_LANE_BIT(CM_LANE_LEAF) | CM_LANE_BIT(CM_LANE_CRL) | CM_LANE_BIT(CM_LANE_OCSP),
         .past_s_max = PROMISE_AGE_S_MAX,
+        .responder_validity_s_max = authority->ocsp_responder ? authority->responder_validity_s : 0,
+        .crl_validity_s_max = larger(CRL_VALIDITY_S_USUAL, authority->crl_validity_s),
+        .ocsp_validity_s_max = larger(OCSP_VALIDITY_S_USUAL, authority->ocsp_validity_s),
         .rate_per_s_max = authority->signatures_per_s_max,
         .burst = authority->signatures_per_s_max,
     };
@@ -50,4 +64,16 @@ struct cm_floor cm_floor_of(const struct cm_settings *settings,
             widen(&floor, group->profiles[k]);
     }
     return floor;
+}
+
+struct cm_floor cm_floor_of_responder(const struct cm_settings_authority *authority,
+                                      struct cm_bytes issuer_name)
+{
+    return (struct cm_floor){ .issuer_name = issuer_name,
+                              .lanes = CM_LANE_BIT(CM_LANE_OCSP),
+                              .is_responder = true,
+                              .ocsp_validity_s_max =
+                                  larger(OCSP_VALIDITY_S_USUAL, authority->ocsp_validity_s),
+                              .rate_per_s_max = authority->signatures_per_s_max,
+                              .burst = authority->signatures_per_s_max };
 }

@@ -13,10 +13,16 @@ enum cm_lane cm_lane_of(const struct cm_profile *profile);
 
 /*
  * The floor of an authority's key: its own name, the longest validity of the profiles that groups
- * may have from it, the ceremony lane where one of them makes authorities. issuer_name is borrowed.
+ * may have from it, the ceremony lane where one of them makes authorities; CRLs and its responder's
+ * certificate as long as the settings make them. issuer_name is borrowed.
  */
 struct cm_floor cm_floor_of(const struct cm_settings *settings,
                             const struct cm_settings_authority *authority,
                             struct cm_bytes issuer_name);
+
+/* The floor of a delegated responder's key, for the authority whose name that is: OCSP responses of its
+ * own, and nothing else. */
+struct cm_floor cm_floor_of_responder(const struct cm_settings_authority *authority,
+                                      struct cm_bytes issuer_name);
 
 #endif

@@ -19,6 +19,9 @@
 #include "engine/serials.h"
 #include "engine/spread.h"
 
+struct cm_revocations;
+struct json_t;
+
 /* One worker's own tools: nothing here is shared, so nothing is locked. */
 struct cm_worker {
     struct cm_engine *engine;
@@ -92,6 +95,9 @@ struct cm_engine {
     struct cm_aside aside;                                /* entries that wait for a key */
 
     struct cm_engine_counters counters;
+    /* NULL: this engine tells nobody what certificates are worth. */
+    struct cm_revocations *revocations;
+    uint64_t revocation_looks_count; /* times that the store had new ones */
 };
 
 /*
@@ -173,6 +179,25 @@ void cm_engine_listen(struct cm_engine *engine);
 void cm_abandon_watch(struct cm_engine *engine);
 /* Gives up every promise whose request is not in work. What fails is tried again by the next call. */
 void cm_abandon_overdue(struct cm_engine *engine);
+/* What becomes of certificates, told to whoever relies on them (revocations.c): opened once the issuers
+ * are there, closed when idle. Fails with what the publisher, the responders and the service fail with. */
+CM_MUST_USE cm_status cm_engine_open_revocations(struct cm_engine *engine, struct cm_error *err);
+void cm_engine_stop_revocations(struct cm_engine *engine);
+bool cm_engine_revocations_are_idle(const struct cm_engine *engine);
+void cm_engine_close_revocations(struct cm_engine *engine);
+/* What control socket and status service say of the engine; arg: the engine. */
+void cm_engine_fill_status(struct json_t *ret_object, void *arg);
+/* Of that, what is about CRLs. False: one is past its nextUpdate. */
+bool cm_engine_describe_revocations(const struct cm_engine *engine, struct json_t *ret_object);
+/* Publishes the CRLs of an issuer ("issuing-1"), or of all (NULL). OK: calls back as
+ * cm_publisher_publish does. Fails with NOT_FOUND. While revocations are open. */
+CM_MUST_USE cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer,
+                                        cm_control_published_fn *done, void *arg,
+                                        struct cm_error *err);
+/* What stands in the store has new revocations in it: whoever tells of them is told. Loop. */
+void cm_engine_look_at_revocations(struct cm_engine *engine);
+/* When the last certificate of this generation will have ended. Unix seconds. */
+int64_t cm_engine_generation_end_s(const struct cm_engine *engine, int64_t generation_number);
 /* Closes an intent of which several batches settled the last promises, so that none could close it. */
 void cm_abandon_close(struct cm_engine *engine, int64_t intent_number);
 

@@ -36,6 +36,8 @@ static bool add_issuers(const struct cm_engine *engine, json_t *object)
     bool all_sign = true;
     for (uint32_t i = 0; i < engine->issuers.keys_count; i++) {
         const struct cm_issuer_key *issuer = &engine->issuers.keys[i];
+        if (!issuer->issues)
+            continue;
         uint32_t waiting = count_waiting(engine, issuer);
         all_sign &= waiting == 0;
         json_array_append_new(rows, describe_issuer(engine, issuer, waiting));
@@ -101,22 +103,28 @@ static bool add_providers(const struct cm_engine *engine, json_t *object)
     return none_is_away;
 }
 
-static void fill_status(json_t *object, void *arg)
+void cm_engine_fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
     bool are_there = add_providers(engine, object), do_sign = add_issuers(engine, object);
-    bool is_ready =
-        engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && engine->aside.count == 0;
+    bool are_fresh = cm_engine_describe_revocations(engine, object);
+    bool is_ready = engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && are_fresh
+                    && engine->aside.count == 0;
     json_object_set_new(object, "ready", json_boolean(is_ready));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {
         const char *name;
         uint64_t value;
     } rows[] = {
-        { "issued", counters->issued },         { "refused", counters->refused },
-        { "failed", counters->failed },         { "repeated", counters->repeated },
-        { "given_back", counters->given_back }, { "batches", counters->batches },
-        { "in_flight", counters->in_flight },   { "set_aside", engine->aside.count },
+        { "issued", counters->issued },
+        { "refused", counters->refused },
+        { "failed", counters->failed },
+        { "repeated", counters->repeated },
+        { "given_back", counters->given_back },
+        { "batches", counters->batches },
+        { "in_flight", counters->in_flight },
+        { "set_aside", engine->aside.count },
+        { "done", counters->done },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));
@@ -125,6 +133,17 @@ static void fill_status(json_t *object, void *arg)
 static void on_notice(const char *text, void *arg)
 {
     cm_engine_notice(arg, "%s", text);
+}
+
+static void on_revoked(void *arg)
+{
+    cm_engine_look_at_revocations(arg);
+}
+
+static cm_status publish(const char *issuer, cm_control_published_fn *done, void *done_arg,
+                         struct cm_error *err, void *arg)
+{
+    return cm_engine_publish(arg, issuer, done, done_arg, err);
 }
 
 static void on_idle(void *arg)
@@ -137,7 +156,9 @@ void cm_engine_listen(struct cm_engine *engine)
     const struct cm_control_env env = { .loop = engine->loop,
                                         .settings = engine->settings,
                                         .store = engine->store,
-                                        .fill_status = fill_status,
+                                        .fill_status = cm_engine_fill_status,
+                                        .on_revoked = on_revoked,
+                                        .publish = engine->revocations ? publish : NULL,
                                         .on_notice = on_notice,
                                         .on_idle = on_idle,
                                         .arg = engine };

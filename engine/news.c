@@ -44,6 +44,8 @@ void cm_engine_look_around(struct cm_engine *engine)
     if (engine->counters.in_flight > 0 || cm_control_is_busy(engine->control))
         return;
     if (engine->state == CM_ENGINE_IS_STOPPING) {
+        if (!cm_issuers_are_idle(&engine->issuers) || !cm_engine_revocations_are_idle(engine))
+            return;
         engine->state = CM_ENGINE_IS_STOPPED;
         cm_engine_post(engine, CM_ENGINE_STOPPED, "everything is answered or given back");
     } else if (engine->state == CM_ENGINE_IS_RUNNING && engine->queue_exhausted) {

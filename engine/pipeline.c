@@ -118,7 +118,7 @@ static void choose_kept(struct cm_engine *engine, struct cm_request *request)
         request->promise
             ? cm_issuers_by_generation(&engine->issuers, request->promise->generation_number)
             : NULL;
-    if (issuer && !cm_spread_has_better(&engine->spread, issuer))
+    if (issuer && issuer->issues && !cm_spread_has_better(&engine->spread, issuer))
         request->kept_issuer = issuer;
 }
 

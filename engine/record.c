@@ -1,12 +1,18 @@
 /*
  * Record: what the batch came to, in one durable transaction, before anyone hears of it.
  *
- * Certificates, remembered refusals, abandoned serials, the use of quotas, the closing of intents
- * and the audit entry stand or fall together. When the disk is full the operation is tried again
- * until it succeeds: the certificates exist, and an unrecorded certificate may never leave.
+ * Orders, certificates, remembered refusals, abandoned serials, the use of quotas, the closing of
+ * intents and the audit entries stand or fall together. When the disk is full the operation is tried
+ * again until it succeeds: the certificates exist, and an unrecorded certificate may never leave.
+ *
+ * The store carries the orders out first. A certificate for a device that has lost its right by then, in
+ * this very batch or meanwhile, is left out: its serial is abandoned, its request refused, and the rest
+ * is recorded without it. An order that the store refuses has changed nothing; that it was refused is
+ * remembered by a second operation.
  */
 #include "engine/internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "engine/base/faultpoint.h"
@@ -50,12 +56,21 @@ static void add_refusal(struct cm_batch *batch, const struct cm_request *request
                                      .message = request->refusal.message };
 }
 
+static void add_order(struct cm_batch *batch, const struct cm_request *request)
+{
+    struct cm_store_op *op = &batch->record_op;
+    op->orders[op->orders_count++] = *request->order;
+}
+
 static void abandon(struct cm_batch *batch, const struct cm_serial *serial,
                     int64_t generation_number)
 {
     struct cm_store_op *op = &batch->record_op;
     op->abandoned[op->abandoned_count++] =
-        (struct cm_abandoned_row){ .serial = *serial, .generation_number = generation_number };
+        (struct cm_abandoned_row){ .serial = *serial,
+                                   .generation_number = generation_number,
+                                   .not_after_s = cm_engine_generation_end_s(batch->engine,
+                                                                             generation_number) };
 }
 
 static void add_usage(struct cm_batch *batch, const char *name)
@@ -93,7 +108,7 @@ static void settle_promise(struct cm_batch *batch, struct cm_request *request)
     bool is_used =
         request->keeps_promise
         && (request->outcome == CM_OUTCOME_ISSUED || request->outcome == CM_OUTCOME_FAILED
-            || request->outcome == CM_OUTCOME_MOVED);
+            || request->outcome == CM_OUTCOME_MOVED || request->is_denied);
     bool is_broken = request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK;
     if (!promise || (!is_used && !is_broken))
         return;
@@ -109,8 +124,13 @@ static void add_request(struct cm_batch *batch, struct cm_request *request)
         add_certificate(batch, request);
         count_usage(batch, request);
         break;
+    case CM_OUTCOME_ORDERED:
+        add_order(batch, request);
+        break;
     case CM_OUTCOME_REFUSED:
         add_refusal(batch, request);
+        if (request->is_denied)
+            abandon(batch, &request->serial, request->issuer->generation_number);
         break;
     case CM_OUTCOME_FAILED:
     case CM_OUTCOME_MOVED:
@@ -252,52 +272,171 @@ static void give_back_all(struct cm_batch *batch)
                             &batch->lots[i].intent.items[j]);
 }
 
+/* The place of a certificate among those of the operation is that among those that were issued. */
+static struct cm_request *find_issued(struct cm_batch *batch, uint32_t position)
+{
+    struct cm_request *request = batch->requests;
+    for (;; request++)
+        if (request->outcome == CM_OUTCOME_ISSUED && position-- == 0)
+            return request;
+}
+
+static void deny(struct cm_batch *batch, uint32_t position)
+{
+    assert(position < batch->record_op.certificates_count);
+    struct cm_request *request = find_issued(batch, position);
+    char name[64];
+    cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_STATE, CM_REFUSAL_NO_OFFSET,
+              "device %s is not allowed any more",
+              cm_bytes_printable(request->device_id, name, sizeof name));
+    cm_request_refuse(request);
+    request->is_denied = true;
+}
+
+/* In the order of the operation. Those that the store refused are to be remembered. */
+static void hear_of_orders(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    const struct cm_order *order = op->orders;
+    bool is_any_done = false;
+    op->refusals_count = 0;
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        struct cm_request *request = &batch->requests[i];
+        if (request->outcome != CM_OUTCOME_ORDERED)
+            continue;
+        if (order->code == CM_REFUSAL_NONE) {
+            is_any_done = true;
+        } else if (order->code == CM_REFUSAL_REVOKE_DATE_INVALID && batch->clock_suspect) {
+            request->outcome = CM_OUTCOME_GIVEN_BACK; /* our own date may be what is wrong */
+        } else {
+            cm_refuse(&request->refusal, order->code, CM_REFUSAL_NO_OFFSET, "%s", order->message);
+            cm_request_refuse(request);
+            add_refusal(batch, request);
+        }
+        order++;
+    }
+    if (is_any_done || op->abandoned_count > 0)
+        cm_engine_look_at_revocations(batch->engine);
+}
+
+static void finish(struct cm_batch *batch)
+{
+    CM_FAULT_POINT("recorded");
+    batch->done(batch);
+}
+
+/* True: it is tried again, when the disk may have room. */
+static bool is_put_off(struct cm_store_op *op)
+{
+    struct cm_batch *batch = op->arg;
+    if (op->status != CM_IO)
+        return false;
+    cm_engine_notice(batch->engine, "store: %s; trying again", op->err.text);
+    cm_timer_start(&batch->retry, batch->engine->loop, RETRY_MS, record_again, batch);
+    return true;
+}
+
+static void on_refusals_recorded(struct cm_store_op *op)
+{
+    struct cm_batch *batch = op->arg;
+    if (is_put_off(op))
+        return;
+    if (op->status != CM_OK)
+        cm_engine_notice(batch->engine, "store: %s; refusals are not remembered", op->err.text);
+    finish(batch);
+}
+
+static void record_refused_orders(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    *op = (struct cm_store_op){ .kind = CM_STORE_RECORD,
+                                .done = on_refusals_recorded,
+                                .arg = batch,
+                                .refusals = op->refusals,
+                                .refusals_count = op->refusals_count };
+    describe(batch);
+    cm_store_submit(batch->engine->store, op);
+}
+
+static void record(struct cm_batch *batch);
+
 static void on_recorded(struct cm_store_op *op)
 {
     struct cm_batch *batch = op->arg;
-    struct cm_engine *engine = batch->engine;
-    if (op->status == CM_IO) {
-        cm_engine_notice(engine, "store: %s; trying again", op->err.text);
-        cm_timer_start(&batch->retry, engine->loop, RETRY_MS, record_again, batch);
+    if (is_put_off(op))
+        return;
+    if (op->status == CM_DENIED) {
+        deny(batch, op->denied_certificate);
+        record(batch);
         return;
     }
     if (op->status != CM_OK) {
-        cm_engine_notice(engine, "store: %s; the batch is given back", op->err.text);
+        cm_engine_notice(batch->engine, "store: %s; the batch is given back", op->err.text);
         give_back_all(batch);
     }
     leave_promises(batch, op->status == CM_OK);
-    CM_FAULT_POINT("recorded");
+    if (op->status == CM_OK)
+        hear_of_orders(batch);
+    if (op->status == CM_OK && op->refusals_count > 0)
+        record_refused_orders(batch);
+    else
+        finish(batch);
+}
+
+/* Once for all that may come: what is left out later makes no more rows. */
+static void prepare(struct cm_batch *batch)
+{
+    struct cm_arena *arena = &batch->arena;
+    uint32_t count = batch->requests_count;
+    struct cm_store_op *op = &batch->record_op;
+    *op = (struct cm_store_op){
+        .kind = CM_STORE_RECORD,
+        .done = on_recorded,
+        .arg = batch,
+        .orders = cm_arena_alloc(arena, count * sizeof *op->orders),
+        .certificates = cm_arena_alloc(arena, count * sizeof *op->certificates),
+        .refusals = cm_arena_alloc(arena, count * sizeof *op->refusals),
+        .abandoned = cm_arena_alloc(arena, 2 * count * sizeof *op->abandoned),
+        .usage = cm_arena_alloc(arena, 2 * count * sizeof *op->usage),
+    };
+    batch->intents_closed =
+        cm_arena_alloc(arena, (count + batch->lots_count) * sizeof *batch->intents_closed);
+    op->intents_closed = batch->intents_closed;
+}
+
+static void gather(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    int64_t *closed = batch->intents_closed;
+    op->orders_count = op->certificates_count = op->refusals_count = op->abandoned_count =
+        op->usage_count = 0;
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        add_request(batch, &batch->requests[i]);
+        settle_promise(batch, &batch->requests[i]);
+    }
+    op->intents_closed_count = close_old_intents(batch, closed, close_own_intents(batch, closed));
+}
+
+static void record(struct cm_batch *batch)
+{
+    struct cm_store_op *op = &batch->record_op;
+    gather(batch);
+    uint32_t rows_count = op->certificates_count + op->refusals_count + op->abandoned_count
+                          + op->intents_closed_count;
+    op->audit = NULL; /* of nothing but orders: each says it of itself */
+    if (rows_count > 0)
+        describe(batch);
+    if (rows_count + op->orders_count > 0) {
+        cm_store_submit(batch->engine->store, op);
+        return;
+    }
+    leave_promises(batch, true);
     batch->done(batch);
 }
 
 void cm_record(struct cm_batch *batch, cm_batch_done_fn *done)
 {
     batch->done = done;
-    struct cm_store_op *op = &batch->record_op;
-    struct cm_arena *arena = &batch->arena;
-    uint32_t count = batch->requests_count;
-    int64_t *closed = cm_arena_alloc(arena, (count + batch->lots_count) * sizeof *closed);
-    *op = (struct cm_store_op){
-        .kind = CM_STORE_RECORD,
-        .done = on_recorded,
-        .arg = batch,
-        .certificates = cm_arena_alloc(arena, count * sizeof *op->certificates),
-        .refusals = cm_arena_alloc(arena, count * sizeof *op->refusals),
-        .abandoned = cm_arena_alloc(arena, 2 * count * sizeof *op->abandoned),
-        .usage = cm_arena_alloc(arena, 2 * count * sizeof *op->usage),
-        .intents_closed = closed,
-    };
-    for (uint32_t i = 0; i < count; i++) {
-        add_request(batch, &batch->requests[i]);
-        settle_promise(batch, &batch->requests[i]);
-    }
-    op->intents_closed_count = close_old_intents(batch, closed, close_own_intents(batch, closed));
-    if (op->certificates_count + op->refusals_count + op->abandoned_count + op->intents_closed_count
-        == 0) {
-        leave_promises(batch, true);
-        batch->done(batch);
-        return;
-    }
-    describe(batch);
-    cm_store_submit(batch->engine->store, op);
+    prepare(batch);
+    record(batch);
 }

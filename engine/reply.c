@@ -33,6 +33,10 @@ static bool fill_repeated(struct cm_answer *answer, const struct cm_request *req
         answer->message = recall->message;
         return true;
     }
+    if (recall->is_order) {
+        answer->status = CM_ANSWER_DONE;
+        return true;
+    }
     if (cm_certificate_read(recall->certificate, &certificate, &err) != CM_OK)
         return false;
     fill_issued(answer, cm_issuers_by_generation(&engine->issuers, recall->generation_number),
@@ -61,6 +65,9 @@ static bool fill_answer(struct cm_answer *answer, const struct cm_request *reque
         fill_issued(answer, request->issuer, request->certificate,
                     cm_bytes(request->serial.octets, CM_SERIAL_SIZE), request->tbs.not_after_s);
         return true;
+    case CM_OUTCOME_ORDERED:
+        answer->status = CM_ANSWER_DONE;
+        return true;
     case CM_OUTCOME_REPEATED:
         return fill_repeated(answer, request, engine);
     case CM_OUTCOME_REFUSED:
@@ -84,8 +91,10 @@ static void count_answer(struct cm_engine_counters *counters, const struct cm_an
 {
     switch (answer->status) {
     case CM_ANSWER_ISSUED:
-    case CM_ANSWER_DONE:
         counters->issued++;
+        break;
+    case CM_ANSWER_DONE:
+        counters->done++;
         break;
     case CM_ANSWER_REFUSED:
         counters->refused++;

@@ -30,6 +30,7 @@ enum cm_request_outcome {
     CM_OUTCOME_REFUSED,    /* refusal says why */
     CM_OUTCOME_REPEATED,   /* answered before: recall says what */
     CM_OUTCOME_ISSUED,     /* certificate and serial are there */
+    CM_OUTCOME_ORDERED,    /* its order is admitted, and carried out as it is recorded */
     CM_OUTCOME_FAILED,     /* our side's fault; refusal says what; the serial is abandoned */
     CM_OUTCOME_GIVEN_BACK, /* not answered: the entry comes again from the queue */
     CM_OUTCOME_SET_ASIDE,  /* not answered: waits in the engine for a key; promises stand */
@@ -52,8 +53,10 @@ struct cm_request {
     const struct cm_settings_requester *requester;
 
     /* decode */
+    enum cm_operation operation;
     struct cm_request_digest digest;
     struct cm_bytes device_id;
+    struct cm_order *order; /* in the arena; NULL: it asks for a certificate */
     struct cm_csr csr;
 
     /* admit */
@@ -82,6 +85,9 @@ struct cm_request {
 
     /* seal */
     struct cm_bytes certificate; /* DER */
+
+    /* record */
+    bool is_denied; /* its device lost its right meanwhile: refused, the serial is abandoned */
 };
 
 /* It stays in the engine, without an answer. */

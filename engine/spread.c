@@ -11,14 +11,26 @@ static struct cm_spread_key *key_of(const struct cm_spread *spread,
     return &spread->keys[issuer - spread->issuers->keys];
 }
 
+/* Authorities that issue. */
+static bool have_several(const struct cm_issuers *issuers)
+{
+    const struct cm_settings_authority *first = NULL;
+    for (uint32_t i = 0; i < issuers->keys_count; i++) {
+        if (issuers->keys[i].issues && first && issuers->keys[i].authority != first)
+            return true;
+        if (issuers->keys[i].issues)
+            first = issuers->keys[i].authority;
+    }
+    return false;
+}
+
 void cm_spread_init(struct cm_spread *spread, const struct cm_issuers *issuers)
 {
     *spread = (struct cm_spread){ .issuers = issuers };
     spread->keys = calloc(issuers->keys_count + 1, sizeof *spread->keys);
     if (!spread->keys)
         abort();
-    for (uint32_t i = 1; i < issuers->keys_count; i++)
-        spread->has_several |= issuers->keys[i].authority != issuers->keys[0].authority;
+    spread->has_several = have_several(issuers);
 }
 
 void cm_spread_done(struct cm_spread *spread)
@@ -44,7 +56,8 @@ static const struct cm_issuer_key *find_shortest(const struct cm_spread *spread,
     for (uint32_t i = 0; i < issuers->keys_count; i++) {
         const struct cm_issuer_key *issuer = &issuers->keys[i];
         const struct cm_spread_key *key = key_of(spread, issuer);
-        if (issuer->authority == authority && (key->trouble_since_ns == 0 || also_in_trouble)
+        if (issuer->issues && issuer->authority == authority
+            && (key->trouble_since_ns == 0 || also_in_trouble)
             && (!best || is_before(key, key_of(spread, best))))
             best = issuer;
     }
@@ -67,7 +80,8 @@ static const struct cm_issuer_key *find_probe(const struct cm_spread *spread,
     const struct cm_issuer_key *best = NULL;
     for (uint32_t i = 0; i < issuers->keys_count; i++) {
         const struct cm_issuer_key *issuer = &issuers->keys[i];
-        if (issuer->authority == authority && is_due(key_of(spread, issuer), now_ns)
+        if (issuer->issues && issuer->authority == authority
+            && is_due(key_of(spread, issuer), now_ns)
             && (!best || key_of(spread, issuer)->probed_ns < key_of(spread, best)->probed_ns))
             best = issuer;
     }

@@ -27,6 +27,9 @@
  * The floor. A key that is bound to a floor signs nothing below it, whatever the engine asks:
  * that is checked in the signer. It cannot be changed for the life of the signer.
  *
+ * A message may be as large as a CRL of a million entries: a batch takes up to 64 MiB (more is
+ * UNSUPPORTED), for as long as it is under way, on both sides.
+ *
  * Create_key is UNCERTAIN when the signer died over it. It takes transfer blobs of up to 64 KiB.
  */
 #ifndef CM_PROVIDERS_HOST_H
@@ -43,8 +46,12 @@ struct cm_floor {
     int64_t validity_s_max;      /* from notBefore to notAfter */
     bool allows_no_expiry;       /* or notAfter is 99991231235959Z (RFC 5280, 4.1.2.5) */
     int64_t past_s_max;          /* notBefore lies at most so far before now */
-    uint32_t rate_per_s_max;     /* signatures; 0: no ceiling */
-    uint32_t burst;              /* signatures at once when it was quiet before */
+    bool is_responder; /* a delegated responder's: it signs ResponseData of its own alone */
+    int64_t responder_validity_s_max; /* of responders' certificates; 0: validity_s_max */
+    int64_t crl_validity_s_max;       /* from thisUpdate to nextUpdate; 0: 400 d */
+    int64_t ocsp_validity_s_max;      /* of a response, from now to nextUpdate; 0: 30 d */
+    uint32_t rate_per_s_max;          /* signatures; 0: no ceiling */
+    uint32_t burst;                   /* signatures at once when it was quiet before */
 };
 
 /* Plain data, copied by open. */

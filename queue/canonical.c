@@ -7,8 +7,9 @@
 static const char label[] = "certmill-request-v1\n";
 
 static const enum cm_field order[] = {
-    CM_FIELD_OP,      CM_FIELD_ID,     CM_FIELD_REQUESTER, CM_FIELD_DEVICE,   CM_FIELD_CSR,
-    CM_FIELD_PROFILE, CM_FIELD_SERIAL, CM_FIELD_REASON,    CM_FIELD_PRIORITY, CM_FIELD_TIME,
+    CM_FIELD_OP,         CM_FIELD_ID,      CM_FIELD_REQUESTER, CM_FIELD_DEVICE,
+    CM_FIELD_CSR,        CM_FIELD_PROFILE, CM_FIELD_SERIAL,    CM_FIELD_REASON,
+    CM_FIELD_INVALIDITY, CM_FIELD_WHY,     CM_FIELD_PRIORITY,  CM_FIELD_TIME,
 };
 
 struct sheet {

@@ -10,9 +10,9 @@
  *     time 13 1735689600000
  *
  * A line for each field that the entry has, but for auth, in this order: op, id, requester, device,
- * csr, profile, serial, reason, priority, time. A line is the field's name, a blank, the number of
- * octets in decimal, a blank, the octets as sent, a line feed. The csr stands there as the 64
- * lower-case hex digits of its SHA-256, under the name csr-sha256. An absent field has no line, so it
+ * csr, profile, serial, reason, invalidity, why, priority, time. A line is the field's name, a blank,
+ * the number of octets in decimal, a blank, the octets as sent, a line feed. The csr stands there as the
+ * 64 lower-case hex digits of its SHA-256, under the name csr-sha256. An absent field has no line, so it
  * is not an empty one; the numbers keep values with line feeds in them from looking like lines.
  *
  * Any thread.

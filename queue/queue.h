@@ -38,6 +38,8 @@
     X(PROFILE, "profile")                                                                          \
     X(SERIAL, "serial")                                                                            \
     X(REASON, "reason")                                                                            \
+    X(INVALIDITY, "invalidity")                                                                    \
+    X(WHY, "why")                                                                                  \
     X(TIME, "time")                                                                                \
     X(AUTH, "auth")                                                                                \
     X(PRIORITY, "priority")

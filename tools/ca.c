@@ -2,16 +2,16 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <jansson.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
 
 #include "engine/x509/certificate.h"
 #include "engine/x509/pem_writer.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/name_text.h"
+#include "tools/time_text.h"
 
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
@@ -23,34 +23,11 @@ struct shown {
     char name[80]; /* "issuing-1" */
     const char *state;
     char provider[80], key[400], sigalg[40];
-    char subject[400];
+    char subject[CM_NAME_TEXT_SIZE];
     char serial[48];
-    char not_before[24], not_after[24]; /* "2026-01-31T12:00:00Z" */
-    char fingerprint[65];               /* SHA-256, hex */
+    char not_before[CM_TIME_TEXT_SIZE], not_after[CM_TIME_TEXT_SIZE];
+    char fingerprint[65]; /* SHA-256, hex */
 };
-
-static void write_time(int64_t seconds, char *text, size_t size)
-{
-    time_t when = (time_t)seconds;
-    struct tm parts;
-    gmtime_r(&when, &parts);
-    strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
-}
-
-static void write_subject(struct cm_bytes der, char *text, size_t size)
-{
-    const unsigned char *at = der.data;
-    X509 *certificate = d2i_X509(NULL, &at, (long)der.size);
-    BIO *out = BIO_new(BIO_s_mem());
-    text[0] = '\0';
-    if (certificate && out
-        && X509_NAME_print_ex(out, X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) >= 0) {
-        int used = BIO_read(out, text, (int)size - 1);
-        text[used > 0 ? used : 0] = '\0';
-    }
-    BIO_free(out);
-    X509_free(certificate);
-}
 
 static cm_status describe(const struct cm_generation *generation, struct shown *shown,
                           struct cm_error *err)
@@ -66,10 +43,10 @@ static cm_status describe(const struct cm_generation *generation, struct shown *
     snprintf(shown->provider, sizeof shown->provider, "%.*s", TEXT_OF(generation->provider));
     snprintf(shown->key, sizeof shown->key, "%.*s", TEXT_OF(generation->key));
     snprintf(shown->sigalg, sizeof shown->sigalg, "%.*s", TEXT_OF(generation->sigalg));
-    write_subject(generation->certificate, shown->subject, sizeof shown->subject);
+    cm_name_write(certificate.subject, shown->subject);
     cm_hex_encode(certificate.serial, shown->serial);
-    write_time(certificate.not_before_s, shown->not_before, sizeof shown->not_before);
-    write_time(certificate.not_after_s, shown->not_after, sizeof shown->not_after);
+    cm_time_write(certificate.not_before_s, shown->not_before);
+    cm_time_write(certificate.not_after_s, shown->not_after);
     SHA256(generation->certificate.data, generation->certificate.size, hash);
     cm_hex_encode(cm_bytes(hash, sizeof hash), shown->fingerprint);
     return CM_OK;

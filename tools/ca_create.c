@@ -12,6 +12,7 @@
 #include "engine/x509/pem_writer.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/generations.h"
 #include "tools/interruptions.h"
 #include "tools/new_authority.h"
 #include "tools/new_files.h"
@@ -391,12 +392,6 @@ static void tell(const struct creation *creation)
                ca->name, ca->name);
 }
 
-static bool is_name(const char *name)
-{
-    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
-    return size > 0 && size <= 64 && name[size] == '\0' && name[0] != '-' && name[0] != '.';
-}
-
 static void plan_profile(struct creation *creation)
 {
     const char *parent = cm_call_value(creation->call, "signed-by");
@@ -416,7 +411,7 @@ static int plan(struct creation *creation)
     uint32_t bits =
         strncmp(key_type, "rsa-", 4) == 0 ? (uint32_t)strtoul(key_type + 4, NULL, 10) : 0;
     ca->name = call->operands[0];
-    if (!is_name(ca->name))
+    if (!cm_is_authority_name(ca->name))
         return cm_usage_fail("\"%s\" is no name: letters, digits, - _ and . make one", ca->name);
     creation->is_beside = cm_call_flag(call, "beside");
     if (creation->is_beside && cm_call_flag(call, "self-signed"))

@@ -70,6 +70,14 @@ bool cm_call_flag(const struct cm_call *call, const char *option)
     return i < call->command->options_count && call->values[i];
 }
 
+const char *cm_call_value_at(const struct cm_call *call, const char *option, size_t i)
+{
+    for (size_t at = 0; at < call->repeats_count; at++)
+        if (strcmp(call->repeats[at].option->name, option) == 0 && i-- == 0)
+            return call->repeats[at].value;
+    return NULL;
+}
+
 uint64_t cm_call_number(const struct cm_call *call, const char *option)
 {
     const char *value = cm_call_value(call, option);
@@ -191,6 +199,9 @@ static int check_call(const struct cm_call *call)
         if (call->values[i] && check_value(&command->options[i], call->values[i]))
             return CM_EXIT_USAGE;
     }
+    for (size_t i = 0; i < call->repeats_count; i++)
+        if (check_value(call->repeats[i].option, call->repeats[i].value))
+            return CM_EXIT_USAGE;
     if (call->operands_count < command->operands_min)
         return cm_usage_fail("expected %s; see certmill %s --help", command->operands,
                              command->name);
@@ -199,6 +210,20 @@ static int check_call(const struct cm_call *call)
                              call->operands[command->operands_max], command->name,
                              command->operands[0] ? " " : "", command->operands);
     return CM_EXIT_DONE;
+}
+
+/* False when there are too many that repeat. */
+static bool take_option(struct cm_call *call, size_t i, const char *value)
+{
+    const struct cm_option *option = &call->command->options[i];
+    call->values[i] = value ? value : "";
+    if (!option->repeats)
+        return true;
+    if (call->repeats_count == CM_REPEATS_MAX)
+        return false;
+    call->repeats[call->repeats_count].option = option;
+    call->repeats[call->repeats_count++].value = call->values[i];
+    return true;
 }
 
 int cm_call_parse(const struct cm_command *command, int argc, char **argv, struct cm_call *ret_call,
@@ -218,7 +243,8 @@ int cm_call_parse(const struct cm_command *command, int argc, char **argv, struc
             *ret_help = true;
             return CM_EXIT_DONE;
         }
-        call.values[option_of(command, code)] = optarg ? optarg : "";
+        if (!take_option(&call, option_of(command, code), optarg))
+            return cm_usage_fail("more than %d values; give a folder instead", CM_REPEATS_MAX);
     }
     call.operands = argv + optind;
     call.operands_count = argc - optind;

@@ -29,6 +29,7 @@
 #define CM_EXIT_USAGE  2 /* the command line is wrong; nothing was tried */
 
 #define CM_OPTIONS_MAX 32
+#define CM_REPEATS_MAX 256 /* values of options that may be given more than once */
 
 enum cm_option_type {
     CM_OPTION_FLAG,
@@ -47,6 +48,7 @@ struct cm_option {
     const char *choices;  /* words separated by a blank */
     uint64_t min, max;
     bool required;
+    bool repeats; /* it may be given more than once: cm_call_value_at */
     const char *help;
 };
 
@@ -69,6 +71,7 @@ struct cm_command {
     const struct cm_example *examples;
     size_t examples_count;
     const char *when_failed; /* what exit code 1 means here; NULL: the usual */
+    const char *more_exits;  /* "3 revoked; 4 not known": other exit codes; NULL: none */
     int (*run)(const struct cm_call *call);
 };
 
@@ -99,6 +102,11 @@ struct cm_commands {
 struct cm_call {
     const struct cm_command *command;
     const char *values[CM_OPTIONS_MAX]; /* by option; NULL: not given. A flag that is given: "" */
+    struct {
+        const struct cm_option *option;
+        const char *value;
+    } repeats[CM_REPEATS_MAX]; /* in their order */
+    size_t repeats_count;
     char *const *operands;
     int operands_count;
 };
@@ -106,6 +114,8 @@ struct cm_call {
 /* The value given, else the default, else NULL. The option must be one of the command's. */
 const char *cm_call_value(const struct cm_call *call, const char *option);
 bool cm_call_flag(const struct cm_call *call, const char *option);
+/* Of an option that repeats: its i-th value, from 0; NULL behind the last. */
+const char *cm_call_value_at(const struct cm_call *call, const char *option, size_t i);
 uint64_t cm_call_number(const struct cm_call *call, const char *option);
 
 /* "certmill: TEXT" on standard error, with --json {"error": TEXT} on standard output, too. Returns

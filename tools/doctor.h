@@ -31,6 +31,7 @@ void cm_doctor_check_store(struct cm_doctor *doctor);
 void cm_doctor_check_authorities(struct cm_doctor *doctor);
 void cm_doctor_check_queue(struct cm_doctor *doctor);
 void cm_doctor_check_clock(struct cm_doctor *doctor);
+void cm_doctor_check_status(struct cm_doctor *doctor); /* CRLs and OCSP, and who may order what */
 void cm_doctor_check_engine(struct cm_doctor *doctor); /* says nothing where none runs */
 
 #endif

@@ -82,9 +82,10 @@ void cm_help_write(const struct cm_command *command, FILE *out)
                 2 * INDENT, "");
         wrap(out, command->examples[i].text, 2 * (size_t)INDENT, 2 * (size_t)INDENT);
     }
-    char exits[256];
-    snprintf(exits, sizeof exits, "Exit codes: 0 done; 1 %s; 2 wrong usage.",
-             command->when_failed ? command->when_failed : "failed");
+    char exits[320];
+    snprintf(exits, sizeof exits, "Exit codes: 0 done; 1 %s; 2 wrong usage%s%s.",
+             command->when_failed ? command->when_failed : "failed",
+             command->more_exits ? "; " : "", command->more_exits ? command->more_exits : "");
     fputc('\n', out);
     wrap(out, exits, 0, 0);
 }

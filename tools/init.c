@@ -307,6 +307,7 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
     plan->queue = cm_call_value(call, "queue");
     plan->redis_url = cm_call_value(call, "redis-url");
     plan->base_url = cm_call_value(call, "base-url");
+    plan->listen = cm_call_value(call, "listen");
     plan->sub_ca = cm_call_flag(call, "sub-ca");
     plan->key_bits = strncmp(key_type, "rsa-", 4) == 0 ? (uint32_t)atoi(key_type + 4) : 0;
     plan->key_type = plan->key_bits ? CM_KEY_RSA : cm_key_type_find(key_type);
@@ -319,8 +320,8 @@ static int read_plan(const struct cm_call *call, struct cm_init_plan *plan)
     if (check_vault(plan) != CM_EXIT_DONE)
         return CM_EXIT_USAGE;
     if (!cm_flag_is_plain(plan->redis_url) || !cm_flag_is_plain(plan->base_url)
-        || !cm_flag_is_plain(plan->passphrase) || !cm_flag_is_plain(plan->module)
-        || !cm_flag_is_plain(plan->token))
+        || !cm_flag_is_plain(plan->listen) || !cm_flag_is_plain(plan->passphrase)
+        || !cm_flag_is_plain(plan->module) || !cm_flag_is_plain(plan->token))
         return cm_usage_fail("an URL or reference has characters that are not allowed in it");
     if (plan->folder[0] == '\0')
         return cm_usage_fail("expected DIR, found nothing");
@@ -431,9 +432,15 @@ static const struct cm_option options[] = {
     { .name = "base-url",
       .type = CM_OPTION_TEXT,
       .argument = "URL",
-      .help = "Where relying parties will find CRLs, OCSP and CA certificates, like "
-              "`http://pki.example`; stands in every certificate. Without it certificates name no "
-              "such place." },
+      .help =
+          "Where relying parties will find CRLs, OCSP and CA certificates, like "
+          "`http://pki.example`; stands in every certificate. Without it certificates name no "
+          "such place. Without `--listen` CRLs are written into `DIR/public`, for a web server." },
+    { .name = "listen",
+      .type = CM_OPTION_TEXT,
+      .argument = "ADDRESS",
+      .help = "The engine serves CRLs, OCSP and CA certificates itself, over HTTP, like "
+              "`127.0.0.1:8899`." },
     { .name = "sub-ca",
       .type = CM_OPTION_FLAG,
       .help = "The issuing authority may sign authorities below it (profile `sub-ca`)." },

@@ -33,6 +33,7 @@ struct cm_init_plan {
     const char *queue;     /* "spool", "redis" */
     const char *redis_url; /* NULL with the spool */
     const char *base_url;  /* of CRLs, OCSP and CA certificates; NULL: none in certificates */
+    const char *listen;    /* of the status service; NULL: there is none */
     struct cm_arena *arena;
     struct cm_new_files *files;
 };

@@ -5,6 +5,8 @@
 
 #include "tools/vault_flags.h"
 
+#define EXAMPLE_LISTEN "127.0.0.1:8899"
+
 static const char *queue_text(const struct cm_init_plan *plan)
 {
     if (strcmp(plan->queue, "redis") == 0)
@@ -35,6 +37,33 @@ static const char *urls_text(const struct cm_init_plan *plan)
            "    # crl-url: \"http://pki.example/crl/${issuer}/${shard}.crl\"\n"
            "    # ocsp-url: \"http://pki.example/ocsp\"\n"
            "    # ca-issuers-url: \"http://pki.example/ca/${issuer}.cer\"\n";
+}
+
+/* Where nobody asks over HTTP, the authority's own key would do; nobody asks at all. */
+static const char *responder_text(const struct cm_init_plan *plan)
+{
+    return cm_arena_printf(
+        plan->arena,
+        "    %socsp-responder: %-12s # signs OCSP with keys of its own, which the "
+        "engine makes there\n",
+        plan->listen ? "" : "# ", cm_init_provider_name(plan));
+}
+
+static const char *status_text(const struct cm_init_plan *plan)
+{
+    bool needs_folder = plan->base_url && !plan->listen;
+    if (plan->listen || plan->base_url)
+        return cm_arena_printf(
+            plan->arena,
+            "status:\n"
+            "  %slisten: \"%s\"\n"
+            "  %spublish-folder: public       # CRLs and CA certificates, for a web "
+            "server\n",
+            plan->listen ? "" : "# ", plan->listen ? plan->listen : EXAMPLE_LISTEN,
+            needs_folder ? "" : "# ");
+    return "# status:\n"
+           "#   listen: \"" EXAMPLE_LISTEN "\"\n"
+           "#   publish-folder: public       # CRLs and CA certificates, for a web server\n";
 }
 
 static const char *passphrase_text(const struct cm_init_plan *plan)
@@ -114,6 +143,10 @@ struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
         "authorities:\n"
         "  - name: issuing\n"
         "%s"
+        "%s"
+        "\n"
+        "# How those who rely on certificates learn what has become of them: CRLs, OCSP.\n"
+        "%s"
         "\n"
         "# What the devices of a group may have. The first profile is the default.\n"
         "groups:\n"
@@ -126,7 +159,9 @@ struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
         "requesters:\n"
         "  - name: local\n"
         "    groups: [default]\n"
+        "    # operations: [issue, revoke, quarantine, reinstate, retire]   # [issue] without it\n"
         "    remember-refusals: no        # a file that was refused may be put right and come again\n",
-        queue_text(plan), provider_text(plan), urls_text(plan), plan->sub_ca ? ", sub-ca" : "");
+        queue_text(plan), provider_text(plan), urls_text(plan), responder_text(plan),
+        status_text(plan), plan->sub_ca ? ", sub-ca" : "");
     return cm_bytes_str(text);
 }

@@ -13,11 +13,29 @@
 #include "tools/commands.h"
 
 static const struct cm_command *const all[] = {
-    &cm_command_init,        &cm_command_serve,         &cm_command_issue,
-    &cm_command_submit,      &cm_command_device_import, &cm_command_device_list,
-    &cm_command_device_show, &cm_command_ca_list,       &cm_command_ca_show,
-    &cm_command_ca_create,   &cm_command_provider_test, &cm_command_provider_bench,
-    &cm_command_doctor,      &cm_command_quickstart,    &cm_command_bench,
+    &cm_command_init,
+    &cm_command_serve,
+    &cm_command_issue,
+    &cm_command_submit,
+    &cm_command_revoke,
+    &cm_command_device_import,
+    &cm_command_device_list,
+    &cm_command_device_show,
+    &cm_command_device_quarantine,
+    &cm_command_device_reinstate,
+    &cm_command_device_retire,
+    &cm_command_ca_list,
+    &cm_command_ca_show,
+    &cm_command_ca_create,
+    &cm_command_ca_import,
+    &cm_command_crl_publish,
+    &cm_command_crl_show,
+    &cm_command_ocsp_query,
+    &cm_command_provider_test,
+    &cm_command_provider_bench,
+    &cm_command_doctor,
+    &cm_command_quickstart,
+    &cm_command_bench,
 };
 
 static const struct cm_commands commands = { all, sizeof all / sizeof all[0] };

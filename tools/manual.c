@@ -74,11 +74,16 @@ static void write_option(FILE *out, const struct cm_option *option)
     fputc('\n', out);
 }
 
-static void write_exit_codes(FILE *out, const char *when_failed)
+static void write_exit_codes(FILE *out, const char *when_failed, const char *more_exits)
 {
     fputs(".SH EXIT STATUS\n.TP\n0\nDone.\n.TP\n1\n", out);
     write_roff(out, when_failed ? when_failed : "failed");
     fputs(": a line on standard error says why.\n.TP\n2\nWrong usage; nothing was tried.\n", out);
+    if (more_exits) {
+        fputs(".PP\nAlso: ", out);
+        write_roff(out, more_exits);
+        fputs(".\n", out);
+    }
 }
 
 void cm_manual_write(const struct cm_command *command, FILE *out)
@@ -95,7 +100,7 @@ void cm_manual_write(const struct cm_command *command, FILE *out)
     for (size_t i = 0; i < command->options_count; i++)
         write_option(out, &command->options[i]);
     write_option(out, &(struct cm_option){ .name = "help", .letter = 'h', .help = "Print help." });
-    write_exit_codes(out, command->when_failed);
+    write_exit_codes(out, command->when_failed, command->more_exits);
     if (command->examples_count > 0)
         fputs(".SH EXAMPLES\n", out);
     for (size_t i = 0; i < command->examples_count; i++) {
@@ -123,5 +128,5 @@ void cm_manual_write_all(const struct cm_commands *commands, FILE *out)
         fputs("\\fR(1)\n", out);
         write_line(out, "", commands->all[i]->summary);
     }
-    write_exit_codes(out, NULL);
+    write_exit_codes(out, NULL, NULL);
 }

@@ -37,7 +37,8 @@ static void write_command(const struct cm_command *command, FILE *out)
     for (size_t i = 0; i < command->options_count; i++)
         write_option(out, &command->options[i]);
     if (command->when_failed)
-        fprintf(out, "\nExit code 1: %s.\n", command->when_failed);
+        fprintf(out, "\nExit code 1: %s%s%s.\n", command->when_failed,
+                command->more_exits ? "; " : "", command->more_exits ? command->more_exits : "");
     for (size_t i = 0; i < command->examples_count; i++)
         fprintf(out, "\n```\n%s\n```\n\n%s\n", command->examples[i].command,
                 command->examples[i].text);

@@ -28,8 +28,9 @@ enum { RSA_MAX = 40 }; /* each takes a fifth of a second to make */
 static const char *const paragraphs[] = {
     "Makes a deployment in a scratch folder, a fleet of devices with keys and CSRs of their own, "
     "imports them into the allow-list, issues every certificate into `DIR/certs/`, and shows a "
-    "sample of them to `openssl verify`. What it does is what you would type: `init`, `device "
-    "import`, `issue`; with `--redis` a private redis-server, `serve` and `submit`; with `--hsm` the "
+    "sample of them to `openssl verify`. Then the first device is revoked while `serve` runs, and "
+    "openssl finds it in the CRL and asks OCSP, over HTTP. What it does is what you would type: `init`, "
+    "`device import`, `issue`, `revoke`, `crl publish`; with `--redis` a private redis-server, `serve` and `submit`; with `--hsm` the "
     "CA keys are made in a SoftHSM token in the folder, and stay there.",
     "A folder that an earlier quickstart made is replaced; any other is left alone. The keys of the "
     "fleet are forgotten: the certificates are to look at.",
@@ -118,6 +119,7 @@ static bool write_marker(const struct cm_quickstart *quickstart, const char *mar
           "  certmill.yaml  settings          ca/     certificates of root and issuing CA\n"
           "  devices.csv    the allow-list    csrs/   a request for each device\n"
           "  store/         the record        certs/  a certificate for each device, with chain\n"
+          "  issuing-1.crl  a CRL, with the first device in it\n"
           "  keys/, token/  keys of the CAs: nothing that anyone should trust\n",
           file);
     return fclose(file) == 0;
@@ -150,8 +152,15 @@ static bool make_deployment(struct cm_quickstart *quickstart, const struct cm_pr
 {
     struct cm_private_token token;
     struct cm_error err;
-    const char *init[20] = { quickstart->folder, "--quiet", "--organization", "Quickstart" };
-    size_t count = 4;
+    const char *const status =
+        cm_arena_printf(&quickstart->arena, "127.0.0.1:%u", quickstart->port);
+    const char *init[32] = {
+        quickstart->folder, "--quiet",
+        "--organization",   "Quickstart",
+        "--listen",         status,
+        "--base-url",       cm_arena_printf(&quickstart->arena, "http://%s", status)
+    };
+    size_t count = 8;
     say(quickstart, "1  a deployment in %s%s\n", quickstart->folder,
         quickstart->hsm ? ", its keys in a SoftHSM token" : "");
     init[count++] = "--queue";
@@ -247,19 +256,37 @@ static bool issue(struct cm_quickstart *quickstart)
     return true;
 }
 
+static bool revoke_device(struct cm_quickstart *quickstart)
+{
+    char id[CM_FLEET_ID_SIZE];
+    say(quickstart,
+        "5  %" PRIu32 " of them, of every key type, verified by openssl verify -x509_strict\n",
+        quickstart->verified);
+    if (!cm_quickstart_revoke(quickstart))
+        return false;
+    cm_fleet_device_id(0, id);
+    say(quickstart, "6  %s revoked: openssl finds it in the CRL, and OCSP says so, over HTTP\n\n",
+        id);
+    return true;
+}
+
 static bool run_steps(struct cm_quickstart *quickstart)
 {
     struct cm_private_redis redis = { 0 };
     struct cm_error err;
     if (!make_folder(quickstart))
         return false;
+    quickstart->port = cm_quickstart_free_port();
+    if (quickstart->port == 0)
+        return cm_quickstart_fail(quickstart, "no TCP port of 127.0.0.1 can be had");
     if (quickstart->redis
         && cm_private_redis_start(&redis, quickstart->folder, "everysec", &err) != CM_OK)
         return cm_quickstart_fail(quickstart, "%s", err.text);
     bool done = make_deployment(quickstart, &redis) && make_fleet(quickstart)
-                && import_devices(quickstart) && issue(quickstart);
+                && import_devices(quickstart) && issue(quickstart)
+                && cm_quickstart_verify(quickstart) && revoke_device(quickstart);
     cm_private_redis_stop(&redis);
-    return done && cm_quickstart_verify(quickstart);
+    return done;
 }
 
 /* --- the end ------------------------------------------------------------------------------------- */
@@ -269,8 +296,6 @@ static void print_text(const struct cm_quickstart *quickstart)
     const char *dir = quickstart->folder, *settings = quickstart->settings;
     const char *program =
         strchr(program_invocation_name, '/') ? program_invocation_name : "certmill";
-    printf("5  %" PRIu32 " of them, of every key type, verified by openssl verify -x509_strict\n\n",
-           quickstart->verified);
     printf("%" PRIu32 " certificates in %.2f s: %.0f a second\n\n", quickstart->issued,
            quickstart->issue_s, quickstart->issued / quickstart->issue_s);
     printf("  %s/certs/device-000001.pem   a certificate and its chain; its CSR is in csrs/\n"
@@ -288,6 +313,8 @@ static void print_text(const struct cm_quickstart *quickstart)
         printf("  (cd %s && redis-server --port 0 --unixsocket redis.sock --appendonly yes) &\n",
                dir);
     printf("  %s doctor -c %s\n", program, settings);
+    printf("  %s crl show %s/issuing-1.crl\n", program, dir);
+    printf("  %s device quarantine -c %s device-000001\n", program, settings);
 }
 
 static void print_json(const struct cm_quickstart *quickstart)
@@ -298,13 +325,14 @@ static void print_json(const struct cm_quickstart *quickstart)
             json_object_set_new(types, cm_key_type_name((enum cm_key_type)type),
                                 json_integer(quickstart->fleet->counts[type]));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "folder",
+        "{s:s, s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f}", "folder",
         quickstart->folder, "queue", quickstart->redis ? "redis" : "spool", "provider",
         quickstart->hsm ? "pkcs11" : "openssl", "devices", (json_int_t)quickstart->devices_count,
         "key_types", types, "issued", (json_int_t)quickstart->issued, "refused",
-        (json_int_t)quickstart->refused, "verified", (json_int_t)quickstart->verified,
-        "fleet_seconds", (double)quickstart->fleet->elapsed_ns / 1e9, "import_seconds",
-        quickstart->import_s, "issue_seconds", quickstart->issue_s, "certificates_per_second",
+        (json_int_t)quickstart->refused, "verified", (json_int_t)quickstart->verified, "revoked",
+        (json_int_t)quickstart->revoked, "fleet_seconds",
+        (double)quickstart->fleet->elapsed_ns / 1e9, "import_seconds", quickstart->import_s,
+        "issue_seconds", quickstart->issue_s, "certificates_per_second",
         quickstart->issued / quickstart->issue_s);
     json_dumpf(object, stdout, JSON_REAL_PRECISION(6));
     putchar('\n');
@@ -357,12 +385,13 @@ static int run(const struct cm_call *call)
 const struct cm_command cm_command_quickstart = {
     .name = "quickstart",
     .operands = "",
-    .summary = "a fleet of devices and their certificates, in a scratch folder",
+    .summary = "a fleet of devices, their certificates and a revocation, in a scratch folder",
     .paragraphs = paragraphs,
     .options = options,
     .options_count = sizeof options / sizeof options[0],
     .examples = examples,
     .examples_count = sizeof examples / sizeof examples[0],
-    .when_failed = "a certificate is missing, or one of the sample did not verify",
+    .when_failed =
+        "a certificate is missing, one of the sample did not verify, or a revocation was not seen",
     .run = run,
 };

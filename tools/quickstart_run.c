@@ -22,7 +22,7 @@ bool cm_quickstart_issue(struct cm_quickstart *quickstart)
 }
 
 /* The engine, in a process of its own, as it would run beside the backends. */
-static pid_t start_engine(const struct cm_quickstart *quickstart)
+pid_t cm_quickstart_start_engine(const struct cm_quickstart *quickstart)
 {
     const char *const serve[] = { "-c", quickstart->settings, "--quiet", NULL };
     fflush(NULL);
@@ -35,7 +35,7 @@ static pid_t start_engine(const struct cm_quickstart *quickstart)
     _exit(exit_code);
 }
 
-static bool stop_engine(pid_t pid)
+bool cm_quickstart_stop_engine(pid_t pid)
 {
     int how = -1;
     kill(pid, SIGTERM);
@@ -68,11 +68,11 @@ static bool submit(struct cm_quickstart *quickstart)
 
 bool cm_quickstart_issue_redis(struct cm_quickstart *quickstart)
 {
-    pid_t engine = start_engine(quickstart);
+    pid_t engine = cm_quickstart_start_engine(quickstart);
     if (engine < 0)
         return cm_quickstart_fail(quickstart, "the engine's process could not be started");
     bool done = submit(quickstart);
-    bool stopped = stop_engine(engine);
+    bool stopped = cm_quickstart_stop_engine(engine);
     if (done && !stopped)
         return cm_quickstart_fail(quickstart, "the engine did not end well");
     return done;

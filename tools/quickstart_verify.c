@@ -33,7 +33,7 @@ static uint32_t choose_sample(const struct cm_fleet *fleet, uint32_t ret_indexes
     return count;
 }
 
-static int run_program(char *const argv[], const char *log)
+int cm_quickstart_run_program(char *const argv[], const char *log)
 {
     posix_spawn_file_actions_t actions;
     pid_t pid;
@@ -75,7 +75,7 @@ bool cm_quickstart_verify(struct cm_quickstart *quickstart)
             (char *)(uintptr_t)cm_arena_printf(arena, "%s/%s.pem", quickstart->certs, id);
     }
     argv[argc] = NULL;
-    int exit_code = run_program(argv, log);
+    int exit_code = cm_quickstart_run_program(argv, log);
     if (exit_code != 0)
         return cm_quickstart_fail(quickstart, "openssl verify failed (exit %d); see %s", exit_code,
                                   log);

@@ -1,5 +1,6 @@
 /* certmill serve: the engine at work on the deployment's queue, until a signal stops it. */
 #include <stdio.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -33,14 +34,26 @@ struct serving {
     bool is_quiet;
 };
 
+/* With the port in place of 0, that the system has chosen. */
+static void say_where_status_is(const struct cm_runner *runner)
+{
+    const char *listen = runner->settings->status.listen;
+    if (listen)
+        fprintf(stderr, "certmill: status at http://%.*s:%u/\n",
+                (int)(strrchr(listen, ':') - listen), listen,
+                cm_engine_status_port(runner->engine));
+}
+
 static void on_running(struct cm_runner *runner)
 {
     const struct serving *serving = runner->arg;
     const struct cm_settings *settings = runner->settings;
     bool is_redis = settings->queue_kind == CM_QUEUE_KIND_REDIS;
-    if (!serving->is_quiet)
-        fprintf(stderr, "certmill: serving %s from %s\n", settings->path,
-                is_redis ? settings->redis.url : settings->spool.folder);
+    if (serving->is_quiet)
+        return;
+    say_where_status_is(runner);
+    fprintf(stderr, "certmill: serving %s from %s\n", settings->path,
+            is_redis ? settings->redis.url : settings->spool.folder);
 }
 
 static void print_json(const struct cm_engine_counters *counters)

@@ -2,7 +2,7 @@
  * Control: how the programs of an operator reach a running engine.
  *
  * One process writes the store. While an engine runs that is the engine, so whoever has devices for
- * the allow-list hands them to it, through a Unix stream socket beside the store's file
+ * the allow-list, or orders about certificates, hands them to it, through a Unix stream socket beside the store's file
  * (cm_control_path). Who may open the socket may write the store's file as well: its mode is 0600,
  * and the peer's user must be the engine's own or root.
  *
@@ -15,6 +15,27 @@
  *
  *     {"v":1,"op":"check-devices",...}    the same without the change
  *     {"checked":1}
+ *
+ *     {"v":1,"op":"orders","actor":"operator:ann","orders":[
+ *         {"kind":"revoke","serial":"0a1b","issuer":"issuing-1","reason":"keyCompromise",
+ *          "invalidity":1700000000,"why":"stolen van 12"},
+ *         {"kind":"quarantine","device":"m-1"},{"kind":"revoke","group":"pumps"}]}
+ *     {"orders":[{"code":"","message":"","certificates":1,"devices":0},...]}
+ *                                         one after the other, durable; code: why not, empty where it
+ *                                         was carried out; changed: so many. The texts are those of
+ *                                         engine/orders.h. Where the store fails in between, "error"
+ *                                         stands beside the outcomes of those before
+ *
+ *     {"v":1,"op":"publish","issuer":"issuing-1"}
+ *     {"published":16,"failed":0,"why":""}   CRLs, anew and at once; without issuer: of every one
+ *
+ *     {"v":1,"op":"import","actor":"operator:ann","issuer":"issuing-1","certificates":[
+ *         {"serial":"0a1b","not_after":1767225600,"der":"MII...","reason":"superseded",
+ *          "revoked":1700000000,"invalidity":1690000000}]}
+ *     {"changed":1}                       certificates that another CA software has issued with this
+ *                                         issuer's key; without revoked: it is good; not_after, der
+ *                                         (base64), reason and invalidity may be left out. All of a
+ *                                         request or nothing
  *
  *     {"v":1,"op":"status"}
  *     {"status":"running","pid":4711,"ready":true,"issued":12,...,
@@ -59,8 +80,14 @@ enum cm_control_max {
     CM_CONTROL_CONNECTIONS_MAX = 16,
     CM_CONTROL_MESSAGE_SIZE_MAX = 1024 * 1024, /* bytes, the newline left out */
     CM_CONTROL_DEVICES_MAX = 1000,             /* in one request: requests for certificates go on */
+    CM_CONTROL_ORDERS_MAX = 1000,              /* the same, */
+    CM_CONTROL_CERTIFICATES_MAX = 1000,        /* and the same */
     CM_CONTROL_DEADLINE_MS = 30000
 };
+
+/* What came of making CRLs anew; why says of a failure why, and is empty without one. */
+typedef void cm_control_published_fn(uint32_t published_count, uint32_t failed_count,
+                                     const char *why, void *arg);
 
 struct cm_control_env {
     struct cm_loop *loop;
@@ -68,6 +95,14 @@ struct cm_control_env {
     struct cm_store *store;             /* so does this, open for writing */
     /* the engine's, called on the loop */
     void (*fill_status)(struct json_t *ret_object, void *arg);
+    /* The store has new revocations; NULL: nobody wants to know. */
+    void (*on_revoked)(void *arg);
+    /*
+     * Makes the CRLs of an issuer ("issuing-1"), or of all (NULL), anew. OK: done is called once, on the
+     * loop, never inside the call; until then the control is busy. NULL: there are no CRLs.
+     */
+    cm_status (*publish)(const char *issuer, cm_control_published_fn *done, void *done_arg,
+                         struct cm_error *err, void *arg);
     void (*on_notice)(const char *text, void *arg);
     void (*on_idle)(void *arg); /* after cm_control_stop, never inside it: not busy any more */
     void *arg;

@@ -8,7 +8,7 @@
 
 enum { ACTOR_SIZE_MAX = 200 };
 
-static void answer_error(struct cm_connection *connection, const struct cm_error *err)
+void cm_request_answer_error(struct cm_connection *connection, const struct cm_error *err)
 {
     char text[CM_ERROR_TEXT_SIZE];
     cm_connection_answer(connection,
@@ -19,8 +19,8 @@ static void answer_error(struct cm_connection *connection, const struct cm_error
 /* --- devices ------------------------------------------------------------------------------------- */
 
 /* JSON text comes without NUL; what else an audit log must not hold is made visible. */
-static cm_status read_actor(const json_t *request, struct cm_arena *arena,
-                            struct cm_bytes *ret_actor, struct cm_error *err)
+cm_status cm_request_read_actor(const json_t *request, struct cm_arena *arena,
+                                struct cm_bytes *ret_actor, struct cm_error *err)
 {
     const char *actor = json_string_value(json_object_get(request, "actor"));
     char shown[ACTOR_SIZE_MAX];
@@ -28,6 +28,19 @@ static cm_status read_actor(const json_t *request, struct cm_arena *arena,
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "actor: expected a name");
     *ret_actor = cm_arena_copy(
         arena, cm_bytes_str(cm_bytes_printable(cm_bytes_str(actor), shown, sizeof shown)));
+    return CM_OK;
+}
+
+cm_status cm_request_check_keys(const json_t *object, const char *const *known, size_t known_count,
+                                struct cm_error *err)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < known_count; i++)
+        count += json_object_get(object, known[i]) != NULL;
+    if (!json_is_object(object))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "expected an object");
+    if (json_object_size(object) != count)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "an unknown key");
     return CM_OK;
 }
 
@@ -46,7 +59,7 @@ static void on_devices_stored(struct cm_store_op *op)
         cm_connection_answer(connection,
                              json_pack("{s:I}", "changed", (json_int_t)op->devices_changed));
     else
-        answer_error(connection, &op->err);
+        cm_request_answer_error(connection, &op->err);
 }
 
 /* Fills the operation of the connection. */
@@ -58,7 +71,7 @@ static cm_status read_devices(struct cm_connection *connection, const json_t *re
     uint32_t count = (uint32_t)json_array_size(devices);
     struct cm_device_row *rows = NULL;
     connection->audit = (struct cm_audit_event){ .kind = "device-import" };
-    cm_status status = read_actor(request, arena, &connection->audit.actor, err);
+    cm_status status = cm_request_read_actor(request, arena, &connection->audit.actor, err);
     if (status == CM_OK)
         status = cm_rows_read(devices, connection->control->env.settings, arena, &rows, err);
     if (status == CM_OK)
@@ -120,9 +133,8 @@ static const struct {
     const char *op;
     run_fn *run;
 } operations[] = {
-    { "devices", change_devices },
-    { "check-devices", check_devices },
-    { "status", tell_status },
+    { "devices", change_devices }, { "check-devices", check_devices }, { "orders", cm_orders_run },
+    { "publish", cm_publish_run }, { "import", cm_import_run },        { "status", tell_status },
 };
 
 static cm_status run(struct cm_connection *connection, const json_t *request, struct cm_error *err)
@@ -153,6 +165,6 @@ void cm_request_run(struct cm_connection *connection, const char *text, size_t s
     else
         status = CM_FAIL(&err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "not JSON: %s", why.text);
     if (status != CM_OK)
-        answer_error(connection, &err);
+        cm_request_answer_error(connection, &err);
     json_decref(request);
 }

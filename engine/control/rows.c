@@ -59,23 +59,13 @@ static cm_status read_state(const json_t *state, enum cm_device_state *ret_state
     return CM_OK;
 }
 
-static cm_status check_keys(const json_t *object, struct cm_error *err)
-{
-    static const char *const known[] = { "id", "group", "state", "replace", "attributes" };
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        count += json_object_get(object, known[i]) != NULL;
-    if (json_object_size(object) != count)
-        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "an unknown key");
-    return CM_OK;
-}
-
 static cm_status read_row(const json_t *object, const struct cm_settings *settings,
                           struct cm_arena *arena, struct cm_device_row *row, struct cm_error *err)
 {
+    static const char *const known[] = { "id", "group", "state", "replace", "attributes" };
     const char *id = json_string_value(json_object_get(object, "id"));
     const json_t *replace = json_object_get(object, "replace");
-    cm_status status = check_keys(object, err);
+    cm_status status = cm_request_check_keys(object, known, sizeof known / sizeof known[0], err);
     if (status == CM_OK)
         status = cm_device_check_id(id, err);
     if (status == CM_OK)

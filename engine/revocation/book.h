@@ -4,14 +4,17 @@
  * The store has it for ever; the book has it ready. For each generation of an authority's key it holds
  * a table of revocations by serial (OCSP asks it), and for each shard the encoded entries in the order
  * of their serials (a CRL is a copy of them). A change is put into the table at once and into the list
- * when the shard is written next, in one pass with all others that wait.
+ * when the shard is listed next, in one pass with all others that wait. Who has a list keeps it: it is
+ * handed out by reference, and never changes.
  *
  *     cm_book_add_generation(book, number, shards);
  *     cm_book_read(book, reader, &err)            at start, and after every change: what is new
  *     cm_book_find(book, number, serial, &found)  any thread
  *     cm_book_list(book, &question, &list)        a worker: the entries of one CRL
  *
- * Costs: about 100 bytes a revocation. Adding one: a place in a table. Listing a shard: a copy.
+ * Costs: about 100 octets a revocation, half of them its entry. Adding one: a place in a table. Listing a
+ * shard: nothing where nothing has changed, else one pass over its entries. A certificate that ends is
+ * looked for in the whole table, when one may have.
  *
  * Thread: find and list any, beside each other and beside read; read and add_generation one at a time.
  */
@@ -25,16 +28,18 @@ struct cm_book;
 CM_MUST_USE cm_status cm_book_new(struct cm_book **ret_book, struct cm_error *err);
 void cm_book_free(struct cm_book *book); /* takes NULL */
 
-/* Known from now on; revocations of others are passed over by read. Before the first read. */
+/* Known from now on; revocations of others are passed over by read. One that is known already stays as it
+ * is; for a new one the next read starts from the beginning. */
 void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count);
 
-/* What a read brought: which shards have to be written anew. */
-typedef void cm_book_changed_fn(int64_t generation_number, uint32_t shard, void *arg);
+/* What a read brought: which certificate, and which shard has to be written anew. Borrowed for the call. */
+typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t shard, void *arg);
 
 /*
  * Does:       takes in every revocation that is later than what it has seen.
  * Calls back: changed (may be NULL), for each change, inside the call.
- * Fails with: what the store fails with; what was read until then stays.
+ * Fails with: what the store fails with, CORRUPT (what stands there has no serial); what was read
+ *             until then stays.
  */
 CM_MUST_USE cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
                                    cm_book_changed_fn *changed, void *arg, struct cm_error *err);
@@ -42,10 +47,15 @@ CM_MUST_USE cm_status cm_book_read(struct cm_book *book, struct cm_store_reader 
 /* Every revocation up to here is in the book. Any thread. */
 int64_t cm_book_revision(const struct cm_book *book);
 
+/* The latest change in this shard; 0: there is none. A list of an earlier revision is out of date. */
+int64_t cm_book_shard_revision(const struct cm_book *book, int64_t generation_number,
+                               uint32_t shard);
+
 struct cm_book_found {
     enum cm_reason reason; /* never REMOVE_FROM_CRL: that is not found */
     int64_t revoked_s;
     int64_t invalidity_s;
+    int64_t not_after_s;
     int64_t revision;
 };
 
@@ -56,8 +66,8 @@ bool cm_book_find(const struct cm_book *book, int64_t generation_number, struct 
 /*
  * Which entries. A complete list has all that are revoked or on hold. An entry is left out when its
  * certificate had ended before the complete CRL before this one was made, and that one showed it (RFC
- * 5280, 3.3). A delta has what changed after its base; what came off hold since, or ended, stands in it
- * as removeFromCRL.
+ * 5280, 3.3). A delta has what changed after its base: what came off hold since, or was left out of
+ * the complete one since, stands in it as removeFromCRL.
  */
 struct cm_book_question {
     int64_t generation_number;
@@ -71,16 +81,17 @@ struct cm_book_question {
 struct cm_book_list {
     struct cm_bytes entries; /* owned: cm_book_list_done */
     uint32_t entries_count;
-    uint32_t dropped_count; /* left out because their certificates have ended */
+    uint32_t dropped_count; /* left out of a complete one because their certificates have ended */
     int64_t revision;       /* it shows everything up to here */
 };
 
+/* Fails with: NOT_FOUND (no such generation or shard), CORRUPT (a revocation that no CRL can show). */
 CM_MUST_USE cm_status cm_book_list(struct cm_book *book, const struct cm_book_question *question,
                                    struct cm_book_list *ret_list, struct cm_error *err);
 void cm_book_list_done(struct cm_book_list *list);
 
 struct cm_book_counts {
-    uint64_t revoked, held;
+    uint64_t revoked, held; /* for good; on hold */
 };
 void cm_book_count(const struct cm_book *book, int64_t generation_number,
                    struct cm_book_counts *ret_counts);

@@ -1,18 +1,23 @@
 /*
  * Publisher: makes CRLs, and sees to it that there is always a fresh one.
  *
- * One complete CRL for each shard of each generation, a delta beside it where the settings ask for one.
- * A shard is written anew
+ * One complete CRL for each shard of each generation, a delta beside it where the settings ask for one
+ * and the certificates have a URL. A shard is written anew
  *
  *   - crl-delay after a change (others that come meanwhile go with it),
  *   - when less than crl-overlap is left until nextUpdate, whatever happens,
  *   - at once, when somebody asks (crl publish).
  *
+ * A complete CRL and its delta are made together and have one number. The base of deltas is the last
+ * complete CRL that was renewed or asked for: whoever has that one, or a later one, and a delta, knows as
+ * much as the newest complete one says. A delta that becomes old is renewed alone.
+ *
  * The way of a CRL: entries from the book (worker), number and hash into the store (durable before the
  * signature: a number is burned rather than used twice), signature by the generation's key in the CRL
  * lane, signature verified, file written (temporary, fsync, rename, fsync of the folder), document on
  * the shelf. A failure anywhere leaves the CRL before it in its place and is tried again; the news is
- * told once. thisUpdate never goes back: while the clock stands before the last thisUpdate, or has gone
+ * told once. An entry that was published and has not ended does not go: a list without it is refused
+ * (is the store an old copy?). thisUpdate never goes back: while the clock stands before the last thisUpdate, or has gone
  * back, nothing is written.
  *
  * Generations that no longer issue get CRLs until the last of their certificates has ended.
@@ -39,10 +44,18 @@ struct cm_publisher_env {
     struct cm_shelf *shelf;
     int64_t (*time_ms)(void *arg); /* wall clock; negative: suspect, nothing is to be signed */
     void (*on_notice)(const char *text, void *arg);
-    void (*on_idle)(void *arg); /* the last thing in flight has ended */
+    /* The book has it from now on. Inside look, or later; borrowed for the call. May be NULL. */
+    void (*on_revocation)(const struct cm_revocation *revocation, void *arg);
+    void (*on_idle)(
+        void *arg); /* after stop: nothing is in flight (any more); close may come inside */
     void *arg;
 };
 
+/*
+ * Does:       tells the book of all generations of the issuers, and reads it; puts what stands in the
+ *             folder and is up to date back on the shelf, and the CA certificates; the rest is made anew.
+ * Fails with: what the store fails with.
+ */
 CM_MUST_USE cm_status cm_publisher_open(const struct cm_publisher_env *env,
                                         struct cm_publisher **ret_publisher, struct cm_error *err);
 
@@ -65,9 +78,10 @@ bool cm_publisher_is_idle(const struct cm_publisher *publisher); /* takes NULL: 
 void cm_publisher_close(struct cm_publisher *publisher);         /* idle; takes NULL */
 
 struct cm_publisher_counts {
-    uint64_t published, failed;
-    uint32_t shards, overdue; /* overdue: past nextUpdate */
-    int64_t next_expiry_s;    /* the earliest nextUpdate of all that are published; 0: none is */
+    uint64_t published, failed; /* lists; attempts */
+    uint32_t shards;
+    uint32_t overdue;      /* lists past their nextUpdate, and those that could never be made */
+    int64_t next_expiry_s; /* the earliest nextUpdate of all that are published; 0: none is */
 };
 void cm_publisher_count(const struct cm_publisher *publisher,
                         struct cm_publisher_counts *ret_counts);

@@ -7,19 +7,27 @@
  * like any other certificate, and renews when half of its life is over. Else the generation's own key
  * signs.
  *
- *     cm_responders_open(responders, &env)        at the engine's start, after the issuers
+ *     cm_responders_open(&env, &responders, &err) at the engine's start, when issuers are open and
+ *                                                 promises were loaded: what it promises is not theirs
  *     responder = cm_responders_find(responders, generation)     loop: NULL while there is none
  *     ... sign with responder->key, lane CM_LANE_OCSP, put responder->certificate into the answer ...
  *
+ * The certificate is one of device "ocsp-responder/ISSUER" in group "ocsp-responders". An engine that
+ * starts goes on with the one that it finds there, while it is for the same key and not half over. The
+ * key is named "ocsp-ISSUER", where the issuer's own key is, or in the folder of key files; one that is
+ * not there is made (P-256).
+ *
  * What a renewal replaces stays valid for batches that are out: certificates are never freed before
  * close. A responder that cannot be had is tried again, and told as a notice; OCSP answers tryLater then,
- * and issuance goes on.
+ * and issuance goes on. What was promised is signed and recorded later, the very same bytes; a promise
+ * that an engine leaves behind is abandoned by the next, like any whose request does not come.
  *
  * Thread: the loop's.
  */
 #ifndef CM_ENGINE_RESPONDER_H
 #define CM_ENGINE_RESPONDER_H
 
+#include "engine/clones.h"
 #include "engine/issuers.h"
 #include "engine/serials.h"
 #include "engine/x509/ocsp_response.h"
@@ -42,21 +50,32 @@ struct cm_responders_env {
     struct cm_provider *const *providers;
     const struct cm_issuers *issuers;
     struct cm_serials *serials;
-    void (*on_notice)(const char *text, void *arg);
+    struct cm_clones
+        *clones; /* no device gets a certificate for a responder's key; NULL: none asks */
+    int64_t (*time_ms)(
+        void *arg); /* wall clock; negative: suspect, nothing is to be signed; NULL: the
+                                      system's */
+    void (*on_notice)(const char *text, void *arg); /* may be NULL */
     void (*on_changed)(int64_t generation_number,
-                       void *arg); /* another certificate signs from now on */
+                       void *arg); /* another certificate signs from now on; may be NULL */
+    void (*on_idle)(void *arg);    /* after stop: the last thing in flight has ended; may be NULL */
     void *arg;
 };
 
 CM_MUST_USE cm_status cm_responders_open(const struct cm_responders_env *env,
                                          struct cm_responders **ret_responders,
                                          struct cm_error *err);
-void cm_responders_close(struct cm_responders *responders); /* takes NULL */
+/* Begins nothing more; what is in flight ends. Takes NULL. */
+void cm_responders_stop(struct cm_responders *responders);
 
-/* Nothing of it is in flight any more: then close may come. */
+/* Nothing of it is in flight any more: then close may come. Takes NULL: true. */
 bool cm_responders_are_idle(const struct cm_responders *responders);
+void cm_responders_close(struct cm_responders *responders); /* idle; takes NULL */
 
-/* NULL: none, for now. Borrowed until close. */
+/* Is anything due? It looks by itself every second; whoever has moved the clock may call. */
+void cm_responders_look(struct cm_responders *responders);
+
+/* NULL: none, for now. Borrowed until close; its key signs only while it is what is found. */
 const struct cm_responder *cm_responders_find(const struct cm_responders *responders,
                                               int64_t generation_number);
 

@@ -185,7 +185,7 @@ static cm_status build_queue(struct settings_build *build)
     return status == CM_OK ? check_redis_tls(build, &raw->redis) : status;
 }
 
-/* ---------------------------------------------------------------------- providers, authorities -- */
+/* ------------------------------------------------------------------------------ providers -- */
 
 /* How many threads sign: of a token its sessions, 0 for auto. */
 static cm_status read_workers(struct settings_build *build, uint32_t position,
@@ -240,70 +240,6 @@ static cm_status build_providers(struct settings_build *build)
     return CM_OK;
 }
 
-/* Every ${...} of an URL is one of the allowed names. */
-static cm_status check_placeholders(struct settings_build *build, const char *place,
-                                    const char *url, const char *allowed)
-{
-    for (const char *at = url ? strchr(url, '$') : NULL; at; at = strchr(at + 1, '$')) {
-        size_t size = strcspn(at, "}") + 1;
-        const char *hit = at[1] == '{' ? memmem(allowed, strlen(allowed), at, size) : NULL;
-        if (!hit)
-            return settings_file_fail(build->file, build->err, place,
-                                      "expected no placeholder but %s",
-                                      allowed[0] ? allowed : "none at all");
-    }
-    return CM_OK;
-}
-
-static cm_status check_urls(struct settings_build *build, const struct raw_authority *raw,
-                            uint32_t i)
-{
-    const struct {
-        const char *key, *url, *allowed;
-    } urls[] = {
-        { "crl-url", raw->crl_url, "${issuer} ${shard}" },
-        { "ocsp-url", raw->ocsp_url, "" },
-        { "ca-issuers-url", raw->ca_issuers_url, "${issuer}" },
-    };
-    for (size_t u = 0; u < sizeof urls / sizeof urls[0]; u++) {
-        cm_status status =
-            check_placeholders(build, PLACE(build, "authorities[%u].%s", i, urls[u].key),
-                               urls[u].url, urls[u].allowed);
-        if (status != CM_OK)
-            return status;
-    }
-    if (*raw->crl_shards > 1 && (!raw->crl_url || !strstr(raw->crl_url, "${shard}")))
-        return settings_file_fail(build->file, build->err,
-                                  PLACE(build, "authorities[%u].crl-shards", i),
-                                  "more than one shard needs ${shard} in crl-url");
-    return CM_OK;
-}
-
-static cm_status build_authorities(struct settings_build *build)
-{
-    uint32_t count = build->raw->authorities_count;
-    struct cm_settings_authority *all = settings_keep_array(build, count, sizeof *all);
-    build->settings->authorities = all;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct raw_authority *raw = &build->raw->authorities[i];
-        if (cm_settings_authority(build->settings, raw->name))
-            return settings_fail_twice(build, "authorities", i, raw->name);
-        cm_status status = check_urls(build, raw, i);
-        if (status != CM_OK)
-            return status;
-        all[i] = (struct cm_settings_authority){
-            .name = settings_keep(build, raw->name),
-            .crl_url = settings_keep(build, raw->crl_url),
-            .ocsp_url = settings_keep(build, raw->ocsp_url),
-            .ca_issuers_url = settings_keep(build, raw->ca_issuers_url),
-            .crl_shards = (uint32_t)*raw->crl_shards,
-            .signatures_per_s_max = (uint32_t)*raw->signatures_per_s_max,
-        };
-        build->settings->authorities_count++;
-    }
-    return CM_OK;
-}
-
 /* --------------------------------------------------------------------------------- groups -- */
 
 static cm_status find_profiles(struct settings_build *build, const struct raw_group *raw,
@@ -341,6 +277,16 @@ static cm_status find_authority(struct settings_build *build, const struct raw_g
                                 "an authority", names, settings->authorities_count);
 }
 
+static void list_fresh_groups(struct settings_build *build)
+{
+    struct cm_settings *settings = build->settings;
+    const char **names = settings_keep_array(build, settings->groups_count, sizeof *names);
+    for (uint32_t i = 0; i < settings->groups_count; i++)
+        if (settings->groups[i].reinstates_fresh)
+            names[settings->fresh_groups_count++] = settings->groups[i].name;
+    settings->fresh_groups = names;
+}
+
 static cm_status build_groups(struct settings_build *build)
 {
     uint32_t count = build->raw->groups_count;
@@ -355,6 +301,7 @@ static cm_status build_groups(struct settings_build *build)
             .rate_per_s = (uint32_t)*raw->rate,
             .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
             .quota_per_day = *raw->quota,
+            .reinstates_fresh = strcmp(raw->reinstate, "fresh") == 0,
             .reuse_key = *raw->reuse_key,
         };
         cm_status status = find_authority(build, raw, i, &all[i]);
@@ -364,6 +311,7 @@ static cm_status build_groups(struct settings_build *build)
             return status;
         build->settings->groups_count++;
     }
+    list_fresh_groups(build);
     return CM_OK;
 }
 
@@ -418,9 +366,9 @@ static cm_status check_spool_requester(struct settings_build *build)
 cm_status settings_build_rest(struct settings_build *build)
 {
     static cm_status (*const steps[])(struct settings_build *) = {
-        build_queue,           build_providers,           build_authorities,
+        build_queue,           build_providers,           settings_build_authorities,
         build_groups,          settings_build_requesters, build_engine,
-        check_spool_requester,
+        settings_build_status, check_spool_requester,
     };
     cm_status status = CM_OK;
     keep_folder(build);

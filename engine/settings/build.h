@@ -50,6 +50,12 @@ cm_status settings_fail_twice(struct settings_build *build, const char *list, ui
 /* Profiles of the file, after the built-in ones, into settings->profiles. */
 CM_MUST_USE cm_status settings_build_profiles(struct settings_build *build);
 
+/* Authorities, after the providers. */
+CM_MUST_USE cm_status settings_build_authorities(struct settings_build *build);
+
+/* The status service. */
+CM_MUST_USE cm_status settings_build_status(struct settings_build *build);
+
 /* Requesters, after the groups. */
 CM_MUST_USE cm_status settings_build_requesters(struct settings_build *build);
 

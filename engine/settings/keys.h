@@ -150,6 +150,23 @@ enum settings_kind {
       "Where the authority's certificate is; may hold `${issuer}`. Without it: none.")                                 \
     X(S, COUNT, crl_shards, "crl-shards", OPTIONAL, 0, 1, 65536, "1",                                                  \
       "The CRL is split into so many; then `crl-url` holds `${shard}`.")                                               \
+    X(S, DURATION, crl_validity, "crl-validity", OPTIONAL, 0, 2 * SETTINGS_MS_PER_S, 365 * SETTINGS_MS_PER_D, "7d",    \
+      "A CRL is valid for so long: `nextUpdate`.")                                                                     \
+    X(S, DURATION, crl_overlap, "crl-overlap", OPTIONAL, 0, SETTINGS_MS_PER_S, 365 * SETTINGS_MS_PER_D, "3d",          \
+      "When so much of it is left, a CRL is renewed. Less than `crl-validity`.")                                       \
+    X(S, DURATION, crl_delay, "crl-delay", OPTIONAL, 0, 0, SETTINGS_MS_PER_D, "5s",                                    \
+      "From a revocation to the CRL that shows it; others that come meanwhile go with it.")                            \
+    X(S, DURATION, delta_crl_validity, "delta-crl-validity", OPTIONAL, 0, SETTINGS_MS_PER_S, 365 * SETTINGS_MS_PER_D,  \
+      "",                                                                                                              \
+      "A delta CRL is valid for so long. Less than `crl-validity`. Without it: there are no delta CRLs.")              \
+    X(S, DURATION, ocsp_validity, "ocsp-validity", OPTIONAL, 0, 2 * SETTINGS_MS_PER_S, 365 * SETTINGS_MS_PER_D, "1d",  \
+      "An OCSP response is valid for so long.")                                                                        \
+    X(S, NAME, ocsp_responder, "ocsp-responder", OPTIONAL, 0, 1, 64, "",                                               \
+      "The provider in which delegated responders have keys of their own; the engine makes them and their "            \
+      "certificates. Without it: the authority's own keys sign OCSP responses.")                                       \
+    X(S, DURATION, responder_validity, "responder-validity", OPTIONAL, 0, 10 * SETTINGS_MS_PER_S,                      \
+      365 * SETTINGS_MS_PER_D, "30d",                                                                                  \
+      "With `ocsp-responder`: a delegated responder's certificate is valid for so long; it is renewed after half.")    \
     X(S, COUNT, signatures_per_s_max, "signatures-per-second", OPTIONAL, 0, 1, 10000000, "50000",                      \
       "The signer makes no more with one of its keys, whatever the engine asks; the rest waits.")
 
@@ -202,7 +219,9 @@ enum settings_kind {
     X(S, CHOICE, ski_method, "ski-method", OPTIONAL, "rfc7093-1 rfc5280-1", 0, 0, "",                                  \
       "How the subject key identifier is made: SHA-256 cut to 160 bits, or SHA-1.")                                    \
     X(S, FLAG, revocation_info, "revocation-info", OPTIONAL, 0, 0, 0, "",                                              \
-      "Write the CRL distribution point and the authority information access.")
+      "Write the CRL distribution point and the authority information access.")                                        \
+    X(S, FLAG, ocsp_no_check, "ocsp-no-check", OPTIONAL, 0, 0, 0, "",                                                  \
+      "Exempt an OCSP responder's certificate from status checks; with the purpose `ocsp-signing` only.")
 
 #define SETTINGS_group(X, S)                                                                                           \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "The device record says which group a device is in.")             \
@@ -212,6 +231,9 @@ enum settings_kind {
     X(S, COUNT, burst, "burst", OPTIONAL, 0, 1, 10000000, "",                                                          \
       "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
     X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
+    X(S, CHOICE, reinstate, "reinstate", OPTIONAL, "lift fresh", 0, 0, "lift",                                         \
+      "What becomes of a device's certificates on hold when it is reinstated: `lift` makes them good again, `fresh` "   \
+      "revokes them (superseded), and the device asks for new ones.")                                                   \
     X(S, FLAG, reuse_key, "reuse-key", OPTIONAL, 0, 0, 0, "yes",                                                       \
       "A device may be certified again for a key of its own.")
 
@@ -222,6 +244,8 @@ enum settings_kind {
     X(S, COUNT, burst, "burst", OPTIONAL, 0, 1, 10000000, "",                                                          \
       "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
     X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
+    X(S, LIST, operations, "operations", OPTIONAL, 0, 0, 16, "",                                                       \
+      "What it may ask for: of `issue`, `revoke`, `quarantine`, `reinstate`, `retire`. Without it: `[issue]`.")        \
     X(S, FLAG, remember_refusals, "remember-refusals", OPTIONAL, 0, 0, 0, "yes",                                       \
       "The same request id gets the same refusal again.")                                                              \
     X(S, CHOICE, auth, "auth", OPTIONAL, "none hmac-sha256 ed25519", 0, 0, "none",                                     \
@@ -236,6 +260,21 @@ enum settings_kind {
       "With `ed25519`: each the path of a PEM file, or base64url of the key's 32 octets. Any of them will do.")        \
     X(S, DURATION, clock_window, "clock-window", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "5m",         \
       "An authenticated request's `time` may lie so far from now: also how long it may wait in the queue.")
+
+#define SETTINGS_status(X, S)                                                                                          \
+    X(S, TEXT, listen, "listen", OPTIONAL, 0, 1, 64, "",                                                               \
+      "Address and port, like `127.0.0.1:8899`, `0.0.0.0:80` or `[::1]:8899`; port 0: one that is free. Without it: "  \
+      "no service.")                                                                                                   \
+    X(S, COUNT, threads, "threads", OPTIONAL, 0, 1, 64, "2", "Threads that serve.")                                    \
+    X(S, COUNT, connections_max, "connections-max", OPTIONAL, 0, 1, 1000000, "1000",                                   \
+      "Connections at a time; what comes beyond is closed at once.")                                                   \
+    X(S, DURATION, deadline, "deadline", OPTIONAL, 0, 100, 600 * SETTINGS_MS_PER_S, "10s",                             \
+      "A request must have come, and its answer been taken, within so long; who is slower is cut off.")                \
+    X(S, COUNT, ocsp_answers_max, "ocsp-answers-max", OPTIONAL, 0, 0, 10000000, "100000",                              \
+      "OCSP responses that are kept at a time.")                                                                       \
+    X(S, PATH, publish_folder, "publish-folder", OPTIONAL, 0, 1, 4096, "",                                             \
+      "CRLs and CA certificates are also written below this folder, under the paths of their URLs, for a web server. " \
+      "Without it: not.")
 
 #define SETTINGS_engine(X, S)                                                                                          \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0", "CPU threads; 0: as many as processors.")               \
@@ -263,6 +302,8 @@ enum settings_kind {
     X(S, MAPS, profiles, "profiles", OPTIONAL, profile, 0, 1000, "", "Kinds of certificates beside the built-in ones.")\
     X(S, MAPS, groups, "groups", OPTIONAL, group, 0, 1000, "", "What the devices of a group may have.")                \
     X(S, MAPS, requesters, "requesters", OPTIONAL, requester, 0, 1000, "", "Who may ask. Whoever is not here is refused.") \
+    X(S, MAP, status, "status", OPTIONAL, status, 0, 0, "",                                                            \
+      "The HTTP service for those who rely on certificates: CRLs, OCSP, CA certificates; and for operators.")          \
     X(S, MAP, engine, "engine", OPTIONAL, engine, 0, 0, "", "How the engine works.")
 /* clang-format on */
 
@@ -280,6 +321,7 @@ enum settings_kind {
     X(profile)                                                                                     \
     X(group)                                                                                       \
     X(requester)                                                                                   \
+    X(status)                                                                                      \
     X(engine)                                                                                      \
     X(settings)
 

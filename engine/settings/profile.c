@@ -229,6 +229,7 @@ static void make_scalars(struct making *making)
     set_flag(&profile->ca, raw->ca);
     set_flag(&profile->basic_constraints, raw->basic_constraints);
     set_flag(&profile->purposes_critical, raw->purposes_critical);
+    set_flag(&profile->ocsp_no_check, raw->ocsp_no_check);
     if (raw->revocation_info)
         profile->no_revocation_info = !*raw->revocation_info;
     if (raw->path_length)

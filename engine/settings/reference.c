@@ -135,13 +135,16 @@ static void write_names(FILE *out, const struct cm_profile *profile)
 
 static void write_builtin(FILE *out)
 {
-    fputs("\n## Built-in profiles\n"
-          "\n"
-          "A question mark behind a name says that it is optional.\n"
-          "\n"
-          "| profile | subject | alternative names | validity | purposes | authority |\n"
-          "|---|---|---|---|---|---|\n",
-          out);
+    fputs(
+        "\n## Built-in profiles\n"
+        "\n"
+        "A question mark behind a name says that it is optional. `ocsp-responder` is for the responders to\n"
+        "which the engine issues certificates by itself: who has one speaks for its authority, so it belongs\n"
+        "into no group of devices.\n"
+        "\n"
+        "| profile | subject | alternative names | validity | purposes | authority |\n"
+        "|---|---|---|---|---|---|\n",
+        out);
     const struct cm_profile *profile;
     for (size_t i = 0; (profile = cm_profile_builtin_at(i)); i++) {
         fprintf(out, "| `%s` | ", profile->name);

@@ -29,6 +29,45 @@ static cm_status find_groups(struct settings_build *build, const struct raw_requ
     return CM_OK;
 }
 
+static const char *const operation_names[CM_OPERATION_COUNT] = {
+#define X(symbol, name) [CM_OPERATION_##symbol] = name,
+    CM_OPERATION_MAP(X)
+#undef X
+};
+
+const char *cm_operation_name(enum cm_operation operation)
+{
+    return operation_names[operation];
+}
+
+bool cm_operation_find(struct cm_bytes name, enum cm_operation *ret_operation)
+{
+    for (unsigned operation = 0; operation < CM_OPERATION_COUNT; operation++) {
+        if (cm_bytes_is(name, operation_names[operation])) {
+            *ret_operation = (enum cm_operation)operation;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An empty list is none: default deny. */
+static cm_status find_operations(struct settings_build *build, const struct raw_requester *raw,
+                                 uint32_t i, struct cm_settings_requester *requester)
+{
+    if (!settings_file_has(build->file, PLACE(build, "requesters[%u].operations", i)))
+        requester->operations = CM_OPERATION_BIT(CM_OPERATION_ISSUE);
+    for (uint32_t o = 0; o < raw->operations_count; o++) {
+        enum cm_operation found;
+        if (!cm_operation_find(cm_bytes_str(raw->operations[o]), &found))
+            return settings_fail_choice(build, PLACE(build, "requesters[%u].operations[%u]", i, o),
+                                        raw->operations[o], "an operation", operation_names,
+                                        CM_OPERATION_COUNT);
+        requester->operations |= CM_OPERATION_BIT(found);
+    }
+    return CM_OK;
+}
+
 /* ------------------------------------------------------------------------- authentication -- */
 
 /* Each worker of the engine reads them for itself: nobody could answer so many questions. */
@@ -157,6 +196,8 @@ cm_status settings_build_requesters(struct settings_build *build)
             .remember_refusals = *raw->remember_refusals,
         };
         cm_status status = find_groups(build, raw, i, &all[i]);
+        if (status == CM_OK)
+            status = find_operations(build, raw, i, &all[i]);
         if (status == CM_OK)
             status = build_auth(build, raw, i, &all[i]);
         if (status != CM_OK)

@@ -180,6 +180,10 @@ struct cm_order {
     /* Groups that whoever orders has a right to, NUL-terminated names; NULL: every one. */
     const char *const *groups;
     uint32_t groups_count;
+    /* Groups, NUL-terminated names, whose devices are reinstated without their certificates: what is on
+     * hold is revoked (superseded), and the device is to ask for a fresh one. */
+    const char *const *fresh_groups;
+    uint32_t fresh_groups_count;
     enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
     int64_t time_s;        /* revocationDate, Unix seconds; at most a minute ahead of our clock */
     int64_t invalidity_s;  /* 0: none */
@@ -313,6 +317,8 @@ struct cm_store_op {
     void *arg;
     cm_status status;    /* written by the store */
     struct cm_error err; /* filled when status is not OK */
+    uint32_t
+        denied_certificate; /* written by the store, with DENIED: position of the certificate */
 
     struct cm_intent *intent;
 

@@ -3,39 +3,18 @@
 #include "engine/x509/der_writer.h"
 #include "engine/x509/extension.h"
 #include "engine/x509/key.h"
+#include "engine/x509/signed.h"
 
 #define PATH_LEN_MAX 32767
-#define HEADERS_SIZE 32 /* of the three elements and the whole */
 
 struct cm_bytes cm_certificate_assemble(struct cm_bytes tbs, enum cm_sigalg sigalg,
                                         struct cm_bytes signature, struct cm_arena *arena)
 {
-    struct cm_bytes algorithm = cm_sigalg_der(sigalg);
-    size_t size = tbs.size + algorithm.size + signature.size + HEADERS_SIZE;
+    size_t size = tbs.size + cm_signed_room(sigalg, signature.size);
     struct cm_der_writer w;
     cm_der_writer_init(&w, cm_arena_alloc(arena, size), size);
-    cm_der_put(&w, signature);
-    cm_der_put_byte(&w, 0); /* unused bits */
-    cm_der_wrap(&w, CM_DER_BIT_STRING, 0);
-    cm_der_put(&w, algorithm);
-    cm_der_put(&w, tbs);
-    cm_der_wrap(&w, CM_DER_SEQUENCE, 0);
+    cm_signed_put(&w, tbs, sigalg, signature);
     return cm_der_written(&w);
-}
-
-/* AuthorityKeyIdentifier: the key identifier, if it is there; other members are left unread. */
-static bool read_aki(struct cm_der *value, struct cm_certificate *certificate)
-{
-    struct cm_der_element key_id;
-    struct cm_der inner;
-    if (!cm_der_enter(value, CM_DER_SEQUENCE, "authorityKeyIdentifier", &inner))
-        return false;
-    if (!cm_der_next_is(&inner, CM_DER_CONTEXT(0)))
-        return true;
-    if (!cm_der_read(&inner, CM_DER_CONTEXT(0), "keyIdentifier", &key_id))
-        return false;
-    certificate->aki = key_id.content;
-    return true;
 }
 
 static bool read_path_len(struct cm_der *inner, struct cm_certificate *certificate)
@@ -99,7 +78,7 @@ static bool read_extension_value(struct cm_der *extensions, const struct cm_exte
         is_read = cm_der_read_octet_string(&value, "subjectKeyIdentifier", &certificate->ski);
         break;
     case CM_OID_AUTHORITY_KEY_ID:
-        is_read = read_aki(&value, certificate);
+        is_read = cm_extension_read_aki(&value, &certificate->aki);
         break;
     case CM_OID_BASIC_CONSTRAINTS:
         is_read = read_basic_constraints(&value, certificate);
@@ -118,22 +97,13 @@ static bool read_extension_value(struct cm_der *extensions, const struct cm_exte
 
 static bool read_extensions(struct cm_der *tbs, struct cm_certificate *certificate)
 {
-    struct cm_der outer, extensions;
-    uint32_t seen[(CM_OID_COUNT + 31) / 32] = { 0 };
-    if (!cm_der_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), "extensions", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &extensions)
-        || !cm_der_finish(&outer, "extensions"))
+    struct cm_extensions extensions;
+    if (!cm_extensions_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), &extensions))
         return false;
-    while (!cm_der_at_end(&extensions)) {
+    while (!cm_extensions_are_read(&extensions)) {
         struct cm_extension extension;
-        if (!cm_extension_read(&extensions, &extension))
-            return false;
-        uint32_t bit = UINT32_C(1) << extension.id % 32;
-        if (extension.id != CM_OID_UNKNOWN && seen[extension.id / 32] & bit)
-            return cm_refuse(tbs->refusal, CM_REFUSAL_CSR_EXT_DUPLICATE, extension.offset,
-                             "%s stands twice", cm_oid_name(extension.id));
-        seen[extension.id / 32] |= bit;
-        if (!read_extension_value(&extensions, &extension, certificate))
+        if (!cm_extensions_next(&extensions, &extension)
+            || !read_extension_value(&extensions.list, &extension, certificate))
             return false;
     }
     return true;
@@ -162,49 +132,30 @@ static bool read_validity(struct cm_der *tbs, struct cm_certificate *certificate
            && cm_der_finish(&validity, "validity");
 }
 
-static bool read_sequence(struct cm_der *der, const char *what, struct cm_bytes *ret_whole)
-{
-    struct cm_der_element element;
-    if (!cm_der_read(der, CM_DER_SEQUENCE, what, &element))
-        return false;
-    *ret_whole = element.whole;
-    return true;
-}
-
 static bool read_tbs(struct cm_der *tbs, struct cm_certificate *certificate,
                      struct cm_bytes *ret_algorithm)
 {
     return read_version(tbs) && cm_der_read_integer(tbs, "serialNumber", &certificate->serial)
-           && read_sequence(tbs, "signature", ret_algorithm)
-           && read_sequence(tbs, "issuer", &certificate->issuer) && read_validity(tbs, certificate)
-           && read_sequence(tbs, "subject", &certificate->subject)
-           && read_sequence(tbs, "subjectPublicKeyInfo", &certificate->spki)
+           && cm_der_read_sequence(tbs, "signature", ret_algorithm)
+           && cm_der_read_sequence(tbs, "issuer", &certificate->issuer)
+           && read_validity(tbs, certificate)
+           && cm_der_read_sequence(tbs, "subject", &certificate->subject)
+           && cm_der_read_sequence(tbs, "subjectPublicKeyInfo", &certificate->spki)
            && read_extensions(tbs, certificate) && cm_der_finish(tbs, "TBSCertificate");
 }
 
 static bool read_certificate(struct cm_der *der, struct cm_certificate *certificate)
 {
-    struct cm_der whole, tbs;
-    struct cm_der_element tbs_element;
-    struct cm_bytes outer_algorithm, inner_algorithm;
-    if (!cm_der_enter(der, CM_DER_SEQUENCE, "certificate", &whole)
-        || !cm_der_finish(der, "certificate"))
+    struct cm_signed outer;
+    struct cm_bytes inner_algorithm;
+    if (!cm_signed_read(der, "certificate", &outer)
+        || !read_tbs(&outer.inside, certificate, &inner_algorithm)
+        || !cm_signed_check(der, &outer, inner_algorithm))
         return false;
-    tbs = whole;
-    if (!cm_der_read(&whole, CM_DER_SEQUENCE, "TBSCertificate", &tbs_element)
-        || !read_sequence(&whole, "signatureAlgorithm", &outer_algorithm)
-        || !cm_der_read_bit_string(&whole, "signature", &certificate->signature)
-        || !cm_der_finish(&whole, "certificate"))
-        return false;
-    struct cm_der inner;
-    if (!cm_der_enter(&tbs, CM_DER_SEQUENCE, "TBSCertificate", &inner)
-        || !read_tbs(&inner, certificate, &inner_algorithm))
-        return false;
-    certificate->tbs = tbs_element.whole;
-    certificate->sigalg = cm_sigalg_from_der(outer_algorithm);
-    return cm_bytes_equal(outer_algorithm, inner_algorithm)
-           || cm_refuse(der->refusal, CM_REFUSAL_CSR_SIGALG_MISMATCH, CM_REFUSAL_NO_OFFSET,
-                        "the two signature algorithms differ");
+    certificate->tbs = outer.tbs;
+    certificate->signature = outer.signature;
+    certificate->sigalg = cm_sigalg_from_der(outer.algorithm);
+    return true;
 }
 
 cm_status cm_certificate_read(struct cm_bytes der, struct cm_certificate *ret, struct cm_error *err)

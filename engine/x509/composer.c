@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 
 #include "engine/x509/internal.h"
+#include "engine/x509/key.h"
 
 static const char *const hash_names[2] = {
     [CM_SKI_RFC7093_1] = "SHA256",
@@ -39,24 +40,13 @@ void cm_composer_free(struct cm_composer *composer)
     free(composer);
 }
 
-/* The octets of subjectPublicKey. */
-static bool read_key_bits(struct cm_bytes spki, struct cm_bytes *ret_bits)
-{
-    struct cm_refusal ignored;
-    struct cm_der der = cm_der_open(spki, &ignored), inner;
-    struct cm_der_element algorithm;
-    return cm_der_enter(&der, CM_DER_SEQUENCE, "key", &inner) && cm_der_finish(&der, "key")
-           && cm_der_read(&inner, CM_DER_SEQUENCE, "algorithm", &algorithm)
-           && cm_der_read_bit_string(&inner, "key", ret_bits) && cm_der_finish(&inner, "key");
-}
-
 bool cm_composer_ski(struct cm_composer *composer, enum cm_ski_method method, struct cm_bytes spki,
                      uint8_t ret_ski[CM_SKI_SIZE])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *context = composer->context[method];
     struct cm_bytes bits;
-    if (!read_key_bits(spki, &bits))
+    if (!cm_public_key_bits(spki, &bits))
         return false;
     /* Without a type the context starts afresh with the hash it has, and nothing is looked up. */
     if (!EVP_DigestInit_ex2(context, NULL, NULL) || !EVP_DigestUpdate(context, bits.data, bits.size)

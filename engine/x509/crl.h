@@ -10,6 +10,8 @@
  *     ... signed ...
  *     der = cm_certificate_assemble(tbs, crl.sigalg, signature, arena)   (the shape is the same)
  *
+ * Large lists are made as drafts (cm_crl_draft_make), which spares the copy of the last line.
+ *
  * What stands in a list: version 2, AKI, cRLNumber; for a shard a critical issuingDistributionPoint whose
  * URI is octet for octet that of the certificates' distribution point, onlyContainsUserCerts where
  * asked for; in a complete list freshestCRL where there is a delta, in a delta a critical
@@ -61,11 +63,39 @@ struct cm_crl {
 /*
  * Does:       TBSCertList in the arena. entries: encoded entries, sorted, one behind the other; may be
  *             empty.
- * Fails with: INVALID (no issuer, no AKI, times out of order, a URL that is none).
+ * Fails with: INVALID (no issuer, no AKI, no algorithm, times out of order, a URL that is none, a delta
+ *             with a later base or with a freshestCRL of its own, larger than CM_CRL_SIZE_MAX).
  */
 CM_MUST_USE cm_status cm_crl_compose(const struct cm_crl *crl, struct cm_bytes entries,
                                      struct cm_arena *arena, struct cm_bytes *ret_tbs,
                                      struct cm_error *err);
+
+#define CM_CRL_SIZE_MAX 0x7ff00000u /* octets of entries: what readers of DER take as a length */
+
+/*
+ * A list in memory of its own, with room left around the TBSCertList: so the signature comes to it, and
+ * nothing of it is copied again.
+ *
+ *     cm_crl_draft_make(&crl, entries, &draft, &err);
+ *     ... draft.tbs signed ...
+ *     der = cm_crl_draft_finish(&draft, signature);      the caller's, to free
+ */
+struct cm_crl_draft {
+    struct cm_bytes tbs; /* TBSCertList: what is signed */
+    enum cm_sigalg sigalg;
+    uint8_t *memory; /* owned */
+    size_t memory_size;
+};
+
+/* Fails with: as cm_crl_compose, and NO_MEMORY. */
+CM_MUST_USE cm_status cm_crl_draft_make(const struct cm_crl *crl, struct cm_bytes entries,
+                                        struct cm_crl_draft *ret_draft, struct cm_error *err);
+
+/* CertificateList, from malloc: its data is the caller's to free. The draft is empty then. */
+struct cm_bytes cm_crl_draft_finish(struct cm_crl_draft *draft, struct cm_bytes signature);
+
+/* Where it does not come to a signature; after finish, and twice, it does nothing. */
+void cm_crl_draft_done(struct cm_crl_draft *draft);
 
 /* A list that was read; spans over its DER. */
 struct cm_crl_read {
@@ -84,17 +114,18 @@ struct cm_crl_read {
 };
 
 /*
- * Does:       reads one DER CRL, strictly: our own, and those of other CAs that move in. Entries are
- *             checked by cm_crl_next_entry.
+ * Does:       reads one DER CRL, strictly: our own, and those of other CAs that move in; of version 1,
+ *             too, which has no extensions. Entries are checked by cm_crl_next_entry: until then, the
+ *             time that it takes does not depend on them.
  * Fails with: MALFORMED, UNSUPPORTED (version, algorithm, an unknown critical extension, an indirect
- *             CRL); err says where.
+ *             CRL or one for some reasons only); err says where.
  */
 CM_MUST_USE cm_status cm_crl_read(struct cm_bytes der, struct cm_crl_read *ret_crl,
                                   struct cm_error *err);
 
 /*
  * Takes the first entry off *entries. False with OK at the end, with MALFORMED where what stands there is
- * no entry. An unknown critical entry extension is MALFORMED.
+ * no entry. An unknown critical entry extension is MALFORMED. REMOVE_FROM_CRL is a reason here like others.
  */
 CM_MUST_USE bool cm_crl_next_entry(struct cm_bytes *entries, struct cm_crl_entry *ret_entry,
                                    cm_status *ret_status, struct cm_error *err);

@@ -118,6 +118,15 @@ bool cm_der_read(struct cm_der *der, uint8_t tag, const char *what,
     return cm_der_read_any(der, what, ret_element);
 }
 
+bool cm_der_read_sequence(struct cm_der *der, const char *what, struct cm_bytes *ret_whole)
+{
+    struct cm_der_element element;
+    if (!cm_der_read(der, CM_DER_SEQUENCE, what, &element))
+        return false;
+    *ret_whole = element.whole;
+    return true;
+}
+
 bool cm_der_enter(struct cm_der *der, uint8_t tag, const char *what, struct cm_der *ret_inner)
 {
     struct cm_der_element element;

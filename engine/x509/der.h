@@ -26,6 +26,7 @@
 #define CM_DER_OCTET_STRING                0x04
 #define CM_DER_NULL                        0x05
 #define CM_DER_OID                         0x06
+#define CM_DER_ENUMERATED                  0x0a
 #define CM_DER_UTF8_STRING                 0x0c
 #define CM_DER_PRINTABLE_STRING            0x13
 #define CM_DER_TELETEX_STRING              0x14
@@ -71,6 +72,9 @@ static inline bool cm_der_next_is(const struct cm_der *der, uint8_t tag)
 bool cm_der_read_any(struct cm_der *der, const char *what, struct cm_der_element *ret_element);
 bool cm_der_read(struct cm_der *der, uint8_t tag, const char *what,
                  struct cm_der_element *ret_element);
+
+/* Reads a SEQUENCE as it stands, tag included, and looks into nothing of it. */
+bool cm_der_read_sequence(struct cm_der *der, const char *what, struct cm_bytes *ret_whole);
 
 /* Reads a constructed element and opens a reader over its content. */
 bool cm_der_enter(struct cm_der *der, uint8_t tag, const char *what, struct cm_der *ret_inner);

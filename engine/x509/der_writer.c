@@ -46,17 +46,21 @@ static void put_length(struct cm_der_writer *w, size_t length)
     cm_der_put_byte(w, (uint8_t)(0x80 | octets));
 }
 
+void cm_der_put_header(struct cm_der_writer *w, uint8_t tag, size_t length)
+{
+    put_length(w, length);
+    cm_der_put_byte(w, tag);
+}
+
 void cm_der_wrap(struct cm_der_writer *w, uint8_t tag, size_t mark)
 {
-    put_length(w, cm_der_mark(w) - mark);
-    cm_der_put_byte(w, tag);
+    cm_der_put_header(w, tag, cm_der_mark(w) - mark);
 }
 
 void cm_der_put_tlv(struct cm_der_writer *w, uint8_t tag, struct cm_bytes content)
 {
     cm_der_put(w, content);
-    put_length(w, content.size);
-    cm_der_put_byte(w, tag);
+    cm_der_put_header(w, tag, content.size);
 }
 
 void cm_der_put_true(struct cm_der_writer *w)
@@ -163,13 +167,15 @@ static void civil(int64_t days, unsigned *ret_year, unsigned *ret_month, unsigne
     *ret_year = (unsigned)(era * 400 + year + (*ret_month <= 2));
 }
 
-void cm_der_put_time(struct cm_der_writer *w, int64_t time_s)
+#define TIME_SIZE 15
+
+/* "YYYYMMDDhhmmssZ" */
+static void write_time(int64_t time_s, uint8_t text[TIME_SIZE])
 {
-    assert(time_s >= CM_DER_TIME_MIN_S && time_s <= CM_DER_TIME_MAX_S);
+    assert(cm_der_time_is_in_range(time_s));
     int64_t since_1950_s = time_s - CM_DER_TIME_MIN_S;
     unsigned second = (unsigned)(since_1950_s % 86400);
     unsigned year, month, day;
-    uint8_t text[15];
     civil(since_1950_s / 86400 + CM_DER_TIME_MIN_S / 86400, &year, &month, &day);
     digits(text, year, 4);
     digits(text + 4, month, 2);
@@ -178,8 +184,21 @@ void cm_der_put_time(struct cm_der_writer *w, int64_t time_s)
     digits(text + 10, second / 60 % 60, 2);
     digits(text + 12, second % 60, 2);
     text[14] = 'Z';
+}
+
+void cm_der_put_time(struct cm_der_writer *w, int64_t time_s)
+{
+    uint8_t text[TIME_SIZE];
+    write_time(time_s, text);
     if (time_s <= CM_DER_UTC_TIME_MAX_S)
-        cm_der_put_tlv(w, CM_DER_UTC_TIME, cm_bytes(text + 2, 13));
+        cm_der_put_tlv(w, CM_DER_UTC_TIME, cm_bytes(text + 2, TIME_SIZE - 2));
     else
-        cm_der_put_tlv(w, CM_DER_GENERALIZED_TIME, cm_bytes(text, 15));
+        cm_der_put_tlv(w, CM_DER_GENERALIZED_TIME, cm_bytes(text, TIME_SIZE));
+}
+
+void cm_der_put_generalized_time(struct cm_der_writer *w, int64_t time_s)
+{
+    uint8_t text[TIME_SIZE];
+    write_time(time_s, text);
+    cm_der_put_tlv(w, CM_DER_GENERALIZED_TIME, cm_bytes(text, TIME_SIZE));
 }

@@ -47,6 +47,9 @@ static inline size_t cm_der_mark(const struct cm_der_writer *w)
 }
 void cm_der_wrap(struct cm_der_writer *w, uint8_t tag, size_t mark);
 
+/* A header alone: of content that stands, or will stand, elsewhere. */
+void cm_der_put_header(struct cm_der_writer *w, uint8_t tag, size_t length);
+
 void cm_der_put_tlv(struct cm_der_writer *w, uint8_t tag, struct cm_bytes content);
 void cm_der_put_true(struct cm_der_writer *w);
 void cm_der_put_uint(struct cm_der_writer *w, uint64_t value);
@@ -60,12 +63,20 @@ void cm_der_put_named_bits(struct cm_der_writer *w, unsigned mask);
  */
 bool cm_der_put_oid(struct cm_der_writer *w, struct cm_bytes text);
 
+#define CM_DER_TIME_MIN_S     (-631152000LL) /* 1950-01-01 00:00:00 */
+#define CM_DER_TIME_MAX_S     253402300799LL /* 9999-12-31 23:59:59: no well-defined expiry */
+#define CM_DER_UTC_TIME_MAX_S 2524607999LL   /* 2049-12-31 23:59:59 */
+
 /* UTCTime to the end of 2049, GeneralizedTime from then on (RFC 5280, 4.1.2.5). Unix seconds
    between CM_DER_TIME_MIN_S and CM_DER_TIME_MAX_S. */
 void cm_der_put_time(struct cm_der_writer *w, int64_t time_s);
 
-#define CM_DER_TIME_MIN_S     (-631152000LL) /* 1950-01-01 00:00:00 */
-#define CM_DER_TIME_MAX_S     253402300799LL /* 9999-12-31 23:59:59: no well-defined expiry */
-#define CM_DER_UTC_TIME_MAX_S 2524607999LL   /* 2049-12-31 23:59:59 */
+/* GeneralizedTime, whatever the year; the same range. */
+void cm_der_put_generalized_time(struct cm_der_writer *w, int64_t time_s);
+
+static inline bool cm_der_time_is_in_range(int64_t time_s)
+{
+    return time_s >= CM_DER_TIME_MIN_S && time_s <= CM_DER_TIME_MAX_S;
+}
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * Extension: one element of a certificate's Extensions, read and written. Thread: any.
+ * Extension: one element of the Extensions of a certificate, CRL or OCSP message, read and written; and
+ * the values that more than one of them has. Thread: any.
  */
 #ifndef CM_X509_EXTENSION_H
 #define CM_X509_EXTENSION_H
@@ -19,7 +20,43 @@ struct cm_extension {
 /* Reads the next one; refuses through the reader: der.* (a FALSE that is written out, too). */
 bool cm_extension_read(struct cm_der *der, struct cm_extension *ret_extension);
 
+/* A list of extensions on its way through a reader: none stands twice in it (RFC 5280, 4.2). */
+#define CM_EXTENSIONS_MAX 32
+struct cm_extensions {
+    struct cm_der list;
+    size_t seen_count;
+    struct cm_bytes seen[CM_EXTENSIONS_MAX];
+};
+
+/* Enters the list that comes next; in an element with this tag, where tag is not 0. */
+bool cm_extensions_enter(struct cm_der *der, uint8_t tag, struct cm_extensions *ret_extensions);
+
+/* As cm_extension_read; refuses one that stands twice, too, and more than CM_EXTENSIONS_MAX. */
+bool cm_extensions_next(struct cm_extensions *extensions, struct cm_extension *ret_extension);
+
+static inline bool cm_extensions_are_read(const struct cm_extensions *extensions)
+{
+    return cm_der_at_end(&extensions->list);
+}
+
+/* Refuses with csr.ext-critical-unknown and the OID; for extensions that nobody here knows. */
+bool cm_extension_refuse_critical(const struct cm_der *der, const struct cm_extension *extension);
+
+/* An authorityKeyIdentifier: its key identifier, empty where it has none; other members are left unread. */
+bool cm_extension_read_aki(struct cm_der *value, struct cm_bytes *ret_key_id);
+
 /* Puts an Extension around the value that has been written since the mark. */
 void cm_extension_wrap(struct cm_der_writer *w, size_t mark, struct cm_bytes oid, bool critical);
+
+void cm_extension_put_aki(struct cm_der_writer *w, struct cm_bytes key_id);
+
+/* DistributionPointName: one URL as full name, given in three pieces. */
+void cm_extension_put_point_name(struct cm_der_writer *w, struct cm_bytes before,
+                                 struct cm_bytes shard, struct cm_bytes after);
+
+/* An extension that is a list of one distribution point with that name alone: cRLDistributionPoints,
+ * freshestCRL. */
+void cm_extension_put_points(struct cm_der_writer *w, enum cm_oid id, struct cm_bytes before,
+                             struct cm_bytes shard, struct cm_bytes after);
 
 #endif

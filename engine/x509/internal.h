@@ -34,10 +34,6 @@ struct cm_template {
     struct cm_bytes crl_url_parts[2]; /* around ${shard}; empty where the URL is constant */
 };
 
-/* cRLDistributionPoints with one URL, given in three pieces. */
-void cm_extension_put_crl(struct cm_der_writer *w, struct cm_bytes before, struct cm_bytes shard,
-                          struct cm_bytes after);
-
 /* The subject alone, tag included, in the arena. Fails as cm_template_compose does. */
 bool cm_template_compose_subject(const struct cm_template *template, struct cm_composer *composer,
                                  const struct cm_template_input *in, struct cm_arena *arena,

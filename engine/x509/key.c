@@ -219,3 +219,13 @@ bool cm_public_key_read(struct cm_bytes spki, struct cm_public_key *ret_key,
                          "%zu bytes after the key", der.end - der.position);
     return true;
 }
+
+bool cm_public_key_bits(struct cm_bytes spki, struct cm_bytes *ret_bits)
+{
+    struct cm_refusal ignored;
+    struct cm_der der = cm_der_open(spki, &ignored), inner;
+    struct cm_bytes algorithm;
+    return cm_der_enter(&der, CM_DER_SEQUENCE, "key", &inner) && cm_der_finish(&der, "key")
+           && cm_der_read_sequence(&inner, "algorithm", &algorithm)
+           && cm_der_read_bit_string(&inner, "key", ret_bits) && cm_der_finish(&inner, "key");
+}

@@ -32,4 +32,10 @@ bool cm_public_key_read(struct cm_bytes spki, struct cm_public_key *ret_key,
 bool cm_public_key_read_der(struct cm_der *der, struct cm_public_key *ret_key,
                             struct cm_bytes *ret_spki);
 
+/*
+ * The octets of subjectPublicKey, whatever the key is: what key identifiers are hashes of. False: this
+ * is no SubjectPublicKeyInfo.
+ */
+bool cm_public_key_bits(struct cm_bytes spki, struct cm_bytes *ret_bits);
+
 #endif

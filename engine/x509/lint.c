@@ -3,10 +3,10 @@
 #include <stdio.h>
 
 #include "engine/x509/lint_reader.h"
+#include "engine/x509/serial.h"
 
-#define SERIAL_SIZE_MAX 20
-#define SHARD           "${shard}"
-#define LISTS_SIZE_MAX  (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* purposes or policies */
+#define SHARD          "${shard}"
+#define LISTS_SIZE_MAX (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* purposes or policies */
 
 struct lint {
     struct cm_composer *composer;
@@ -46,7 +46,7 @@ static bool rule_READABLE(const struct lint *l)
 
 static bool rule_SERIAL_SIZE(const struct lint *l)
 {
-    return l->read.serial.size >= 1 && l->read.serial.size <= SERIAL_SIZE_MAX;
+    return l->read.serial.size >= 1 && l->read.serial.size <= CM_SERIAL_SIZE_MAX;
 }
 
 static bool rule_SERIAL_POSITIVE(const struct lint *l)
@@ -223,6 +223,7 @@ static bool rule_EXTENSION_KNOWN(const struct lint *l)
         case CM_OID_SUBJECT_ALT_NAME:
         case CM_OID_CRL_DISTRIBUTION_POINTS:
         case CM_OID_AUTHORITY_INFO_ACCESS:
+        case CM_OID_OCSP_NO_CHECK:
             break;
         default:
             return false;
@@ -371,6 +372,12 @@ static bool rule_AUTHORITY_INFO(const struct lint *l)
     if (!ocsp && !ca_issuers)
         return !find(l, CM_OID_AUTHORITY_INFO_ACCESS);
     return url_is(l->read.ocsp_url, ocsp) && url_is(l->read.ca_issuers_url, ca_issuers);
+}
+
+/* Its value is NULL: the reader takes nothing else. */
+static bool rule_OCSP_NO_CHECK(const struct lint *l)
+{
+    return (find(l, CM_OID_OCSP_NO_CHECK) != NULL) == l->profile->ocsp_no_check;
 }
 
 /* --- all ----------------------------------------------------------------------------------------- */

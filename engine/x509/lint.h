@@ -52,7 +52,8 @@
     X(ALTNAMES_UNIQUE, "altnames-unique", "no alternative name stands twice")                                   \
     X(ALTNAMES_PROFILE, "altnames-profile", "the profile has alternative names of that kind")                   \
     X(CRL, "crl", "the CRL distribution point is that of the serial's shard")                                   \
-    X(AUTHORITY_INFO, "authority-info", "the authority information access is the issuer's")
+    X(AUTHORITY_INFO, "authority-info", "the authority information access is the issuer's")                     \
+    X(OCSP_NO_CHECK, "ocsp-no-check", "the extension that exempts a responder from status checks is the profile's")
 /* clang-format on */
 
 enum cm_lint_rule {

@@ -2,15 +2,6 @@
 
 #include "engine/x509/subject.h"
 
-static bool read_sequence(struct cm_der *der, const char *what, struct cm_bytes *ret_whole)
-{
-    struct cm_der_element element;
-    if (!cm_der_read(der, CM_DER_SEQUENCE, what, &element))
-        return false;
-    *ret_whole = element.whole;
-    return true;
-}
-
 static bool read_version(struct cm_der *tbs)
 {
     struct cm_der version;
@@ -67,7 +58,7 @@ static bool read_rdn(struct cm_der *name, struct cm_lint_reading *r)
 static bool read_subject(struct cm_der *tbs, struct cm_lint_reading *r)
 {
     struct cm_der name = *tbs, rdns;
-    if (!read_sequence(tbs, "subject", &r->subject)
+    if (!cm_der_read_sequence(tbs, "subject", &r->subject)
         || !cm_der_enter(&name, CM_DER_SEQUENCE, "subject", &rdns))
         return false;
     r->subject_is_good = true;
@@ -262,15 +253,17 @@ static bool read_value(struct cm_der *value, enum cm_oid id, struct cm_lint_read
     case CM_OID_KEY_USAGE:
         return read_key_usage(value, r);
     case CM_OID_EXTENDED_KEY_USAGE:
-        return read_sequence(value, "extKeyUsage", &r->purposes);
+        return cm_der_read_sequence(value, "extKeyUsage", &r->purposes);
     case CM_OID_CERTIFICATE_POLICIES:
-        return read_sequence(value, "certificatePolicies", &r->policies);
+        return cm_der_read_sequence(value, "certificatePolicies", &r->policies);
     case CM_OID_SUBJECT_ALT_NAME:
         return read_altnames(value, r);
     case CM_OID_CRL_DISTRIBUTION_POINTS:
         return read_crl(value, r);
     case CM_OID_AUTHORITY_INFO_ACCESS:
         return read_authority_info(value, r);
+    case CM_OID_OCSP_NO_CHECK:
+        return cm_der_read_null(value, "ocspNoCheck");
     default:
         value->position = value->end; /* a rule refuses it by its name */
         return true;
@@ -326,8 +319,9 @@ bool cm_lint_read(struct cm_bytes tbs, struct cm_lint_reading *ret_reading,
     /* Everything is read here or by a rule, element by element: no walk over the whole is needed. */
     return cm_der_enter(&der, CM_DER_SEQUENCE, "whole", &inner) && cm_der_finish(&der, "whole")
            && read_version(&inner) && cm_der_read_integer(&inner, "serialNumber", &r->serial)
-           && read_sequence(&inner, "signature", &r->sigalg)
-           && read_sequence(&inner, "issuer", &r->issuer) && read_validity(&inner, r)
-           && read_subject(&inner, r) && read_sequence(&inner, "subjectPublicKeyInfo", &r->spki)
+           && cm_der_read_sequence(&inner, "signature", &r->sigalg)
+           && cm_der_read_sequence(&inner, "issuer", &r->issuer) && read_validity(&inner, r)
+           && read_subject(&inner, r)
+           && cm_der_read_sequence(&inner, "subjectPublicKeyInfo", &r->spki)
            && read_extensions(&inner, r) && cm_der_finish(&inner, "TBSCertificate");
 }

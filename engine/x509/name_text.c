@@ -22,6 +22,19 @@ bool cm_utf8_next(struct cm_bytes text, size_t *position, uint32_t *ret_characte
     return true;
 }
 
+bool cm_utf8_is_line(struct cm_bytes text, size_t *ret_offset)
+{
+    size_t position = 0;
+    while (position < text.size) {
+        uint32_t character;
+        *ret_offset = position;
+        if (!cm_utf8_next(text, &position, &character) || character < 0x20
+            || (character >= 0x7f && character <= 0x9f))
+            return false;
+    }
+    return true;
+}
+
 struct range {
     uint32_t first;
     uint32_t last;

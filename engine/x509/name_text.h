@@ -1,6 +1,6 @@
 /*
  * Texts in names: UTF-8 as RFC 3629 has it, and the characters that have no business in the name
- * of a device. Internal to engine/x509; any thread.
+ * of a device. Any thread.
  */
 #ifndef CM_X509_NAME_TEXT_H
 #define CM_X509_NAME_TEXT_H
@@ -18,5 +18,8 @@ bool cm_name_text_check(struct cm_bytes text, const char *label, size_t offset,
 
 /* The next character of UTF-8; *position moves behind it. False when it is not one. */
 bool cm_utf8_next(struct cm_bytes text, size_t *position, uint32_t *ret_character);
+
+/* One line of UTF-8: no control characters (C0, DEL, C1). False: *ret_offset says where it is not. */
+bool cm_utf8_is_line(struct cm_bytes text, size_t *ret_offset);
 
 #endif

@@ -37,9 +37,10 @@ struct cm_ocsp_request {
 };
 
 /*
- * False: malformedRequest is the answer, and refusal says why (for logs). Refused: what is not strict DER,
- * trailing data, version other than v1, no CertID or too many, a serial that is none, a nonce of 0 or
- * over 128 octets, an unknown critical extension, an extension that stands twice.
+ * False: malformedRequest is the answer, and refusal says why (for logs). Refused: what is not strict DER
+ * (a version written out, too: v1 is the default), trailing data, no CertID or too many, hashes of another
+ * size than their algorithm's, a serial that is none, a nonce of 0 or over 128 octets, an unknown critical
+ * extension, an extension that stands twice.
  */
 bool cm_ocsp_request_read(struct cm_bytes der, struct cm_ocsp_request *ret_request,
                           struct cm_refusal *refusal);

@@ -43,6 +43,10 @@
     X(ISSUER_ALT_NAME, "issuerAltName", "\x55\x1d\x12")                                   \
     X(BASIC_CONSTRAINTS, "basicConstraints", "\x55\x1d\x13")                              \
     X(CRL_NUMBER, "cRLNumber", "\x55\x1d\x14")                                            \
+    X(REASON_CODE, "reasonCode", "\x55\x1d\x15")                                          \
+    X(INVALIDITY_DATE, "invalidityDate", "\x55\x1d\x18")                                  \
+    X(DELTA_CRL_INDICATOR, "deltaCRLIndicator", "\x55\x1d\x1b")                           \
+    X(ISSUING_DISTRIBUTION_POINT, "issuingDistributionPoint", "\x55\x1d\x1c")             \
     X(NAME_CONSTRAINTS, "nameConstraints", "\x55\x1d\x1e")                                \
     X(CRL_DISTRIBUTION_POINTS, "cRLDistributionPoints", "\x55\x1d\x1f")                   \
     X(CERTIFICATE_POLICIES, "certificatePolicies", "\x55\x1d\x20")                        \
@@ -56,6 +60,7 @@
     X(AUTHORITY_INFO_ACCESS, "authorityInfoAccess", "\x2b\x06\x01\x05\x05\x07\x01\x01")   \
     X(TLS_FEATURE, "tlsFeature", "\x2b\x06\x01\x05\x05\x07\x01\x18")                      \
     X(OCSP_NO_CHECK, "ocspNoCheck", "\x2b\x06\x01\x05\x05\x07\x30\x01\x05")               \
+    X(OCSP_NONCE, "ocspNonce", "\x2b\x06\x01\x05\x05\x07\x30\x01\x02")                    \
     X(SCT_LIST, "signedCertificateTimestampList", "\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x02") \
     X(CT_POISON, "ctPoison", "\x2b\x06\x01\x04\x01\xd6\x79\x02\x04\x03")                  \
     X(MS_NTDS_SECURITY, "ntdsCASecurityExt", "\x2b\x06\x01\x04\x01\x82\x37\x19\x02")      \
@@ -72,7 +77,11 @@
     /* access methods and other names */                                                  \
     X(AD_OCSP, "id-ad-ocsp", "\x2b\x06\x01\x05\x05\x07\x30\x01")                          \
     X(AD_CA_ISSUERS, "id-ad-caIssuers", "\x2b\x06\x01\x05\x05\x07\x30\x02")               \
-    X(HARDWARE_MODULE_NAME, "id-on-hardwareModuleName", "\x2b\x06\x01\x05\x05\x07\x08\x04")
+    X(HARDWARE_MODULE_NAME, "id-on-hardwareModuleName", "\x2b\x06\x01\x05\x05\x07\x08\x04")\
+    /* OCSP */                                                                            \
+    X(OCSP_BASIC, "id-pkix-ocsp-basic", "\x2b\x06\x01\x05\x05\x07\x30\x01\x01")           \
+    X(SHA1, "id-sha1", "\x2b\x0e\x03\x02\x1a")                                            \
+    X(SHA256, "id-sha256", "\x60\x86\x48\x01\x65\x03\x04\x02\x01")
 /* clang-format on */
 
 enum cm_oid {

@@ -88,6 +88,18 @@ static bool decode_body(struct cm_bytes text, size_t begin, size_t end, struct d
     return decoder_is_complete(decoder);
 }
 
+bool cm_base64_read(struct cm_bytes text, struct cm_arena *arena, struct cm_bytes *ret_bytes)
+{
+    struct decoder decoder = { .out = cm_arena_alloc(arena, text.size / 4 * 3 + 3) };
+    for (size_t i = 0; i < text.size; i++)
+        if (!decode_character(&decoder, text.data[i]))
+            return false;
+    if (!decoder_is_complete(&decoder))
+        return false;
+    *ret_bytes = cm_bytes(decoder.out, decoder.out_size);
+    return true;
+}
+
 /* --- one block ---------------------------------------------------------------------------------- */
 
 struct block {

@@ -32,4 +32,10 @@ bool cm_pem_read_csr(struct cm_bytes input, struct cm_arena *arena, struct cm_by
  */
 bool cm_pem_next(struct cm_bytes *text, bool is_complete, struct cm_bytes *ret_block);
 
+/*
+ * Base64 (RFC 4648, 4), padded and without white space, strictly: into the arena. False, and nothing is
+ * written, when it is none.
+ */
+bool cm_base64_read(struct cm_bytes text, struct cm_arena *arena, struct cm_bytes *ret_bytes);
+
 #endif

@@ -38,6 +38,7 @@ static const struct cm_altname_rule idevid_altnames[] = {
 
 static const char *const client[] = { "client-auth" };
 static const char *const server[] = { "server-auth" };
+static const char *const ocsp_signing[] = { "ocsp-signing" };
 static const char *const client_and_server[] = { "client-auth", "server-auth" };
 
 #define SUBJECT(rules)  .subject = (rules), .subject_count = COUNT(rules)
@@ -118,6 +119,16 @@ static const struct cm_profile builtins[] = {
       LIFE(20 * YEAR_S),
       USAGE(CA_SIGN, CA_SIGN),
       .no_revocation_info = true },
+    /* Short-lived, and not asked about itself (RFC 6960, 4.2.2.2.1). */
+    { .name = "ocsp-responder",
+      SUBJECT(device_subject),
+      PURPOSES(ocsp_signing),
+      LEAF,
+      ANY_KEY,
+      LIFE(30 * DAY_S),
+      USAGE(SIGN, SIGN),
+      .no_revocation_info = true,
+      .ocsp_no_check = true },
 };
 
 static const char *const altname_kinds[CM_ALTNAME_COUNT] = {

@@ -163,11 +163,12 @@ struct cm_profile {
 
     enum cm_ski_method ski_method;
     bool no_revocation_info; /* leave out CRL distribution point and authority information access */
+    bool ocsp_no_check;      /* write id-pkix-ocsp-nocheck; only with the purpose ocsp-signing */
 };
 
 /*
  * Built-in profiles: device-client, device-server, gateway, idevid, ldevid, sub-ca, root-ca,
- * issuing-ca. NULL when there is none of that name. Static. docs/reference/settings.md shows what
+ * issuing-ca; ocsp-responder, for responders that the engine issues certificates to by itself. NULL when there is none of that name. Static. docs/reference/settings.md shows what
  * they hold; cm_profile_builtin_at lists them (NULL past the end).
  */
 const struct cm_profile *cm_profile_builtin(const char *name);

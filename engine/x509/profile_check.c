@@ -154,10 +154,26 @@ static cm_status check_lists(const struct cm_profile *profile, struct cm_error *
     return CM_OK;
 }
 
+static bool has_purpose(const struct cm_profile *profile, const char *name)
+{
+    for (size_t index = 0; index < profile->purposes_count; index++)
+        if (strcmp(cm_purpose_oid(profile->purposes[index]), cm_purpose_oid(name)) == 0)
+            return true;
+    return false;
+}
+
+static cm_status check_ocsp(const struct cm_profile *profile, struct cm_error *err)
+{
+    if (profile->ocsp_no_check && !has_purpose(profile, "ocsp-signing"))
+        return REFUSE(err, "ocsp_no_check: only with the purpose ocsp-signing");
+    return CM_OK;
+}
+
 cm_status cm_profile_check(const struct cm_profile *profile, struct cm_error *err)
 {
     static cm_status (*const checks[])(const struct cm_profile *, struct cm_error *) = {
-        check_subject, check_altnames, check_usage, check_authority, check_times, check_lists,
+        check_subject, check_altnames, check_usage, check_authority,
+        check_times,   check_lists,    check_ocsp,
     };
     for (size_t index = 0; index < sizeof checks / sizeof checks[0]; index++)
         if (checks[index](profile, err) != CM_OK)

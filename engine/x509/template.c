@@ -3,16 +3,12 @@
 #include <stdio.h>
 
 #include "engine/x509/composition.h"
+#include "engine/x509/serial.h"
 #include "engine/x509/subject.h"
-
-#define SERIAL_SIZE_MAX 20
 
 static bool check_serial(struct cm_bytes serial, struct cm_refusal *refusal)
 {
-    bool is_good = serial.size >= 1 && serial.size <= SERIAL_SIZE_MAX && !(serial.data[0] & 0x80);
-    if (is_good && serial.data[0] == 0)
-        is_good = serial.size > 1 && serial.data[1] & 0x80; /* zero, or not minimal */
-    return is_good
+    return cm_serial_is_good(serial)
            || cm_refuse(refusal, CM_REFUSAL_ENGINE_INTERNAL, CM_REFUSAL_NO_OFFSET,
                         "the serial is not a positive INTEGER of 1 to 20 octets");
 }
@@ -73,8 +69,8 @@ static void put_crl(struct cm_der_writer *w, const struct cm_composition *c)
 {
     char shard[11];
     int length = snprintf(shard, sizeof shard, "%u", c->crl_shard);
-    cm_extension_put_crl(w, c->template->crl_url_parts[0], cm_bytes(shard, (size_t)length),
-                         c->template->crl_url_parts[1]);
+    cm_extension_put_points(w, CM_OID_CRL_DISTRIBUTION_POINTS, c->template->crl_url_parts[0],
+                            cm_bytes(shard, (size_t)length), c->template->crl_url_parts[1]);
 }
 
 static void put_extensions(struct cm_der_writer *w, const struct cm_composition *c)

@@ -2,36 +2,13 @@
 #include <stdlib.h>
 
 #include "engine/x509/internal.h"
+#include "engine/x509/url.h"
 
 #define SHARD_PLACEHOLDER "${shard}"
-#define URL_SIZE_MAX      2048
 #define ISSUER_NAME_MAX   4096
 #define ENCODED_SIZE_MAX  (8 * 1024)
 
 #define REFUSE(err, status, ...) CM_FAIL(err, status, CM_ORIGIN_SELF, 0, __VA_ARGS__)
-
-void cm_extension_put_crl(struct cm_der_writer *w, struct cm_bytes before, struct cm_bytes shard,
-                          struct cm_bytes after)
-{
-    size_t mark = cm_der_mark(w);
-    cm_der_put(w, after);
-    cm_der_put(w, shard);
-    cm_der_put(w, before);
-    cm_der_wrap(w, CM_DER_CONTEXT(6), mark); /* GeneralName: uniformResourceIdentifier */
-    cm_der_wrap(w, CM_DER_CONTEXT_CONSTRUCTED(0), mark); /* fullName */
-    cm_der_wrap(w, CM_DER_CONTEXT_CONSTRUCTED(0), mark); /* distributionPoint */
-    cm_der_wrap(w, CM_DER_SEQUENCE, mark);               /* DistributionPoint */
-    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
-    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_CRL_DISTRIBUTION_POINTS), false);
-}
-
-static void put_aki(struct cm_der_writer *w, struct cm_bytes key_id)
-{
-    size_t mark = cm_der_mark(w);
-    cm_der_put_tlv(w, CM_DER_CONTEXT(0), key_id);
-    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
-    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_AUTHORITY_KEY_ID), false);
-}
 
 static void put_basic_constraints(struct cm_der_writer *w, const struct cm_profile *profile)
 {
@@ -61,6 +38,13 @@ static void put_purposes(struct cm_der_writer *w, const struct cm_profile *profi
     cm_der_wrap(w, CM_DER_SEQUENCE, mark);
     cm_extension_wrap(w, mark, cm_oid_content(CM_OID_EXTENDED_KEY_USAGE),
                       profile->purposes_critical);
+}
+
+static void put_ocsp_no_check(struct cm_der_writer *w)
+{
+    size_t mark = cm_der_mark(w);
+    cm_der_put_tlv(w, CM_DER_NULL, cm_bytes(NULL, 0));
+    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_OCSP_NO_CHECK), false);
 }
 
 static void put_policies(struct cm_der_writer *w, const struct cm_profile *profile)
@@ -102,10 +86,12 @@ static void put_extensions(struct cm_der_writer *w, const struct cm_template *te
     const struct cm_issuer *issuer = &template->issuer;
     bool has_crl = issuer->crl_url && !template->crl_url_parts[0].size;
     if (!profile->no_revocation_info && has_crl)
-        cm_extension_put_crl(w, cm_bytes_str(issuer->crl_url), cm_bytes(NULL, 0),
-                             cm_bytes(NULL, 0));
+        cm_extension_put_points(w, CM_OID_CRL_DISTRIBUTION_POINTS, cm_bytes_str(issuer->crl_url),
+                                cm_bytes(NULL, 0), cm_bytes(NULL, 0));
     if (!profile->no_revocation_info && (issuer->ocsp_url || issuer->ca_issuers_url))
         put_authority_info(w, issuer);
+    if (profile->ocsp_no_check)
+        put_ocsp_no_check(w);
     if (profile->policies_count > 0)
         put_policies(w, profile);
     if (profile->purposes_count > 0)
@@ -113,7 +99,7 @@ static void put_extensions(struct cm_der_writer *w, const struct cm_template *te
     put_key_usage(w, usage);
     if (profile->ca || profile->basic_constraints)
         put_basic_constraints(w, profile);
-    put_aki(w, issuer->ski);
+    cm_extension_put_aki(w, issuer->ski);
 }
 
 static struct cm_bytes encode_extensions(struct cm_template *template, unsigned usage)
@@ -134,19 +120,10 @@ static void encode_head(struct cm_template *template)
     template->head = cm_bytes(head, size);
 }
 
-/* Plain http: a client that needs TLS to fetch a CRL may need a CRL to do TLS (RFC 5280, 8). */
 static cm_status check_url(const char *what, const char *url, struct cm_error *err)
 {
-    if (!url)
-        return CM_OK;
-    if (strncmp(url, "http://", 7) != 0 || url[7] == '\0')
-        return REFUSE(err, CM_MALFORMED, "%s: not an http:// URL", what);
-    if (strlen(url) > URL_SIZE_MAX)
-        return REFUSE(err, CM_MALFORMED, "%s: longer than %d characters", what, URL_SIZE_MAX);
-    for (const char *c = url; *c; c++)
-        if (*c <= ' ' || *c > '~' || strchr("\"<>\\^`", *c))
-            return REFUSE(err, CM_MALFORMED, "%s: a character that URLs do not have", what);
-    return CM_OK;
+    const char *problem = url ? cm_url_problem(url) : NULL;
+    return problem ? REFUSE(err, CM_MALFORMED, "%s: %s", what, problem) : CM_OK;
 }
 
 static cm_status check_urls(const struct cm_issuer *issuer, struct cm_error *err)

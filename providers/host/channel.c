@@ -37,6 +37,7 @@ static bool hand_over(struct cm_channel *channel)
     if (bytes.size > 0 && bytes.data != channel->in.data)
         memmove(channel->in.data, bytes.data, bytes.size);
     channel->in.size = bytes.size;
+    cm_buffer_trim(&channel->in);
     return found == CM_WIRE_PART;
 }
 
@@ -113,6 +114,7 @@ static void reclaim(struct cm_channel *channel)
     memmove(out->data, out->data + channel->out_begin, out->size - channel->out_begin);
     out->size -= channel->out_begin;
     channel->out_begin = 0;
+    cm_buffer_trim(out);
 }
 
 void cm_channel_flush(struct cm_channel *channel)

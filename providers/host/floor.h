@@ -11,17 +11,23 @@
  *   leaf      an intent's hash; a TBSCertificate (below) without cA, keyCertSign, cRLSign or a
  *             Netscape certificate type, and without OCSPSigning among its purposes
  *   ceremony  an intent's hash; a TBSCertificate
- *   ocsp      a TBSCertificate as in leaf, whose purposes are OCSPSigning alone; or a ResponseData
- *             whose responder is the key's own name, or named by a key hash
- *   crl       a TBSCertList, version 2, of the key's own name
+ *   ocsp      a ResponseData (below); or, unless the key is a responder's itself, a TBSCertificate as
+ *             in leaf, whose purposes are OCSPSigning alone
+ *   crl       a TBSCertList, version 2, of the key's own name; thisUpdate is no later than tomorrow,
+ *             nextUpdate after it, and not too long
  *
  * A TBSCertificate is strict DER, version 3; the serial has 1 to 20 octets and is greater than zero;
  * the issuer is the key's own name, octet for octet; the validity is no longer than allowed and begins
  * neither too long ago nor later than tomorrow; no extension stands twice.
+ *
+ * A ResponseData names its responder by the hash of the very key that is to sign it. Each of its
+ * responses is read to its end; producedAt and thisUpdate are not in the future (clocks differ by five
+ * minutes at most), nextUpdate is there, and not too late.
  */
 #ifndef CM_PROVIDERS_HOST_FLOOR_H
 #define CM_PROVIDERS_HOST_FLOOR_H
 
+#include "engine/base/hash.h"
 #include "providers/host.h"
 
 #define CM_FLOOR_TEXT_SIZE 160
@@ -31,8 +37,12 @@ struct cm_floor_question {
     enum cm_lane lane;
     struct cm_bytes message;
     const uint8_t *intent_hash; /* SHA-256; may be NULL */
+    const uint8_t *key_hash;    /* of the key that is asked: cm_floor_hash_key */
     int64_t now_s;              /* Unix */
 };
+
+/* What a responder is named by: SHA-1 of the public key's bits. False: the SPKI is none. */
+CM_MUST_USE bool cm_floor_hash_key(struct cm_bytes spki, uint8_t ret_hash[CM_SHA1_SIZE]);
 
 /* False: it is not signed; text (CM_FLOOR_TEXT_SIZE) says why, in the engine's words, not the
  * message's. */

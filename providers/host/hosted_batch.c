@@ -13,7 +13,9 @@ cm_status cm_hosted_sign(struct cm_provider *provider, struct cm_sign_batch *bat
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "signer %s is away, or its key %s",
                        host->hello.settings.name, key->reference);
     if (cm_wire_size_of_sign(batch) > CM_WIRE_BODY_SIZE_MAX)
-        return CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "the messages are too large together");
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "a signer takes no more than %u MiB at a time; a CRL needs more shards then",
+                       CM_WIRE_BODY_SIZE_MAX >> 20);
     while (host->batches[position].batch)
         position++; /* the front has seen that one is free */
     struct cm_hosted_batch *slot = &host->batches[position];

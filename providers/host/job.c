@@ -50,6 +50,8 @@ static void release(struct cm_job *job)
 {
     struct cm_signer *signer = job->signer;
     job->is_used = false;
+    job->body.size = 0;
+    cm_buffer_trim(&job->body);
     job->next = signer->free_jobs;
     signer->free_jobs = job;
     job->key->jobs_count--;
@@ -157,6 +159,8 @@ static void divide(struct cm_job *job, struct cm_wire_sign *sign)
     uint32_t space = job->key->key->signature_size_max, count = 0;
     uint64_t now_ns = cm_clock_monotonic_ns();
     struct cm_floor_question question = { .lane = sign->lane, .now_s = cm_clock_wall_s() };
+    const struct cm_binding *binding = job->key->binding;
+    question.key_hash = binding->has_hash ? binding->key_hash : NULL;
     job->signatures.size = 0;
     cm_buffer_reserve(&job->signatures, (size_t)space * sign->items_count);
     for (uint32_t i = 0; i < sign->items_count; i++) {

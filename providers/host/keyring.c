@@ -11,8 +11,11 @@ static bool is_same(const struct cm_binding *binding, const struct cm_floor *flo
     return cm_bytes_equal(own->issuer_name, floor->issuer_name) && own->lanes == floor->lanes
            && own->validity_s_max == floor->validity_s_max
            && own->allows_no_expiry == floor->allows_no_expiry
-           && own->past_s_max == floor->past_s_max && own->rate_per_s_max == floor->rate_per_s_max
-           && own->burst == floor->burst;
+           && own->past_s_max == floor->past_s_max && own->is_responder == floor->is_responder
+           && own->responder_validity_s_max == floor->responder_validity_s_max
+           && own->crl_validity_s_max == floor->crl_validity_s_max
+           && own->ocsp_validity_s_max == floor->ocsp_validity_s_max
+           && own->rate_per_s_max == floor->rate_per_s_max && own->burst == floor->burst;
 }
 
 struct cm_binding *cm_keyring_bind(struct cm_keyring *ring, struct cm_bytes spki,
@@ -27,6 +30,7 @@ struct cm_binding *cm_keyring_bind(struct cm_keyring *ring, struct cm_bytes spki
     if (!binding)
         abort();
     *binding = (struct cm_binding){ .next = ring->bindings, .spki = cm_bytes_copy(spki) };
+    binding->has_hash = cm_floor_hash_key(spki, binding->key_hash);
     if (floor) {
         binding->has_floor = true;
         binding->floor = *floor;

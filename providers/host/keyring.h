@@ -13,8 +13,10 @@
 /* What a key was bound to, for the life of the process. */
 struct cm_binding {
     struct cm_binding *next;
-    struct cm_bytes spki; /* owned */
-    bool has_floor;       /* else it signs anything */
+    struct cm_bytes spki;           /* owned */
+    bool has_hash;                  /* else OCSP responses are none of its own */
+    uint8_t key_hash[CM_SHA1_SIZE]; /* cm_floor_hash_key */
+    bool has_floor;                 /* else it signs anything */
     struct cm_floor floor;
     struct cm_floor_bucket bucket;
 };

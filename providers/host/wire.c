@@ -30,6 +30,17 @@ void cm_buffer_append(struct cm_buffer *buffer, const void *data, size_t size)
     buffer->size += size;
 }
 
+void cm_buffer_trim(struct cm_buffer *buffer)
+{
+    if (buffer->space <= CM_BUFFER_KEPT || buffer->size > CM_BUFFER_KEPT / 2)
+        return;
+    uint8_t *smaller = realloc(buffer->data, CM_BUFFER_KEPT);
+    if (!smaller)
+        return;
+    buffer->data = smaller;
+    buffer->space = CM_BUFFER_KEPT;
+}
+
 void cm_buffer_done(struct cm_buffer *buffer)
 {
     free(buffer->data);
@@ -287,6 +298,10 @@ static void put_floor(struct cm_buffer *out, const struct cm_floor *floor)
     put(out, (uint64_t)floor->validity_s_max, 8);
     put(out, floor->allows_no_expiry, 1);
     put(out, (uint64_t)floor->past_s_max, 8);
+    put(out, floor->is_responder, 1);
+    put(out, (uint64_t)floor->responder_validity_s_max, 8);
+    put(out, (uint64_t)floor->crl_validity_s_max, 8);
+    put(out, (uint64_t)floor->ocsp_validity_s_max, 8);
     put(out, floor->rate_per_s_max, 4);
     put(out, floor->burst, 4);
 }
@@ -298,6 +313,10 @@ static void get_floor(struct reader *reader, struct cm_floor *ret_floor)
     ret_floor->validity_s_max = get_seconds(reader);
     ret_floor->allows_no_expiry = get_up_to(reader, 1, 1) == 1;
     ret_floor->past_s_max = get_seconds(reader);
+    ret_floor->is_responder = get_up_to(reader, 1, 1) == 1;
+    ret_floor->responder_validity_s_max = get_seconds(reader);
+    ret_floor->crl_validity_s_max = get_seconds(reader);
+    ret_floor->ocsp_validity_s_max = get_seconds(reader);
     ret_floor->rate_per_s_max = (uint32_t)get(reader, 4);
     ret_floor->burst = (uint32_t)get(reader, 4);
 }

@@ -18,7 +18,7 @@
 
 #include "providers/host.h"
 
-#define CM_WIRE_VERSION       2
+#define CM_WIRE_VERSION       3
 #define CM_WIRE_HEAD_SIZE     16
 #define CM_WIRE_BODY_SIZE_MAX (64u << 20)
 #define CM_WIRE_ITEMS_MAX     4096
@@ -39,6 +39,10 @@ struct cm_buffer {
 void cm_buffer_reserve(struct cm_buffer *buffer, size_t more);
 void cm_buffer_append(struct cm_buffer *buffer, const void *data, size_t size);
 void cm_buffer_done(struct cm_buffer *buffer);
+
+/* Gives room back that a large message has needed, where what is in use leaves it over. */
+#define CM_BUFFER_KEPT (1u << 20) /* bytes of room that stay: usual batches need no more */
+void cm_buffer_trim(struct cm_buffer *buffer);
 
 enum cm_wire_kind {
     CM_WIRE_HELLO = 1,  /* engine: what instance the signer is; the first frame */

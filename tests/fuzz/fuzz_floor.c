@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
 
 #include "engine/base/hash.h"
@@ -17,6 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const uint8_t name[] = { 0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03,
                                 0x55, 0x04, 0x03, 0x0c, 0x02, 'C',  'A' };
 
+/* Of the key that is asked, as the seeds have it. */
+static const uint8_t key_hash[CM_SHA1_SIZE] = { 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16,
+                                                0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1d,
+                                                0x1e, 0x1f, 0x20, 0x21, 0x22, 0x23 };
+
 /* A certificate around the TBSCertificate: any algorithm, no signature. Size, or 0. */
 static size_t dress(struct cm_bytes tbs, uint8_t *out)
 {
@@ -29,6 +35,14 @@ static size_t dress(struct cm_bytes tbs, uint8_t *out)
     memcpy(out + sizeof head, tbs.data, tbs.size);
     memcpy(out + sizeof head + tbs.size, rest, sizeof rest);
     return sizeof head + content;
+}
+
+static bool contains(struct cm_bytes bytes, struct cm_bytes part)
+{
+    for (size_t at = 0; at + part.size <= bytes.size; at++)
+        if (memcmp(bytes.data + at, part.data, part.size) == 0)
+            return true;
+    return false;
 }
 
 static void check_leaf(struct cm_bytes tbs)
@@ -49,6 +63,20 @@ static void check_leaf(struct cm_bytes tbs)
     free(certificate);
 }
 
+/* A responder's certificate makes no authority; a response is one by OpenSSL's reading, and of our key. */
+static void check_ocsp(struct cm_bytes tbs)
+{
+    const unsigned char *at = tbs.data;
+    OCSP_RESPDATA *response = d2i_OCSP_RESPDATA(NULL, &at, (long)tbs.size);
+    if (!response) {
+        check_leaf(tbs);
+        return;
+    }
+    if (at != tbs.data + tbs.size || !contains(tbs, cm_bytes(key_hash, sizeof key_hash)))
+        abort();
+    OCSP_RESPDATA_free(response);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct cm_floor floor = { .issuer_name = cm_bytes(name, sizeof name),
@@ -62,11 +90,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct cm_floor_question question = { .lane = (enum cm_lane)data[0],
                                                 .message = cm_bytes(data + 1, size - 1),
                                                 .intent_hash = hash,
+                                                .key_hash = key_hash,
                                                 .now_s = NOW_S };
     cm_sha256(&question.message, 1, hash);
     if (cm_floor_allows(&floor, &question, text)) {
         if (question.lane == CM_LANE_LEAF)
             check_leaf(question.message);
+        if (question.lane == CM_LANE_OCSP)
+            check_ocsp(question.message);
     } else if (text[0] == '\0') {
         abort(); /* a refusal says why */
     }

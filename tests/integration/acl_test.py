@@ -2,7 +2,6 @@
 """The access rights of docs/reference/wire.md, as they stand there: enough for engine and requester, and no more."""
 import os
 import re
-import socket
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
-from deployment import SOURCE, RedisServer, scratch
+from deployment import SOURCE, RedisServer, free_port, scratch
 from redis_client import RedisError
 
 PASSWORD = "correct-horse-battery"
@@ -29,9 +28,7 @@ def documented():
 class Acl(case.Case):
     @classmethod
     def setUpClass(cls):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.port = free.getsockname()[1]
+        cls.port = free_port()
         case.Case.redis = RedisServer(scratch(), options=["--port", str(cls.port), "--bind", "127.0.0.1"])
 
     def setUp(self):

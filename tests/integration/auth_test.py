@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import auth
 import case
 import checker
+from backend import Order
 from deployment import CERTMILL, has_fault_points, wait_until
 
 SECRET = "correct horse battery staple"
@@ -80,6 +81,27 @@ class Auth(case.Case):
         self.assertEqual([code for code, _ in self.wait_dead(2)], ["request.auth-invalid"] * 2)
         self.finish(engine)
 
+    def test_an_order_is_done_for_its_requester_only(self):
+        requests = self.deploy_hmac("ordered", 2)
+        self.deployment.allow_orders()
+        engine = self.start()
+        self.push_signed(requests)
+        self.backend.wait_answered()
+        serials = {row["id"].decode(): row["serial"].decode() for row in self.backend.collect()}
+        orders = [Order(f"order-{i}", "revoke", "serial", serials[request.id], "reason", "keyCompromise",
+                        "invalidity", str(int(time.time())), "why", "stolen van 12")
+                  for i, request in enumerate(requests)]
+        bad = auth.signed(orders[1].fields(), self.sign)
+        bad[bad.index("why") + 1] = "stolen van 13"
+        self.backend.push_raw([bad])
+        self.push_signed(orders[:1])
+        self.assertEqual([code for code, _ in self.wait_dead(1)], ["request.auth-invalid"])
+        self.backend.wait_publications(3)
+        self.assertEqual(self.backend.collect()[-1], {"id": b"order-0", "status": b"done"})
+        self.assertEqual(self.deployment.query("SELECT lower(hex(serial)) FROM revocation"),
+                         [(serials[requests[0].id],)])
+        self.finish(engine)
+
     def test_every_field_is_covered(self):
         requests = self.deploy_hmac("covered", 2)
         good = auth.signed(requests[0].fields() + ["priority", "high", "op", "issue"], self.sign)
@@ -93,7 +115,8 @@ class Auth(case.Case):
             fields = dict(zip(good[::2], good[1::2]))
             del fields[name]
             bad.append(fields)
-        for name, value in (("profile", ""), ("profile", "ldevid"), ("serial", "00"), ("reason", "x")):
+        for name, value in (("profile", ""), ("profile", "ldevid"), ("serial", "00"), ("reason", "x"),
+                            ("invalidity", "1"), ("why", "")):
             bad.append(dict(zip(good[::2], good[1::2]), **{name: value}))
         engine = self.start()
         self.backend.push_raw([[word for pair in fields.items() for word in pair] for fields in bad])

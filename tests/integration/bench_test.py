@@ -136,6 +136,7 @@ class Quickstart(Scratch):
         self.assertEqual(sum(figures["key_types"].values()), 60)
         self.assertEqual(set(figures["key_types"]), {"p256", "p384", "rsa", "ed25519"})
         self.assertGreater(figures["verified"], 0)
+        self.assertEqual(figures["revoked"], 1)
 
     @unittest.skipUnless(HAS_REDIS, "redis-server is not installed")
     def test_redis_gives_the_same_and_is_gone_afterwards(self):
@@ -173,6 +174,17 @@ class Quickstart(Scratch):
         self.assertEqual(done.returncode, 1)
         self.assertIn("openssl verify failed", done.stderr)
         self.assertIn("error", json.loads(done.stdout))
+
+    def test_a_revocation_that_nobody_sees_fails_the_quickstart(self):
+        liar = self.path("bin")
+        os.mkdir(liar)
+        with open(os.path.join(liar, "openssl"), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\necho 'x.pem: OK'\n")
+        os.chmod(os.path.join(liar, "openssl"), 0o755)
+        done = run("quickstart", "--dir", self.path("fleet"), "--devices", "5",
+                   environment={"PATH": liar + os.pathsep + os.environ["PATH"]})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('openssl verify did not say "certificate revoked"', done.stderr)
 
 
 if __name__ == "__main__":

@@ -228,10 +228,12 @@ class Control(case.Case):
         engine = self.start()
         self.backend.push(requests)
         self.backend.wait_answered()
-        status = self.until_pace(lambda pace: pace.get("succeeded") == 5, "five answers")
-        self.assertEqual(status["providers"][0]["pace"],
-                         {"rate_per_s": 200, "in_flight": 0, "waiting": 0, "succeeded": 5, "throttled": 0, "failed": 0,
-                          "median_ms": 20, "p99_ms": 81, "circuits_open": 0})
+        # Five certificates, and a CRL.
+        status = self.until_pace(lambda pace: pace.get("succeeded", 0) > 5, "the answers")
+        pace = status["providers"][0]["pace"]
+        self.assertGreater(pace.pop("succeeded"), 5)
+        self.assertEqual(pace, {"rate_per_s": 200, "in_flight": 0, "waiting": 0, "throttled": 0, "failed": 0, "median_ms": 20,
+                                "p99_ms": 81, "circuits_open": 0})
         self.assertEqual((status["ready"], status["away"]), (True, []))
         self.assertIn("provider soft may make 200 signatures a second", self.deployment.run("doctor").stdout.decode())
         with open(circuit, "w", encoding="ascii"):
@@ -278,7 +280,7 @@ class Control(case.Case):
                             (device("x", attributes={"a b": "c"}), "not an attribute's name"),
                             (device("x", attributes={"a": "c" * 1025}), "longer than 1024"),
                             (device("x", attributes={f"a{i}": "c" for i in range(65)}), "more than 64"),
-                            ("x", "the device id is missing")):
+                            ("x", "expected an object")):
             with self.subTest(bad=bad):
                 self.refused(self.put(device("good"), bad), "devices[1]: ")
                 self.refused(self.put(device("good"), bad), reason)

@@ -13,6 +13,9 @@ enum { PATIENCE_MS = 10000 };
 
 char rig_last_notice[256];
 uint32_t rig_intent_hold_s;
+unsigned rig_operations;
+bool rig_has_no_groups;
+bool rig_remembers_refusals;
 
 static struct {
     char folder[300];
@@ -21,6 +24,7 @@ static struct {
     struct cm_loop *loop;
     struct cm_settings *settings;
     struct cm_settings_provider provider;
+    struct cm_settings_requester requester;
     struct cm_memory_broker *broker;
     struct cm_engine *engine;
     struct cm_timer patience, look;
@@ -46,6 +50,9 @@ void rig_deploy(unsigned devices_count)
     static unsigned deployments_count;
     char arguments[800], list[400];
     rig_intent_hold_s = 0;
+    rig_operations = 0;
+    rig_has_no_groups = false;
+    rig_remembers_refusals = false;
     snprintf(rig.folder, sizeof rig.folder, "%s/deployment-%u", cm_test_scratch(),
              deployments_count++);
     snprintf(rig.witness, sizeof rig.witness, "%s.witness", rig.folder);
@@ -89,6 +96,13 @@ static void read_settings(const char *script)
     rig.provider = rig.settings->providers[0];
     rig.provider.kind = "fake";
     rig.provider.options = rig.script;
+    rig.requester = rig.settings->requesters[0];
+    if (rig_operations != 0)
+        rig.requester.operations = rig_operations;
+    if (rig_has_no_groups)
+        rig.requester.groups_count = 0;
+    if (rig_remembers_refusals)
+        rig.requester.remember_refusals = true;
 }
 
 void rig_open(const char *script)
@@ -99,7 +113,8 @@ void rig_open(const char *script)
     read_settings(script);
     changed = *rig.settings;
     changed.providers = &rig.provider;
-    changed.requesters = rig.settings->requesters;
+    changed.requesters = &rig.requester;
+    changed.requesters_count = 1;
     if (rig_intent_hold_s > 0)
         changed.engine.intent_hold_s = rig_intent_hold_s;
     const struct cm_engine_options *options;
@@ -160,6 +175,17 @@ void rig_push(const char *id, const char *device, struct cm_bytes csr)
     cm_memory_push(rig.broker, pairs, sizeof pairs / sizeof pairs[0]);
 }
 
+void rig_push_fields(const char *const *fields)
+{
+    struct cm_memory_pair pairs[CM_FIELD_COUNT] = { { cm_bytes_str("requester"),
+                                                      cm_bytes_str("local") } };
+    size_t count = 1;
+    for (; fields[0]; fields += 2)
+        pairs[count++] =
+            (struct cm_memory_pair){ cm_bytes_str(fields[0]), cm_bytes_str(fields[1]) };
+    cm_memory_push(rig.broker, pairs, count);
+}
+
 static void look(void *arg)
 {
     (void)arg;
@@ -209,23 +235,88 @@ void rig_deliver_again(void)
     cm_memory_end_leases(rig.broker);
 }
 
-struct cm_store_counts rig_count(void)
-{
-    char path[400];
+/* The store of an engine that is closed, with a snapshot. */
+struct look {
     struct cm_store *store;
     struct cm_store_reader *reader;
+};
+
+static void look_into_store(struct look *look)
+{
+    char path[400];
     struct cm_error err;
-    struct cm_store_counts counts = { 0 };
     snprintf(path, sizeof path, "%s/store/certmill.db", rig.folder);
     const struct cm_store_settings settings = { .path = path, .read_only = true };
-    CU_ASSERT_EQUAL_FATAL(cm_store_open(&cm_store_sqlite, NULL, &settings, &store, &err), CM_OK);
-    CU_ASSERT_EQUAL_FATAL(cm_store_reader_open(store, &reader, &err), CM_OK);
-    CU_ASSERT_EQUAL_FATAL(cm_store_reader_begin(reader, &err), CM_OK);
-    CU_ASSERT_EQUAL_FATAL(cm_store_count(reader, &counts, &err), CM_OK);
-    cm_store_reader_end(reader);
-    cm_store_reader_close(reader);
-    cm_store_close(store);
+    CU_ASSERT_EQUAL_FATAL(cm_store_open(&cm_store_sqlite, NULL, &settings, &look->store, &err),
+                          CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_store_reader_open(look->store, &look->reader, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(cm_store_reader_begin(look->reader, &err), CM_OK);
+}
+
+static void look_away(struct look *look)
+{
+    cm_store_reader_end(look->reader);
+    cm_store_reader_close(look->reader);
+    cm_store_close(look->store);
+}
+
+struct cm_store_counts rig_count(void)
+{
+    struct look look;
+    struct cm_error err;
+    struct cm_store_counts counts = { 0 };
+    look_into_store(&look);
+    CU_ASSERT_EQUAL_FATAL(cm_store_count(look.reader, &counts, &err), CM_OK);
+    look_away(&look);
     return counts;
+}
+
+struct search {
+    struct cm_bytes serial;
+    struct cm_revocation found;
+    const char *kind, *actor;
+    size_t count;
+};
+
+static bool is_revocation(const struct cm_revocation *revocation, void *arg)
+{
+    struct search *search = arg;
+    if (cm_bytes_equal(revocation->serial, search->serial)) {
+        search->found = *revocation;
+        search->count++;
+    }
+    return true;
+}
+
+bool rig_find_revocation(struct cm_bytes serial, struct cm_revocation *ret_revocation)
+{
+    struct look look;
+    struct cm_error err;
+    struct search search = { .serial = serial };
+    look_into_store(&look);
+    CU_ASSERT_EQUAL_FATAL(cm_store_walk_revocations(look.reader, 0, is_revocation, &search, &err),
+                          CM_OK);
+    look_away(&look);
+    *ret_revocation = search.found;
+    return search.count > 0;
+}
+
+static bool is_audit(const struct cm_audit_row *row, void *arg)
+{
+    struct search *search = arg;
+    search->count += strcmp(row->kind, search->kind) == 0 && cm_bytes_is(row->actor, search->actor);
+    return true;
+}
+
+size_t rig_audit_count(const char *kind, const char *actor)
+{
+    struct look look;
+    struct cm_error err;
+    struct search search = { .kind = kind, .actor = actor };
+    look_into_store(&look);
+    CU_ASSERT_EQUAL_FATAL(cm_store_walk_audit(look.reader, 1, is_audit, &search, &err), CM_OK);
+    look_away(&look);
+    return search.count;
 }
 
 size_t rig_signatures_count(void)

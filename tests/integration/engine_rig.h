@@ -26,6 +26,9 @@ void rig_close(void);
 
 void rig_push(const char *id, const char *device, struct cm_bytes csr);
 
+/* Any request of the requester local: names and values by turns, then NULL. */
+void rig_push_fields(const char *const *fields);
+
 /* Runs the loop until answers_count more answers are there; fails the test after ten seconds. */
 void rig_run(size_t answers_count);
 
@@ -44,6 +47,12 @@ void rig_deliver_again(void);
 /* What the store holds; the engine is closed. */
 struct cm_store_counts rig_count(void);
 
+/* What the store says of a certificate; false: nothing. Spans are not filled. The engine is closed. */
+bool rig_find_revocation(struct cm_bytes serial, struct cm_revocation *ret_revocation);
+
+/* Rows of this kind in the audit log that name this actor. The engine is closed. */
+size_t rig_audit_count(const char *kind, const char *actor);
+
 /* Signatures that the fake made since rig_deploy, by its witness file. */
 size_t rig_signatures_count(void);
 
@@ -51,5 +60,11 @@ extern char rig_last_notice[256];
 
 /* Of the engines to come; 0, as after rig_deploy: the settings'. Seconds. */
 extern uint32_t rig_intent_hold_s;
+
+/* The same: CM_OPERATION_BIT()s of the requester; whether it may ask for no group at all; whether its
+   refusals are remembered. */
+extern unsigned rig_operations;
+extern bool rig_has_no_groups;
+extern bool rig_remembers_refusals;
 
 #endif

@@ -17,6 +17,11 @@ import tempfile
 import time
 import unittest
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+# pylint: disable=wrong-import-position
+from openssl_ca import OpensslCa
+
 CERTMILL, SOURCE = sys.argv[1], sys.argv[2]
 
 
@@ -203,6 +208,22 @@ class Init(Deployment):
         self.init("--base-url", "http://pki.example")
         self.assertIn('crl-url: "http://pki.example/crl/${issuer}/${shard}.crl"', read(self.config))
 
+    def test_status_is_served_where_listen_is_given_and_written_for_a_web_server_else(self):
+        self.init("--base-url", "http://pki.example", "--listen", "127.0.0.1:0")
+        self.assertIn('\nstatus:\n  listen: "127.0.0.1:0"\n  # publish-folder: public', read(self.config))
+        self.assertIn("\n    ocsp-responder: soft ", read(self.config))
+        shutil.rmtree(self.folder)
+        self.init("--base-url", "http://pki.example")
+        self.assertIn('\nstatus:\n  # listen: "127.0.0.1:8899"\n  publish-folder: public', read(self.config))
+        self.assertIn("\n    # ocsp-responder: soft ", read(self.config))
+        shutil.rmtree(self.folder)
+        self.init()
+        self.assertIn('\n# status:\n#   listen: "127.0.0.1:8899"\n', read(self.config))
+        done = run("init", self.folder + "-2", "--listen", "nowhere")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("status.listen", done.stderr)
+        self.assertFalse(os.path.exists(self.folder + "-2"))
+
     def test_json_says_where_everything_is(self):
         said = json.loads(self.init("--json").stdout)
         self.assertEqual(said["settings"], self.config)
@@ -387,6 +408,41 @@ class Doctor(Deployment):
         with open(self.config, "w", encoding="utf-8") as settings:
             settings.write(text.replace("  - name: issuing\n", "  - name: issuing\n  - name: other\n"))
         self.expect("FAIL", "other", "no active key")
+
+    def edit(self, old, new):
+        text = read(self.config)
+        self.assertIn(old, text)
+        with open(self.config, "w", encoding="utf-8") as settings:
+            settings.write(text.replace(old, new))
+
+    def test_urls_that_nobody_serves_are_a_warning(self):
+        self.edit("    # crl-url:", "    crl-url:")
+        self.edit("    # ocsp-url:", "    ocsp-url:")
+        self.expect("WARN", "CRLs", "and nobody publishes it", healthy=True)
+        self.expect("WARN", "OCSP", "the engine does not listen", healthy=True)
+        self.edit("# status:\n#   listen:", "status:\n  listen:")
+        self.assertEqual([one for one in self.checks(True) if one[1] in ("CRLs", "OCSP")], [])
+
+    def test_orders_without_authentication_are_a_warning_where_anybody_may_write(self):
+        self.edit("    # operations:", "    operations:")
+        self.assertEqual([one for one in self.checks(True) if one[1] == "requesters"], [])
+        self.edit("kind: spool", "kind: redis")
+        self.edit("  spool:\n", "  redis: {url: \"unix:///nowhere.sock\"}\n  spool:\n")
+        self.expect("WARN", "requesters", "local may revoke or hold certificates without authentication")
+
+    def test_published_crls_are_looked_at(self):
+        self.edit("# status:\n", "status:\n")
+        self.edit("#   publish-folder:", "  publish-folder:")
+        self.expect("WARN", "CRLs", "public/crl/issuing-1/0.crl", healthy=True)
+        ca = OpensslCa(os.path.join(self.scratch, "old"))
+        os.makedirs(self.path("public", "crl", "issuing-1"))
+        crl = self.path("public", "crl", "issuing-1", "0.crl")
+        for options, verdict, text in ((("-crldays", "7"), "OK", "1 of issuing-1, the first ends on"),
+                                       (("-crldays", "1"), "WARN", "was not renewed"),
+                                       (("-crl_lastupdate", "20250101000000Z", "-crl_nextupdate", "20250108000000Z"), "FAIL",
+                                        "has ended on 2025-01-08T00:00:00Z")):
+            ca.openssl("ca", "-config", "ca.cnf", "-gencrl", *options, "-out", crl)
+            self.expect(verdict, "CRLs", text, healthy=verdict != "FAIL")
 
     def test_a_redis_that_is_not_there_fails(self):
         text = read(self.config)

@@ -180,6 +180,8 @@ class InFakeToken(unittest.TestCase):
         for name, value in (("FAKE_PKCS11", self.script), ("FAKE_PKCS11_TRACE", self.trace), ("FAKE_PIN", "1234")):
             os.environ[name] = value
             self.addCleanup(os.environ.pop, name)
+        # Who runs the suite with nohup would have every command ignore it.
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_DFL))
 
     def calls(self, function):
         with open(self.trace, encoding="utf-8") as file:

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import checker
-from backend import Backend, Request, fleet
+from backend import Backend, Order, Request, fleet
 
 OTHERS = """
   - name: other
@@ -19,6 +19,8 @@ OTHERS = """
 
 
 class Requests(case.Case):
+    allow_orders = False
+
     def answer_all(self, requests):
         """Pushes the requests, stops the engine and returns the evidence, which the checker has accepted."""
         engine = self.start()
@@ -28,6 +30,8 @@ class Requests(case.Case):
     def answers_to(self, entries, requester="local"):
         """Pushes entries of raw fields between good requests; the answers to those without a known id."""
         good = self.deploy("raw", 20)
+        if self.allow_orders:
+            self.deployment.allow_orders()
         engine = self.start()
         self.backend.push(good[:10])
         self.backend.push_raw(entries)
@@ -180,10 +184,64 @@ class Requests(case.Case):
                 self.refuse_raw(["id", id, "requester", "local", "device", "d", "csr", "c"], "request.id-invalid")
 
     def test_operations_of_later_versions_and_unknown_ones_are_refused(self):
-        for op, code in (("revoke", "request.op-unsupported"), ("sign", "request.op-unknown"),
-                         ("", "request.op-unknown")):
+        for op, code in (("renew", "request.op-unsupported"), ("sign", "request.op-unknown"),
+                         ("", "request.op-unknown"), ("revoke", "request.field-invalid")):
             with self.subTest(op=op):
                 self.refuse_raw(["op", op, "id", "x", "requester", "local", "device", "d", "csr", "c"], code)
+
+    def test_hostile_orders_are_refused_among_good_ones_and_change_nothing(self):
+        """A requester that may order everything, and texts that are no orders."""
+        rows = [(("serial", ""), "request.serial-invalid"), (("serial", "0" * 60000), "request.serial-invalid"),
+                (("serial", "f" * 60000), "request.serial-invalid"), (("serial", b"\0\xff"), "request.serial-invalid"),
+                (("serial", "0a' OR 1=1 --"), "request.serial-invalid"), (("serial", "-1"), "request.serial-invalid"),
+                (("serial", "0a"), "revoke.serial-unknown"), (("serial", "7f" * 20), "revoke.serial-unknown"),
+                (("serial", "ff" * 20), "request.serial-invalid"),
+                (("device", ""), "policy.device-invalid"), (("device", b"\0"), "policy.device-invalid"),
+                (("device", "x" * 60000), "policy.device-invalid"), (("device", "nobody"), "revoke.device-unknown"),
+                (("device", "raw-0' --"), "revoke.device-unknown"),
+                (("device", "nobody", "serial", "0a"), "request.field-invalid"), ((), "request.field-missing"),
+                (("device", "raw-0", "reason", ""), "request.reason-invalid"),
+                (("device", "raw-0", "reason", b"\xff" * 60000), "request.reason-invalid"),
+                (("device", "raw-0", "invalidity", "9" * 60000), "request.field-invalid"),
+                (("device", "raw-0", "invalidity", "99999999999"), "revoke.date-invalid"),
+                (("device", "raw-0", "invalidity", b"1\0"), "request.field-invalid"),
+                (("device", "raw-0", "why", "\n"), "request.field-invalid"),
+                (("device", "raw-0", "why", b"\xf0\x9f"), "request.field-invalid"),
+                (("device", "raw-0", "why", "x" * 257), "request.field-invalid"),
+                (("device", "raw-0", "group", "default"), "request.field-unknown"),
+                (("device", "raw-0", "why", "a", "why", "b"), "request.field-duplicate"),
+                (("device", "raw-0", "csr", "c"), "request.field-invalid")]
+        self.allow_orders = True
+        answers = self.answers_to([["op", "revoke", "id", f"hostile-{i}", "requester", "local", *fields]
+                                   for i, (fields, _) in enumerate(rows)])
+        found = {row["id"].decode(): row.get("code", row["status"]).decode() for row in answers}
+        self.assertEqual(found, {f"hostile-{i}": code for i, (_, code) in enumerate(rows)})
+        self.assertEqual(self.deployment.query("SELECT count(*) FROM revocation"), [(0,)])
+
+    def test_orders_among_requests_are_done_and_held_devices_get_no_certificates(self):
+        requests = self.deploy("orders", 200)
+        self.deployment.allow_orders()
+        held = [request.device for request in requests[::5]]
+        orders = [Order(f"hold-{i}", "quarantine", "device", device, "why", "drill") for i, device in enumerate(held)]
+        for request in requests[::5]:
+            request.expect = None  # before or after
+        engine = self.start()
+        for i, request in enumerate(requests):
+            self.backend.push([request])
+            if i % 5 == 4:
+                self.backend.push([orders[i // 5]])
+        self.backend.wait_answered()
+        self.backend.push(orders, again=True)
+        self.backend.wait_publications(280)
+        evidence = self.finish(engine)
+        answers = [row for row in evidence.publications if row["id"].startswith(b"hold-")]
+        self.assertEqual([row["status"] for row in answers], [b"done"] * 80)
+        self.assertEqual({tuple(sorted(row)) for row in answers}, {("device", "id", "status")})
+        issued = {row["device"].decode(): row["serial"].decode() for row in evidence.publications if "serial" in row}
+        reasons = dict(self.deployment.query("SELECT lower(hex(serial)), reason FROM revocation"))
+        for device in held:  # none is good: on hold, or never handed out
+            self.assertTrue(device not in issued or reasons[issued[device]] == 6, device)
+        self.assertEqual(sum(reason == 6 for reason in reasons.values()), len(set(held) & set(issued)))
 
     def test_an_entry_that_is_too_large_is_refused(self):
         self.refuse_raw(["id", "x", "requester", "local", "device", "d", "csr", b"\x30" * 70000], "request.too-large")

@@ -2,7 +2,6 @@
 """Redis over TLS: a real redis-server with certificates made here, and everything that can be wrong with them."""
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
-from deployment import RedisServer, scratch, wait_until
+from deployment import RedisServer, free_port, scratch, wait_until
 
 
 def openssl(*words):
@@ -40,12 +39,6 @@ class Authority:
         openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-CAcreateserial", "-out",
                 certificate, "-days", days, "-extfile", extensions)
         return certificate, key
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 class Tls(case.Case):

@@ -9,7 +9,8 @@ import time
 
 from redis_client import to_bytes
 
-ORDER = ("op", "id", "requester", "device", "csr", "profile", "serial", "reason", "priority", "time")
+ORDER = ("op", "id", "requester", "device", "csr", "profile", "serial", "reason", "invalidity", "why", "priority",
+         "time")
 
 
 def canonical(fields):

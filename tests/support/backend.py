@@ -21,6 +21,19 @@ class Request:
         return words
 
 
+class Order:
+    """One order in the request stream. more: its other fields, names and values by turns."""
+    csr = profile = None
+
+    def __init__(self, id, op, *more, requester="local", expect="done"):
+        self.id, self.op, self.more = id, op, more
+        self.requester, self.expect = requester, expect
+        self.device = dict(zip(more[::2], more[1::2])).get("device")
+
+    def fields(self):
+        return ["op", self.op, "id", self.id, "requester", self.requester, *self.more]
+
+
 def fleet(count, name, key_type="p256", **options):
     """Requests of devices NAME-0, NAME-1, ... with a new key each."""
     csrs = make_csrs(count, key_type, name)

@@ -75,14 +75,18 @@ class Case(unittest.TestCase):
         self.assertEqual(len(evidence.store.certificates), count)
         return evidence
 
-    def status(self):
-        """What the engine says of itself at its control socket."""
+    def control(self, op, **fields):
+        """The answer of the engine's control socket to a request."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(10)
             client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
-            client.sendall(b'{"v":1,"op":"status"}\n')
+            client.sendall(json.dumps({"v": 1, "op": op, **fields}).encode() + b"\n")
             with client.makefile() as answers:
                 return json.loads(answers.readline())
+
+    def status(self):
+        """What the engine says of itself."""
+        return self.control("status")
 
     def memory_holds(self, pid, needles):
         """Which of the byte strings stand in the memory of the process."""

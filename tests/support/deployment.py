@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -59,6 +61,13 @@ def wait_until(condition, timeout_s, what, step_s=0.01):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what() if callable(what) else what}")
         time.sleep(step_s)
+
+
+def free_port():
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def make_csrs(count, key_type="p256", name="device"):
@@ -227,6 +236,18 @@ class Deployment:
         assert count == 1, f"{pattern} is not in the settings"
         with open(self.settings, "w", encoding="utf-8") as file:
             file.write(text)
+
+    def allow_orders(self):
+        """The requester may order whatever there is to be ordered."""
+        self.edit(r"(?m)^  - name: local$", r"\g<0>\n    operations: [issue, revoke, quarantine, reinstate, retire]")
+
+    def query(self, sql, *values):
+        """Rows of the store, whoever writes to it."""
+        store = sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)
+        try:
+            return store.execute(sql, values).fetchall()
+        finally:
+            store.close()
 
     def add_devices(self, names, group="default", attributes=()):
         header = ",".join(["device", "group", *(name for name, _ in attributes)])

@@ -109,26 +109,62 @@ struct cm_bytes tbs_make(uint8_t *memory, const struct tbs_parts *parts)
     return cm_bytes(memory, out.size);
 }
 
-struct cm_bytes tbs_make_crl(uint8_t *memory, const char *version, const char *issuer)
+struct cm_bytes tbs_make_crl(uint8_t *memory, const struct tbs_crl_parts *parts)
 {
     struct out out = { .at = memory };
-    put_hex(&out, version);
+    int64_t this_s = parts->this_update_s ? parts->this_update_s : cm_clock_wall_s();
+    put_hex(&out, parts->version ? parts->version : "020101");
     put_hex(&out, "300a06082a8648ce3d040302");
-    put_name(&out, issuer);
-    put_time(&out, cm_clock_wall_s(), false);
-    put_time(&out, cm_clock_wall_s() + 3600, false);
+    put_name(&out, parts->issuer ? parts->issuer : "CA");
+    put_time(&out, this_s, false);
+    put_time(&out, parts->next_update_s ? parts->next_update_s : this_s + 3600, false);
     put_hex(&out, "a00e300c300a0603551d140403020101");
     wrap(&out, 0x30, 0);
     return cm_bytes(memory, out.size);
 }
 
-struct cm_bytes tbs_make_response(uint8_t *memory, const char *responder)
+static void put_single(struct out *out, const struct tbs_response_parts *parts)
+{
+    int64_t this_s = parts->this_update_s ? parts->this_update_s : cm_clock_wall_s();
+    size_t single = out->size;
+    put_hex(out, "300906052b0e03021a0500");
+    put_hex(out, "0414000102030405060708090a0b0c0d0e0f10111213");
+    put_hex(out, "0414000102030405060708090a0b0c0d0e0f10111213");
+    put_hex(out, "020101");
+    wrap(out, 0x30, single);
+    put_hex(out, parts->status ? parts->status : "8000");
+    put_time(out, this_s, true);
+    if (!parts->has_no_next) {
+        size_t next = out->size;
+        put_time(out, parts->next_update_s ? parts->next_update_s : this_s + 86400, true);
+        wrap(out, 0xa0, next);
+    }
+    wrap(out, 0x30, single);
+}
+
+static void put_responder(struct out *out, const struct tbs_response_parts *parts)
+{
+    if (parts->responder_name) {
+        put_name(out, parts->responder_name);
+        wrap(out, 0xa1, 0);
+        return;
+    }
+    put_hex(out, parts->key_hash ? parts->key_hash : TBS_KEY_HASH);
+    wrap(out, 0x04, 0);
+    wrap(out, 0xa2, 0);
+}
+
+struct cm_bytes tbs_make_response(uint8_t *memory, const struct tbs_response_parts *parts)
 {
     struct out out = { .at = memory };
-    put_name(&out, responder);
-    wrap(&out, 0xa1, 0);
-    put_time(&out, cm_clock_wall_s(), true);
-    put_hex(&out, "3000");
+    unsigned count = parts->singles_count || parts->is_empty ? parts->singles_count : 1;
+    put_responder(&out, parts);
+    put_time(&out, parts->produced_s ? parts->produced_s : cm_clock_wall_s(), true);
+    size_t singles = out.size;
+    for (unsigned i = 0; i < count; i++)
+        put_single(&out, parts);
+    wrap(&out, 0x30, singles);
+    put_hex(&out, parts->behind ? parts->behind : "");
     wrap(&out, 0x30, 0);
     return cm_bytes(memory, out.size);
 }

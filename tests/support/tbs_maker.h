@@ -25,8 +25,30 @@ struct cm_bytes tbs_name(const char *common_name);
 /* The bytes are in memory, which has TBS_SIZE_MAX. */
 struct cm_bytes tbs_make(uint8_t *memory, const struct tbs_parts *parts);
 
-/* TBSCertList and ResponseData of a CN; version: hex of the first element of the list. */
-struct cm_bytes tbs_make_crl(uint8_t *memory, const char *version, const char *issuer);
-struct cm_bytes tbs_make_response(uint8_t *memory, const char *responder);
+/* TBSCertList. */
+struct tbs_crl_parts {
+    const char *version;                  /* hex of the first element; usual: 02 01 01 */
+    const char *issuer;                   /* a common name; usual: "CA" */
+    int64_t this_update_s, next_update_s; /* 0: now, and an hour later */
+};
+
+struct cm_bytes tbs_make_crl(uint8_t *memory, const struct tbs_crl_parts *parts);
+
+#define TBS_KEY_HASH "101112131415161718191a1b1c1d1e1f20212223" /* of the usual responder */
+
+/* ResponseData. */
+struct tbs_response_parts {
+    const char *responder_name;           /* a common name; NULL: by key */
+    const char *key_hash;                 /* hex; usual: TBS_KEY_HASH */
+    const char *status;                   /* usual: good */
+    int64_t produced_s;                   /* 0: now */
+    int64_t this_update_s, next_update_s; /* 0: now, and a day later */
+    unsigned singles_count;               /* usual: 1 */
+    bool is_empty;                        /* no single at all */
+    bool has_no_next;                     /* no nextUpdate */
+    const char *behind;                   /* after the responses */
+};
+
+struct cm_bytes tbs_make_response(uint8_t *memory, const struct tbs_response_parts *parts);
 
 #endif

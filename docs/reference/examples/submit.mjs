@@ -19,7 +19,8 @@ if (files.length === 0) {
 }
 
 // A line for each field in a fixed order, "name octets value"; the csr as its SHA-256.
-const signed = ['op', 'id', 'requester', 'device', 'csr', 'profile', 'serial', 'reason', 'priority', 'time'];
+const signed = ['op', 'id', 'requester', 'device', 'csr', 'profile', 'serial', 'reason', 'invalidity', 'why',
+  'priority', 'time'];
 function canonical(fields) {
   const parts = [Buffer.from('certmill-request-v1\n')];
   for (const name of signed.filter((one) => fields[one] !== undefined)) {

@@ -18,7 +18,8 @@ import time
 
 import redis
 
-SIGNED = ("op", "id", "requester", "device", "csr", "profile", "serial", "reason", "priority", "time")
+SIGNED = ("op", "id", "requester", "device", "csr", "profile", "serial", "reason", "invalidity", "why", "priority",
+          "time")
 
 
 def canonical(fields):

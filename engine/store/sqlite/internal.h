@@ -321,8 +321,8 @@ CM_MUST_USE cm_status cm_sqlite_change_devices(struct cm_sqlite_store *store,
                                                struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
-CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store,
-                                              const struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,
+                                              struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_crls(struct cm_sqlite_store *store,
                                             const struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_imported(struct cm_sqlite_store *store,
@@ -367,11 +367,12 @@ bool cm_sqlite_log_find(struct cm_bytes items, const struct cm_request_key *key,
 
 /*
  * Revocations. Inside a transaction: what the certificate is worth becomes what is wanted, as far as that
- * is a change for the worse, or (REMOVE_FROM_CRL) the end of a hold. wanted->revision is not read.
+ * is a change for the worse, or (REMOVE_FROM_CRL) the end of a hold. With only_held nothing is changed that
+ * is not on hold. wanted->revision is not read.
  */
 CM_MUST_USE cm_status cm_sqlite_revoke(struct cm_sqlite_store *store,
-                                       const struct cm_revocation *wanted, bool *ret_changed,
-                                       struct cm_error *err);
+                                       const struct cm_revocation *wanted, bool only_held,
+                                       bool *ret_changed, struct cm_error *err);
 
 /* Those of these devices (numbers, sorted), by device and age. The caller frees ret_list->items. */
 CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,

@@ -123,7 +123,7 @@ static cm_status revoke_abandoned(struct cm_sqlite_store *store, const struct cm
         .not_after_s = row->not_after_s > 0 ? row->not_after_s : cm_sqlite_end_of_time_s,
     };
     bool changed;
-    return cm_sqlite_revoke(store, &revocation, &changed, err);
+    return cm_sqlite_revoke(store, &revocation, false, &changed, err);
 }
 
 static cm_status record_abandoned(struct cm_sqlite_store *store, const struct cm_abandoned_row *row,
@@ -166,7 +166,20 @@ static cm_status close_intent(struct cm_sqlite_store *store, int64_t number, str
     return cm_sqlite_step(store, CM_SQLITE_INTENT_CLOSE, "close an intent", err);
 }
 
-cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, const struct cm_store_op *op,
+/* Who is denied is told: the caller may do without it. */
+static cm_status record_certificates(struct cm_sqlite_store *store, struct cm_store_op *op,
+                                     struct cm_error *err)
+{
+    cm_status status = CM_OK;
+    for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++) {
+        status = record_certificate(store, &op->certificates[i], err);
+        if (status == CM_DENIED)
+            op->denied_certificate = i;
+    }
+    return status;
+}
+
+cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,
                                   struct cm_error *err)
 {
     cm_status status = CM_OK;
@@ -174,8 +187,8 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, const struct cm
     cm_sqlite_listing_begin(store);
     for (uint32_t i = 0; status == CM_OK && i < op->orders_count; i++)
         status = cm_sqlite_carry_out_order(store, &op->orders[i], err);
-    for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++)
-        status = record_certificate(store, &op->certificates[i], err);
+    if (status == CM_OK)
+        status = record_certificates(store, op, err);
     for (uint32_t i = 0; status == CM_OK && i < op->refusals_count; i++)
         status = record_refusal(store, &op->refusals[i], err);
     if (status == CM_OK)

@@ -7,9 +7,9 @@ enum { ENTRIES = 600 };
 static struct cm_settings_authority authorities[] = { { .name = "a" }, { .name = "b" } };
 static struct cm_settings settings = { .authorities = authorities, .authorities_count = 2 };
 static struct cm_issuer_key issuer_keys[] = {
-    { .name = "a-1", .authority = &authorities[0], .generation_number = 1 },
-    { .name = "b-1", .authority = &authorities[1], .generation_number = 2 },
-    { .name = "a-2", .authority = &authorities[0], .generation_number = 3 },
+    { .name = "a-1", .authority = &authorities[0], .issues = true, .generation_number = 1 },
+    { .name = "b-1", .authority = &authorities[1], .issues = true, .generation_number = 2 },
+    { .name = "a-2", .authority = &authorities[0], .issues = true, .generation_number = 3 },
 };
 static struct cm_issuer_key *const a1 = &issuer_keys[0], *const a2 = &issuer_keys[2];
 static struct cm_engine engine;

@@ -13,9 +13,9 @@ static struct cm_settings_group group = { .authority = &authorities[0] };
 static struct cm_provider provider;
 static struct cm_key key = { .provider = &provider, .signature_size_max = 8 };
 static struct cm_issuer_key issuer_keys[] = {
-    { .name = "a-1", .authority = &authorities[0], .key = &key },
-    { .name = "b-1", .authority = &authorities[1], .key = &key },
-    { .name = "a-2", .authority = &authorities[0], .key = &key },
+    { .name = "a-1", .authority = &authorities[0], .issues = true, .key = &key },
+    { .name = "b-1", .authority = &authorities[1], .issues = true, .key = &key },
+    { .name = "a-2", .authority = &authorities[0], .issues = true, .key = &key },
 };
 static struct cm_issuer_key *const a1 = &issuer_keys[0];
 static struct cm_engine engine;

@@ -50,5 +50,47 @@ static void test_floors_are_as_wide_as_the_profiles_of_their_own_authority(void)
     CU_ASSERT_NOT_EQUAL(floor.lanes & CM_LANE_BIT(CM_LANE_CEREMONY), 0);
 }
 
+static void test_floors_bound_crls_and_responders_as_the_settings_make_them(void)
+{
+    const struct cm_settings_provider provider = { .name = "software" };
+    const struct cm_settings_authority authorities[] = {
+        { .name = "plain", .crl_validity_s = 7 * DAY_S, .responder_validity_s = 30 * DAY_S },
+        { .name = "delegates",
+          .crl_validity_s = 500 * DAY_S,
+          .ocsp_validity_s = 60 * DAY_S,
+          .responder_validity_s = 30 * DAY_S,
+          .ocsp_responder = &provider,
+          .signatures_per_s_max = 70 },
+    };
+    static const char *const purposes[] = { "ocsp-signing" };
+    const struct cm_profile responder = { .validity_s = 90 * DAY_S,
+                                          .purposes = purposes,
+                                          .purposes_count = 1 };
+    const struct cm_profile *const profiles[] = { &responder };
+    const struct cm_settings_group group = { .authority = &authorities[1],
+                                             .profiles = profiles,
+                                             .profiles_count = 1 };
+    struct cm_settings settings = { 0 };
+    struct cm_bytes name = cm_bytes_str("name");
+    struct cm_floor floor = cm_floor_of(&settings, &authorities[0], name);
+    CU_ASSERT_EQUAL(floor.crl_validity_s_max, 400 * DAY_S);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 30 * DAY_S);
+    CU_ASSERT_EQUAL(floor.responder_validity_s_max, 0);
+    CU_ASSERT_FALSE(floor.is_responder);
+    floor = cm_floor_of(&settings, &authorities[1], name);
+    CU_ASSERT_EQUAL(floor.crl_validity_s_max, 500 * DAY_S);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 60 * DAY_S);
+    CU_ASSERT_EQUAL(floor.responder_validity_s_max, 30 * DAY_S);
+    settings = (struct cm_settings){ .groups = &group, .groups_count = 1 };
+    floor = cm_floor_of(&settings, &authorities[1], name);
+    CU_ASSERT_EQUAL(floor.responder_validity_s_max, 90 * DAY_S);
+    floor = cm_floor_of_responder(&authorities[1], name);
+    CU_ASSERT_TRUE(floor.is_responder);
+    CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 60 * DAY_S);
+    CU_ASSERT_EQUAL(floor.lanes, CM_LANE_BIT(CM_LANE_OCSP));
+    CU_ASSERT_EQUAL(floor.rate_per_s_max, 70);
+}
+
 CM_TEST_SUITE(floors, CM_TEST(test_floors_send_authorities_and_responders_through_their_own_lanes),
-              CM_TEST(test_floors_are_as_wide_as_the_profiles_of_their_own_authority));
+              CM_TEST(test_floors_are_as_wide_as_the_profiles_of_their_own_authority),
+              CM_TEST(test_floors_bound_crls_and_responders_as_the_settings_make_them));

@@ -9,9 +9,11 @@ enum { KEYS = 3, A = 0, B = 1 };
 /* Two authorities: a has two keys, b one. */
 static struct cm_settings_authority authorities[] = { { .name = "a" }, { .name = "b" } };
 static struct cm_settings settings = { .authorities = authorities, .authorities_count = 2 };
-static struct cm_issuer_key keys[KEYS] = { { .name = "a-1", .authority = &authorities[A] },
-                                           { .name = "b-1", .authority = &authorities[B] },
-                                           { .name = "a-2", .authority = &authorities[A] } };
+static struct cm_issuer_key keys[KEYS] = {
+    { .name = "a-1", .authority = &authorities[A], .issues = true },
+    { .name = "b-1", .authority = &authorities[B], .issues = true },
+    { .name = "a-2", .authority = &authorities[A], .issues = true }
+};
 static struct cm_issuer_key *const a1 = &keys[0], *const b1 = &keys[1], *const a2 = &keys[2];
 static struct cm_issuers issuers = { .settings = &settings, .keys = keys };
 static struct cm_spread spread;
@@ -191,10 +193,30 @@ static void test_spread_lets_the_only_authority_wait_on_its_keys(void)
     close();
 }
 
+/* Neither for a batch, nor as a probe; and an authority that issues nothing is no second one. */
+static void test_spread_never_chooses_a_key_that_issues_nothing(void)
+{
+    a2->issues = b1->issues = false;
+    open(KEYS);
+    CU_ASSERT_FALSE(spread.has_several);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_PTR_EQUAL(take(10, false).issuer, a1);
+    cm_spread_failed(&spread, a1, now_ns);
+    cm_spread_failed(&spread, a2, now_ns);
+    now_ns += 10 * CM_PROBE_MS * CM_NS_PER_MS;
+    CU_ASSERT_PTR_EQUAL(take(10, false).issuer, a1);
+    CU_ASSERT_TRUE(cm_spread_is_away(&spread, &authorities[A]));
+    cm_spread_remove(&spread, a1, 50);
+    CU_ASSERT_PTR_EQUAL(cm_spread_probe(&spread, &authorities[A], now_ns), a1);
+    close();
+    a2->issues = b1->issues = true;
+}
+
 CM_TEST_SUITE(spread, CM_TEST(test_spread_gives_a_batch_to_the_shortest_queue),
               CM_TEST(test_spread_rotates_among_equals),
               CM_TEST(test_spread_counts_a_batch_from_the_choice_on),
               CM_TEST(test_spread_shares_follow_speed_without_a_rate_being_named),
               CM_TEST(test_spread_gives_nothing_to_a_key_in_trouble_but_a_probe_at_times),
               CM_TEST(test_spread_keeps_out_the_requests_of_an_authority_that_is_away),
-              CM_TEST(test_spread_lets_the_only_authority_wait_on_its_keys));
+              CM_TEST(test_spread_lets_the_only_authority_wait_on_its_keys),
+              CM_TEST(test_spread_never_chooses_a_key_that_issues_nothing));

@@ -38,16 +38,33 @@ static struct cm_floor floor_of(unsigned lanes)
 static const unsigned all_lanes = CM_LANE_BIT(CM_LANE_LEAF) | CM_LANE_BIT(CM_LANE_CRL)
                                   | CM_LANE_BIT(CM_LANE_OCSP) | CM_LANE_BIT(CM_LANE_CEREMONY);
 
+/* Of the key that is asked: TBS_KEY_HASH. */
+static const uint8_t *own_hash(void)
+{
+    static uint8_t hash[CM_SHA1_SIZE];
+    size_t size;
+    CU_ASSERT_TRUE_FATAL(
+        cm_hex_decode(TBS_KEY_HASH, strlen(TBS_KEY_HASH), hash, sizeof hash, &size));
+    return hash;
+}
+
+static bool allows_under(const struct cm_floor *floor, enum cm_lane lane, struct cm_bytes message)
+{
+    uint8_t hash[CM_SHA256_SIZE];
+    cm_sha256(&message, 1, hash);
+    const struct cm_floor_question question = { .lane = lane,
+                                                .message = message,
+                                                .intent_hash = hash,
+                                                .key_hash = own_hash(),
+                                                .now_s = cm_clock_wall_s() };
+    return cm_floor_allows(floor, &question, text);
+}
+
 /* With the intent that stands for it. */
 static bool allows(enum cm_lane lane, struct cm_bytes message)
 {
-    uint8_t hash[CM_SHA256_SIZE];
-    struct cm_floor floor = floor_of(all_lanes);
-    cm_sha256(&message, 1, hash);
-    const struct cm_floor_question question = {
-        .lane = lane, .message = message, .intent_hash = hash, .now_s = cm_clock_wall_s()
-    };
-    return cm_floor_allows(&floor, &question, text);
+    const struct cm_floor floor = floor_of(all_lanes);
+    return allows_under(&floor, lane, message);
 }
 
 static bool allows_parts(enum cm_lane lane, struct tbs_parts parts)
@@ -55,12 +72,29 @@ static bool allows_parts(enum cm_lane lane, struct tbs_parts parts)
     return allows(lane, tbs_make(memory, &parts));
 }
 
-static void expect_denied(enum cm_lane lane, struct tbs_parts parts, const char *words)
+static void expect_words(const char *words)
 {
-    CU_ASSERT_FALSE(allows_parts(lane, parts));
     if (!strstr(text, words))
         printf("\"%s\" lacks \"%s\"\n", text, words);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, words));
+}
+
+static void expect_denied(enum cm_lane lane, struct tbs_parts parts, const char *words)
+{
+    CU_ASSERT_FALSE(allows_parts(lane, parts));
+    expect_words(words);
+}
+
+static void expect_response_denied(struct tbs_response_parts parts, const char *words)
+{
+    CU_ASSERT_FALSE(allows(CM_LANE_OCSP, tbs_make_response(memory, &parts)));
+    expect_words(words);
+}
+
+static void expect_crl_denied(struct tbs_crl_parts parts, const char *words)
+{
+    CU_ASSERT_FALSE(allows(CM_LANE_CRL, tbs_make_crl(memory, &parts)));
+    expect_words(words);
 }
 
 static void test_floor_allows_a_plain_leaf(void)
@@ -183,7 +217,7 @@ static void test_floor_signs_only_what_an_intent_stands_for(void)
     hash[31] ^= 1;
     CU_ASSERT_FALSE(allows_intent(CM_LANE_LEAF, leaf, hash));
     /* CRLs need none; but one that comes along is looked at. */
-    struct cm_bytes crl = tbs_make_crl(crl_memory, "020101", "CA");
+    struct cm_bytes crl = tbs_make_crl(crl_memory, &(struct tbs_crl_parts){ 0 });
     CU_ASSERT_TRUE(allows_intent(CM_LANE_CRL, crl, NULL));
     CU_ASSERT_FALSE(allows_intent(CM_LANE_CRL, crl, hash));
 }
@@ -192,23 +226,154 @@ static void test_floor_keeps_the_lanes_apart(void)
 {
     uint8_t other[TBS_SIZE_MAX];
     struct cm_bytes leaf = tbs_make(memory, &(struct tbs_parts){ 0 });
-    struct cm_bytes crl = tbs_make_crl(other, "020101", "CA");
+    struct cm_bytes crl = tbs_make_crl(other, &(struct tbs_crl_parts){ 0 });
     CU_ASSERT_FALSE(allows(CM_LANE_CRL, leaf));
     CU_ASSERT_FALSE(allows(CM_LANE_OCSP, leaf));
     CU_ASSERT_TRUE(allows(CM_LANE_CRL, crl));
     CU_ASSERT_FALSE(allows(CM_LANE_LEAF, crl));
     CU_ASSERT_FALSE(allows(CM_LANE_OCSP, crl));
     CU_ASSERT_FALSE(allows(CM_LANE_CEREMONY, crl));
-    crl = tbs_make_crl(other, "020101", "CB");
-    CU_ASSERT_FALSE(allows(CM_LANE_CRL, crl));
-    crl = tbs_make_crl(other, "020102", "CA");
-    CU_ASSERT_FALSE(allows(CM_LANE_CRL, crl));
-    struct cm_bytes response = tbs_make_response(other, "CA");
+    struct cm_bytes response = tbs_make_response(other, &(struct tbs_response_parts){ 0 });
     CU_ASSERT_TRUE(allows(CM_LANE_OCSP, response));
     CU_ASSERT_FALSE(allows(CM_LANE_LEAF, response));
     CU_ASSERT_FALSE(allows(CM_LANE_CRL, response));
-    response = tbs_make_response(other, "CB");
-    CU_ASSERT_FALSE(allows(CM_LANE_OCSP, response));
+}
+
+static void test_floor_signs_crls_of_its_own_name_for_a_time_that_is_bounded(void)
+{
+    int64_t now_s = cm_clock_wall_s();
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct tbs_crl_parts for_two_days = { .this_update_s = now_s,
+                                                .next_update_s = now_s + 2 * DAY_S };
+    expect_crl_denied((struct tbs_crl_parts){ .issuer = "CB" }, "own name");
+    expect_crl_denied((struct tbs_crl_parts){ .version = "020102" }, "version");
+    expect_crl_denied((struct tbs_crl_parts){ .this_update_s = now_s + DAY_S + 5 }, "future");
+    expect_crl_denied((struct tbs_crl_parts){ .next_update_s = now_s - 5 }, "before thisUpdate");
+    expect_crl_denied(
+        (struct tbs_crl_parts){ .this_update_s = now_s, .next_update_s = now_s + 400 * DAY_S + 1 },
+        "longer");
+    CU_ASSERT_TRUE(allows(
+        CM_LANE_CRL,
+        tbs_make_crl(memory, &(struct tbs_crl_parts){ .this_update_s = now_s,
+                                                      .next_update_s = now_s + 400 * DAY_S })));
+    floor.crl_validity_s_max = DAY_S;
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_CRL, tbs_make_crl(memory, &for_two_days)));
+    floor.crl_validity_s_max = 2 * DAY_S;
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_CRL, tbs_make_crl(memory, &for_two_days)));
+}
+
+static void test_floor_signs_responses_that_name_its_own_key(void)
+{
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct tbs_response_parts usual = { 0 };
+    expect_response_denied(
+        (struct tbs_response_parts){ .key_hash = "001112131415161718191a1b1c1d1e1f20212223" },
+        "another key");
+    expect_response_denied((struct tbs_response_parts){ .key_hash = "10" }, "another key");
+    expect_response_denied((struct tbs_response_parts){ .responder_name = "CA" }, "by its key");
+    struct cm_floor_question question = { .lane = CM_LANE_OCSP,
+                                          .message = tbs_make_response(memory, &usual),
+                                          .now_s = cm_clock_wall_s() };
+    CU_ASSERT_FALSE(cm_floor_allows(&floor, &question, text)); /* a key without a hash */
+    question.key_hash = own_hash();
+    CU_ASSERT_TRUE(cm_floor_allows(&floor, &question, text));
+}
+
+static void test_floor_reads_each_response_to_its_end(void)
+{
+    static const char *const good[] = { "8000", "8200", "a111180f32303236303130313030303030305a",
+                                        "a116180f32303236303130313030303030305aa0030a0101" };
+    static const char *const bad[] = { "800100",
+                                       "8100",
+                                       "8300",
+                                       "0500",
+                                       "a100",
+                                       "a10f170d3236303130313030303030305a",
+                                       "a116180f32303236303130313030303030305aa003020101",
+                                       "a113180f32303236303130313030303030305a0500",
+                                       "" };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        CU_ASSERT_TRUE(allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                                          .status = good[i] })));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CU_ASSERT_FALSE(allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                                           .status = bad[i] })));
+    CU_ASSERT_TRUE(allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                                      .singles_count = 8 })));
+    expect_response_denied((struct tbs_response_parts){ .is_empty = true }, "nothing");
+    expect_response_denied((struct tbs_response_parts){ .behind = "0500" }, "");
+    CU_ASSERT_TRUE(allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                                      .behind = "a1023000" })));
+}
+
+static void test_floor_bounds_the_times_of_responses(void)
+{
+    int64_t now_s = cm_clock_wall_s();
+    expect_response_denied((struct tbs_response_parts){ .has_no_next = true }, "no nextUpdate");
+    expect_response_denied((struct tbs_response_parts){ .this_update_s = now_s + 320 }, "future");
+    expect_response_denied((struct tbs_response_parts){ .produced_s = now_s + 320 }, "future");
+    expect_response_denied((struct tbs_response_parts){ .next_update_s = now_s - 5 },
+                           "before thisUpdate");
+    const struct tbs_response_parts longer = { .next_update_s = now_s + 30 * DAY_S + 320 };
+    expect_response_denied(longer, "too far");
+    CU_ASSERT_TRUE(
+        allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                           .this_update_s = now_s - 40 * DAY_S,
+                                                           .next_update_s = now_s + 30 * DAY_S })));
+    struct cm_floor floor = floor_of(all_lanes);
+    floor.ocsp_validity_s_max = 31 * DAY_S;
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_OCSP, tbs_make_response(memory, &longer)));
+    floor.ocsp_validity_s_max = DAY_S;
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make_response(memory, &longer)));
+}
+
+static void test_floor_of_a_responder_signs_responses_and_no_certificate(void)
+{
+    struct cm_floor floor = floor_of(CM_LANE_BIT(CM_LANE_OCSP));
+    const struct tbs_response_parts usual = { 0 };
+    const struct tbs_parts responder = { .extensions = USAGE_SIGNATURE PURPOSE_OCSP };
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &responder)));
+    floor.is_responder = true;
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_OCSP, tbs_make_response(memory, &usual)));
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &responder)));
+    expect_words("no certificates");
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_LEAF, tbs_make(memory, &(struct tbs_parts){ 0 })));
+    CU_ASSERT_FALSE(
+        allows_under(&floor, CM_LANE_CRL, tbs_make_crl(memory, &(struct tbs_crl_parts){ 0 })));
+}
+
+static void test_floor_bounds_responders_certificates_by_themselves(void)
+{
+    int64_t now_s = cm_clock_wall_s();
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct tbs_parts short_one = { .not_before_s = now_s,
+                                         .not_after_s = now_s + 2 * DAY_S,
+                                         .extensions = USAGE_SIGNATURE PURPOSE_OCSP };
+    const struct tbs_parts long_one = { .not_before_s = now_s,
+                                        .not_after_s = now_s + 20 * DAY_S,
+                                        .extensions = USAGE_SIGNATURE PURPOSE_OCSP };
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &long_one)));
+    floor.responder_validity_s_max = 20 * DAY_S;
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &long_one)));
+    floor.responder_validity_s_max = DAY_S;
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &short_one)));
+    expect_words("validity");
+}
+
+static void test_floor_hashes_the_bits_of_a_key(void)
+{
+    /* RFC 8410, 10.1: an Ed25519 key; the hash by openssl dgst -sha1 over its 32 octets */
+    static const char spki_hex[] =
+        "302a300506032b657003210019bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+    uint8_t spki[64], hash[CM_SHA1_SIZE];
+    char hex[2 * CM_SHA1_SIZE + 1];
+    size_t size;
+    CU_ASSERT_TRUE_FATAL(cm_hex_decode(spki_hex, strlen(spki_hex), spki, sizeof spki, &size));
+    CU_ASSERT_TRUE(cm_floor_hash_key(cm_bytes(spki, size), hash));
+    cm_hex_encode(cm_bytes(hash, sizeof hash), hex);
+    CU_ASSERT_STRING_EQUAL(hex, "a28cc1f86e5960d3e03ae75c962c97a8d448293c");
+    CU_ASSERT_FALSE(cm_floor_hash_key(cm_bytes(spki, size - 1), hash));
+    CU_ASSERT_FALSE(cm_floor_hash_key(cm_bytes(NULL, 0), hash));
 }
 
 static void test_floor_gives_responders_certificates_in_the_ocsp_lane_only(void)
@@ -285,7 +450,14 @@ CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
               CM_TEST(test_floor_allows_no_expiry_only_where_it_says_so),
               CM_TEST(test_floor_signs_only_what_an_intent_stands_for),
               CM_TEST(test_floor_keeps_the_lanes_apart),
+              CM_TEST(test_floor_signs_crls_of_its_own_name_for_a_time_that_is_bounded),
+              CM_TEST(test_floor_signs_responses_that_name_its_own_key),
+              CM_TEST(test_floor_reads_each_response_to_its_end),
+              CM_TEST(test_floor_bounds_the_times_of_responses),
               CM_TEST(test_floor_gives_responders_certificates_in_the_ocsp_lane_only),
+              CM_TEST(test_floor_of_a_responder_signs_responses_and_no_certificate),
+              CM_TEST(test_floor_bounds_responders_certificates_by_themselves),
+              CM_TEST(test_floor_hashes_the_bits_of_a_key),
               CM_TEST(test_floor_makes_authorities_in_the_ceremony_lane_of_a_key_for_it),
               CM_TEST(test_floor_refuses_whatever_is_cut_short_or_spoilt),
               CM_TEST(test_floor_lets_as_many_through_as_its_rate));

@@ -9,6 +9,7 @@
 
 #include "engine/base/hash.h"
 #include "providers/fake/fake.h"
+#include "providers/host/floor.h"
 #include "tests/support/tbs_maker.h"
 
 enum { DAY_S = 86400 };
@@ -258,6 +259,40 @@ static void test_host_signs_what_its_floor_allows_and_nothing_else(void)
     rig_close(&rig);
 }
 
+static void test_host_signs_ocsp_responses_of_the_key_itself_alone(void)
+{
+    struct rig rig;
+    static uint8_t messages[3][TBS_SIZE_MAX];
+    uint8_t hash[CM_SHA1_SIZE];
+    char hex[2 * CM_SHA1_SIZE + 1];
+    struct cm_host_settings host = { .kind = "openssl" };
+    const struct cm_floor floor = { .issuer_name = tbs_name("CA"),
+                                    .lanes = CM_LANE_BIT(CM_LANE_OCSP),
+                                    .is_responder = true };
+    host_open(&rig, &host, "guarded");
+    cm_host_bind(rig.provider, rig_key_reference("p256"), &floor);
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 3);
+    CU_ASSERT_TRUE_FATAL(cm_floor_hash_key(key->spki, hash));
+    cm_hex_encode(cm_bytes(hash, sizeof hash), hex);
+    batch->batch.lane = CM_LANE_OCSP;
+    batch->items[0].message =
+        tbs_make_response(messages[0], &(struct tbs_response_parts){ .key_hash = hex });
+    batch->items[1].message = tbs_make_response(messages[1], &(struct tbs_response_parts){ 0 });
+    batch->items[2].message =
+        tbs_make(messages[2],
+                 &(struct tbs_parts){ .extensions = "30130603551d25040c300a06082b06010505070309" });
+    rig_sign(batch);
+    CU_ASSERT_EQUAL(batch->items[0].status, CM_OK);
+    CU_ASSERT_TRUE(rig_verifies(key, &batch->items[0]));
+    CU_ASSERT_EQUAL(batch->items[1].status, CM_DENIED);
+    CU_ASSERT_EQUAL(batch->items[2].status, CM_DENIED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(host_told.last[CM_PROVIDER_NOTICE], "another key"));
+    rig_batch_free(batch);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
 static void test_host_signs_no_faster_than_its_ceiling(void)
 {
     struct rig rig;
@@ -294,4 +329,5 @@ CM_TEST_SUITE(host_keys, CM_TEST(test_host_uses_no_key_that_is_another_than_befo
               CM_TEST(test_host_has_no_pace_where_the_backend_has_none),
               CM_TEST(test_host_opens_no_key_without_a_floor_unless_it_may_sign_anything),
               CM_TEST(test_host_signs_what_its_floor_allows_and_nothing_else),
+              CM_TEST(test_host_signs_ocsp_responses_of_the_key_itself_alone),
               CM_TEST(test_host_signs_no_faster_than_its_ceiling));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "providers/fake/fake.h"
+#include "providers/host/internal.h"
 
 static void test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy(void)
 {
@@ -156,7 +157,36 @@ static void test_host_waits_for_a_signer_that_takes_the_batches_there_are(void)
     rig_close(&rig);
 }
 
+/* A CRL of a million entries; what is twice as large is refused and harms nobody. */
+static void test_host_signs_a_message_as_large_as_a_crl_and_says_no_to_a_larger_one(void)
+{
+    enum { LARGE = 40 << 20, TOO_LARGE = 70 << 20 };
+    static uint8_t large[TOO_LARGE];
+    struct rig rig;
+    struct cm_error err;
+    host_open(&rig, &host_usual, "roomy");
+    struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
+    struct rig_batch *batch = rig_batch_new(&rig, key, 1), *usual = rig_batch_new(&rig, key, 16);
+    batch->batch.lane = CM_LANE_CRL;
+    batch->items[0].message = cm_bytes(large, TOO_LARGE);
+    CU_ASSERT_EQUAL(cm_provider_sign(rig.provider, &batch->batch, &err), CM_UNSUPPORTED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "more shards"));
+    batch->items[0].message = cm_bytes(large, LARGE);
+    CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
+    CU_ASSERT_EQUAL(rig_submit(usual), CM_OK);
+    rig_wait(&rig, &rig.dones, 2);
+    CU_ASSERT_TRUE(rig_verifies(key, &batch->items[0]));
+    CU_ASSERT_TRUE(rig_all_verify(usual));
+    CU_ASSERT_EQUAL(host_told.downs, 0);
+    CU_ASSERT_TRUE(((struct cm_host *)rig.provider)->channel.out.space <= CM_BUFFER_KEPT);
+    rig_batch_free(batch);
+    rig_batch_free(usual);
+    cm_provider_close_key(key);
+    rig_close(&rig);
+}
+
 CM_TEST_SUITE(host_room,
+              CM_TEST(test_host_signs_a_message_as_large_as_a_crl_and_says_no_to_a_larger_one),
               CM_TEST(test_host_has_batches_wait_and_withdraws_them_where_the_backend_is_busy),
               CM_TEST(test_host_withdraws_batches_that_wait_inside_the_backend),
               CM_TEST(test_host_opens_with_as_many_workers_as_settings_allow),

@@ -57,6 +57,10 @@ static void test_wire_carries_floors_whole(void)
                                                       .validity_s_max = 1ll << 39,
                                                       .allows_no_expiry = true,
                                                       .past_s_max = 77,
+                                                      .is_responder = true,
+                                                      .responder_validity_s_max = 66,
+                                                      .crl_validity_s_max = 55,
+                                                      .ocsp_validity_s_max = 44,
                                                       .rate_per_s_max = 88,
                                                       .burst = 99 } };
     struct cm_wire_open_key got;
@@ -73,6 +77,10 @@ static void test_wire_carries_floors_whole(void)
     CU_ASSERT_EQUAL(got.floor.validity_s_max, 1ll << 39);
     CU_ASSERT_TRUE(got.floor.allows_no_expiry);
     CU_ASSERT_EQUAL(got.floor.past_s_max, 77);
+    CU_ASSERT_TRUE(got.floor.is_responder);
+    CU_ASSERT_EQUAL(got.floor.responder_validity_s_max, 66);
+    CU_ASSERT_EQUAL(got.floor.crl_validity_s_max, 55);
+    CU_ASSERT_EQUAL(got.floor.ocsp_validity_s_max, 44);
     CU_ASSERT_EQUAL(got.floor.rate_per_s_max, 88);
     CU_ASSERT_EQUAL(got.floor.burst, 99);
 }

@@ -1,5 +1,7 @@
 /* Two entries that differ in anything but their auth have different canonical forms. */
 #include "queue/canonical.h"
+
+#include "engine/base/auth.h"
 #include "tests/support/test_main.h"
 
 static uint8_t space[CM_CANONICAL_SIZE_MAX];
@@ -16,7 +18,8 @@ static void test_every_field_but_auth_has_its_line(void)
     static const char expected[] =
         "certmill-request-v1\nop 5 issue\nid 7 order-1\nrequester 6 line-1\ndevice 6 pump-1\n"
         "csr-sha256 64 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-        "profile 6 ldevid\nserial 2 0a\nreason 13 keyCompromise\npriority 4 high\n"
+        "profile 6 ldevid\nserial 2 0a\nreason 13 keyCompromise\ninvalidity 10 1700000000\n"
+        "why 11 stolen van\n\npriority 4 high\n"
         "time 13 1735689600000\n";
     fields[CM_FIELD_OP] = cm_bytes_str("issue");
     fields[CM_FIELD_ID] = cm_bytes_str("order-1");
@@ -26,12 +29,37 @@ static void test_every_field_but_auth_has_its_line(void)
     fields[CM_FIELD_PROFILE] = cm_bytes_str("ldevid");
     fields[CM_FIELD_SERIAL] = cm_bytes_str("0a");
     fields[CM_FIELD_REASON] = cm_bytes_str("keyCompromise");
+    fields[CM_FIELD_INVALIDITY] = cm_bytes_str("1700000000");
+    fields[CM_FIELD_WHY] = cm_bytes_str("stolen van\n");
     fields[CM_FIELD_TIME] = cm_bytes_str("1735689600000");
     fields[CM_FIELD_AUTH] = cm_bytes_str("ed25519:x");
     fields[CM_FIELD_PRIORITY] = cm_bytes_str("high");
     CU_ASSERT_TRUE(cm_bytes_is(canonical(fields), expected));
     /* Should a field be added to the wire format, it must have its line, too. */
-    CU_ASSERT_EQUAL(CM_FIELD_COUNT, 11);
+    CU_ASSERT_EQUAL(CM_FIELD_COUNT, 13);
+}
+
+/* As docs/reference/wire.md has it. */
+static void test_the_documented_order_has_the_documented_auth(void)
+{
+    struct cm_bytes fields[CM_FIELD_COUNT] = { { NULL, 0 } };
+    struct cm_auth_signer *signer;
+    struct cm_error err;
+    char text[CM_AUTH_TEXT_SIZE];
+    fields[CM_FIELD_OP] = cm_bytes_str("revoke");
+    fields[CM_FIELD_ID] = cm_bytes_str("revoke-7");
+    fields[CM_FIELD_REQUESTER] = cm_bytes_str("line-1");
+    fields[CM_FIELD_SERIAL] = cm_bytes_str("0a1b2c");
+    fields[CM_FIELD_REASON] = cm_bytes_str("keyCompromise");
+    fields[CM_FIELD_INVALIDITY] = cm_bytes_str("1735000000");
+    fields[CM_FIELD_WHY] = cm_bytes_str("stolen van 12");
+    fields[CM_FIELD_TIME] = cm_bytes_str("1735689600000");
+    CU_ASSERT_EQUAL_FATAL(
+        cm_auth_signer_new_secret(cm_bytes_str("0123456789abcdef0123456789abcdef"), &signer, &err),
+        CM_OK);
+    CU_ASSERT_TRUE(cm_auth_sign(signer, canonical(fields), text));
+    CU_ASSERT_STRING_EQUAL(text, "hmac-sha256:GDmFTIqQ41LN3-x8EwiMNR7A24eE0YHbesCcWlirX9g");
+    cm_auth_signer_free(signer);
 }
 
 static void test_an_absent_field_is_not_an_empty_one(void)
@@ -77,6 +105,7 @@ static void test_the_largest_entry_fits(void)
 }
 
 CM_TEST_SUITE(canonical, CM_TEST(test_every_field_but_auth_has_its_line),
+              CM_TEST(test_the_documented_order_has_the_documented_auth),
               CM_TEST(test_an_absent_field_is_not_an_empty_one),
               CM_TEST(test_a_value_that_looks_like_lines_is_another_request),
               CM_TEST(test_what_does_not_fit_is_nothing), CM_TEST(test_the_largest_entry_fits));

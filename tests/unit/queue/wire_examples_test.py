@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Checks that docs/reference/wire.md shows its examples as they stand in docs/reference/examples/."""
+"""Checks that docs/reference/wire.md shows its examples as they stand in docs/reference/examples/, and that the
+authentication that it shows is that of the form before it."""
+import base64
+import hashlib
+import hmac
 import pathlib
 import re
 import sys
@@ -12,4 +16,11 @@ files = {f"examples/{file.name}" for file in (folder / "examples").iterdir()}
 wrong += sorted(files - {name for name, _ in shown})
 for name in wrong:
     print(f"docs/reference/wire.md does not show {name} as it is")
-sys.exit(1 if wrong or not shown else 0)
+
+vectors = re.findall(r"secret `(\w+)`[^`]*```\n(certmill-request-v1\n.*?)```\n\n`hmac-sha256:(\S+)`\n", page, re.S)
+for secret, form, auth in vectors:
+    digest = hmac.new(secret.encode(), form.encode(), hashlib.sha256).digest()
+    if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != auth:
+        print(f"docs/reference/wire.md: hmac-sha256:{auth} is not that of its form")
+        wrong.append(auth)
+sys.exit(1 if wrong or not shown or not vectors else 0)

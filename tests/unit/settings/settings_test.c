@@ -245,6 +245,40 @@ static const struct {
     { HEAD "    ocsp-url: http://a/${issuer}\n",
       ":7: authorities[0].ocsp-url: expected no placeholder but none at all" },
     { HEAD "    crl-url: http://a/$\n", ":7: authorities[0].crl-url: expected no placeholder" },
+    { HEAD "    crl-overlap: 7d\n",
+      ":7: authorities[0].crl-overlap: expected crl-overlap (7d) to be less than crl-validity "
+      "(7d)" },
+    { HEAD "    crl-validity: 1d\n",
+      ":7: authorities[0].crl-validity: expected crl-overlap (3d) to be less than crl-validity "
+      "(1d)" },
+    { HEAD "    crl-validity: 8d\n    delta-crl-validity: 9d\n",
+      ":8: authorities[0].delta-crl-validity: expected delta-crl-validity (9d) to be less than "
+      "crl-validity (8d)" },
+    { HEAD "    crl-validity: never\n",
+      ":7: authorities[0].crl-validity: expected a duration from 2s to 365d" },
+    { HEAD "    ocsp-responder: sfot\n",
+      ":7: authorities[0].ocsp-responder: \"sfot\" is not a provider (did you mean soft?)" },
+    { HEAD "    responder-validity: 9d\n",
+      ":7: authorities[0].responder-validity: expected only with ocsp-responder" },
+    /* operations */
+    { GOOD "    operations: [issue, revok]\n",
+      ":14: requesters[0].operations[1]: \"revok\" is not an operation (did you mean revoke?)" },
+    { GOOD "    operations: issue\n", ":14: requesters[0].operations: expected a list" },
+    /* status */
+    { GOOD "status:\n  listen: localhost:8899\n",
+      ":15: status.listen: expected ADDRESS:PORT, like 127.0.0.1:8899 or [::1]:8899, found "
+      "\"localhost:8899\"" },
+    { GOOD "status: {listen: 8899}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"127.0.0.1\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"127.0.0.1:\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"127.0.0.1:65536\"}\n", ":14: status.listen: expected ADDRESS" },
+    { GOOD "status: {listen: \"127.0.0.1:080\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"127.0.0.1:80a\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"::1:80\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"[::1]80\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"[::1:80\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {listen: \"[127.0.0.1]:80\"}\n", ":14: status.listen: expected ADDRESS:PORT" },
+    { GOOD "status: {threads: 0}\n", ":14: status.threads: expected a number from 1 to 64" },
     /* profiles */
     { GOOD "profiles: [{name: meter}]\n", ":14: profiles[0]: the key \"base\" is missing" },
     { GOOD "profiles:\n  - name: meter\n    base: device-clent\n",
@@ -282,6 +316,7 @@ static const struct {
     { PROFILE "    ski-method: sha1\n",
       ":17: profiles[0].ski-method: expected rfc7093-1 or rfc5280-1, found \"sha1\"" },
     { PROFILE "    path-length: 0\n", ":17: profiles[0].path-length: " },
+    { PROFILE "    ocsp-no-check: yes\n", ":17: profiles[0].ocsp-no-check: only with the purpose" },
 };
 
 static void test_bad_files_are_refused_with_line_and_expectation(void)
@@ -396,6 +431,43 @@ static struct cm_settings *good(const char *text)
     return settings;
 }
 
+static void test_the_keys_of_revocation_are_read(void)
+{
+    struct cm_settings *settings = good(
+        HEAD "    crl-validity: 2d\n    crl-overlap: 1d\n    crl-delay: 500ms\n"
+             "    delta-crl-validity: 1h\n    ocsp-validity: 2h\n"
+             "    ocsp-responder: soft\n    responder-validity: 9d\n" GROUPS GROUPS_END REQUESTERS
+             "    operations: [revoke, retire]\n");
+    const struct cm_settings_authority *authority = &settings->authorities[0];
+    CU_ASSERT_EQUAL(authority->crl_validity_s, 2 * 86400);
+    CU_ASSERT_EQUAL(authority->crl_overlap_s, 86400);
+    CU_ASSERT_EQUAL(authority->crl_delay_ms, 500);
+    CU_ASSERT_EQUAL(authority->delta_validity_s, 3600);
+    CU_ASSERT_EQUAL(authority->ocsp_validity_s, 7200);
+    CU_ASSERT_PTR_EQUAL(authority->ocsp_responder, &settings->providers[0]);
+    CU_ASSERT_EQUAL(authority->responder_validity_s, 9 * 86400);
+    CU_ASSERT_EQUAL(settings->requesters[0].operations,
+                    CM_OPERATION_BIT(CM_OPERATION_REVOKE) | CM_OPERATION_BIT(CM_OPERATION_RETIRE));
+    cm_settings_free(settings);
+}
+
+static void test_the_status_service_may_listen_anywhere(void)
+{
+    static const char *const listens[] = { "127.0.0.1:0", "0.0.0.0:80", "[::1]:65535", "[::]:1" };
+    for (size_t i = 0; i < sizeof listens / sizeof listens[0]; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, GOOD "status: {listen: \"%s\", publish-folder: www}\n",
+                 listens[i]);
+        struct cm_settings *settings = good(text);
+        CU_ASSERT_STRING_EQUAL(settings->status.listen, listens[i]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(settings->status.publish_folder, "/www"));
+        cm_settings_free(settings);
+    }
+    struct cm_settings *settings = good(GOOD "    operations: []\n");
+    CU_ASSERT_EQUAL(settings->requesters[0].operations, 0);
+    cm_settings_free(settings);
+}
+
 static void test_absent_keys_have_their_defaults(void)
 {
     struct cm_settings *settings = good(GOOD);
@@ -410,6 +482,20 @@ static void test_absent_keys_have_their_defaults(void)
     CU_ASSERT_PTR_NULL(settings->redis.password);
     CU_ASSERT_PTR_NULL(settings->authorities[0].crl_url);
     CU_ASSERT_EQUAL(settings->authorities[0].crl_shards, 1);
+    CU_ASSERT_EQUAL(settings->authorities[0].crl_validity_s, 7 * 86400);
+    CU_ASSERT_EQUAL(settings->authorities[0].crl_overlap_s, 3 * 86400);
+    CU_ASSERT_EQUAL(settings->authorities[0].crl_delay_ms, 5000);
+    CU_ASSERT_EQUAL(settings->authorities[0].delta_validity_s, 0);
+    CU_ASSERT_EQUAL(settings->authorities[0].ocsp_validity_s, 86400);
+    CU_ASSERT_PTR_NULL(settings->authorities[0].ocsp_responder);
+    CU_ASSERT_EQUAL(settings->authorities[0].responder_validity_s, 30 * 86400);
+    CU_ASSERT_PTR_NULL(settings->status.listen);
+    CU_ASSERT_EQUAL(settings->status.threads, 2);
+    CU_ASSERT_EQUAL(settings->status.connections_max, 1000);
+    CU_ASSERT_EQUAL(settings->status.deadline_ms, 10000);
+    CU_ASSERT_EQUAL(settings->status.ocsp_answers_max, 100000);
+    CU_ASSERT_PTR_NULL(settings->status.publish_folder);
+    CU_ASSERT_EQUAL(settings->requesters[0].operations, CM_OPERATION_BIT(CM_OPERATION_ISSUE));
     CU_ASSERT_TRUE(settings->groups[0].reuse_key);
     CU_ASSERT_EQUAL(settings->groups[0].quota_per_day, 0);
     CU_ASSERT_TRUE(settings->requesters[0].remember_refusals);
@@ -475,7 +561,9 @@ static void test_an_own_profile_takes_what_it_does_not_say_from_its_base(void)
         good(PROFILE "    validity: 90d\n    key-types: [p384]\n    revocation-info: no\n"
                      "  - name: meter-2\n    base: meter\n    purposes: []\n    backdate: 2h\n"
                      "    subject:\n    - {field: o, text: Meters}\n"
-                     "    - {field: cn, text: \"${device}\", optional: yes}\n");
+                     "    - {field: cn, text: \"${device}\", optional: yes}\n"
+                     "  - name: answers\n    base: ocsp-responder\n"
+                     "  - name: answers-2\n    base: ocsp-responder\n    ocsp-no-check: no\n");
     const struct cm_profile *meter = cm_settings_profile(settings, cm_bytes_str("meter"));
     const struct cm_profile *second = cm_settings_profile(settings, cm_bytes_str("meter-2"));
     CU_ASSERT_PTR_NOT_NULL_FATAL(meter);
@@ -493,6 +581,9 @@ static void test_an_own_profile_takes_what_it_does_not_say_from_its_base(void)
     CU_ASSERT_STRING_EQUAL(second->subject[1].text, "${device}");
     CU_ASSERT_TRUE(second->subject[1].optional);
     CU_ASSERT_FALSE(second->subject[0].optional);
+    CU_ASSERT_FALSE(meter->ocsp_no_check);
+    CU_ASSERT_TRUE(cm_settings_profile(settings, cm_bytes_str("answers"))->ocsp_no_check);
+    CU_ASSERT_FALSE(cm_settings_profile(settings, cm_bytes_str("answers-2"))->ocsp_no_check);
     cm_settings_free(settings);
 }
 
@@ -663,6 +754,8 @@ CM_TEST_SUITE(
     CM_TEST(test_a_folder_and_a_huge_file_are_refused), CM_TEST(test_a_nul_character_is_refused),
     CM_TEST(test_a_file_cut_or_damaged_anywhere_gets_a_verdict),
     CM_TEST(test_an_alias_of_itself_is_refused), CM_TEST(test_absent_keys_have_their_defaults),
+    CM_TEST(test_the_keys_of_revocation_are_read),
+    CM_TEST(test_the_status_service_may_listen_anywhere),
     CM_TEST(test_relative_paths_start_in_the_folder_of_the_file),
     CM_TEST(test_names_become_pointers), CM_TEST(test_finders_find_no_name_that_is_not_there),
     CM_TEST(test_an_own_profile_takes_what_it_does_not_say_from_its_base),

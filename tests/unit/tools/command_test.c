@@ -44,6 +44,11 @@ static const struct cm_option options[] = {
       .argument = "TYPE",
       .choices = "p256 rsa",
       .help = "Of the key." },
+    { .name = "ore",
+      .type = CM_OPTION_PATH,
+      .argument = "FILE",
+      .repeats = true,
+      .help = "What it is made of." },
 };
 static const struct cm_example examples[] = { { "certmill forge x", "Forges x." } };
 
@@ -58,6 +63,7 @@ static const struct cm_command forge = {
     .options_count = COUNT(options),
     .examples = examples,
     .examples_count = COUNT(examples),
+    .more_exits = "3 it is too hot",
     .run = run,
 };
 static const struct cm_command ca_list = { .name = "ca list",
@@ -210,6 +216,18 @@ static void test_absent_options_have_their_defaults(void)
     CU_ASSERT_FALSE(cm_call_flag(&last, "json"));
 }
 
+static void test_an_option_that_repeats_keeps_every_value(void)
+{
+    CU_ASSERT_EQUAL(CERTMILL("forge", "a", "--ore", "x", "-w", "3", "--ore=y"), CM_EXIT_DONE);
+    CU_ASSERT_STRING_EQUAL(cm_call_value_at(&last, "ore", 0), "x");
+    CU_ASSERT_STRING_EQUAL(cm_call_value_at(&last, "ore", 1), "y");
+    CU_ASSERT_PTR_NULL(cm_call_value_at(&last, "ore", 2));
+    CU_ASSERT_EQUAL(CERTMILL("forge", "a"), CM_EXIT_DONE);
+    CU_ASSERT_PTR_NULL(cm_call_value_at(&last, "ore", 0));
+    expect_usage("--ore: expected FILE, found nothing",
+                 CERTMILL("forge", "a", "--ore", "", "--ore", "x"));
+}
+
 static void test_operands_behind_two_dashes_are_no_options(void)
 {
     CU_ASSERT_EQUAL(CERTMILL("forge", "--", "--json"), CM_EXIT_DONE);
@@ -239,7 +257,8 @@ static void test_help_fits_80_columns_and_names_everything(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "-w, --workers N"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "Threads. Default: 2."));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "One of: p256 rsa."));
-    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Exit codes: 0 done; 1 failed; 2 wrong usage."));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text, "Exit codes: 0 done; 1 failed; 2 wrong usage; 3 it is too hot."));
     for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
         CU_ASSERT(strcspn(line, "\n") < 80);
 }
@@ -251,6 +270,7 @@ static void test_manual_pages_keep_roff_from_reading_texts_as_requests(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "Forges a \\fBthing\\fR of"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "\\fB\\-\\-key\\-type\\fR \\fITYPE\\fR"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "certmill\\-forge \\- forge a thing\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "Also: 3 it is too hot.\n"));
 }
 
 CM_TEST_SUITE(command, CM_TEST(test_an_unknown_command_is_refused_with_the_nearest),
@@ -262,6 +282,7 @@ CM_TEST_SUITE(command, CM_TEST(test_an_unknown_command_is_refused_with_the_neare
               CM_TEST(test_a_needed_option_that_is_absent_is_asked_for),
               CM_TEST(test_options_and_operands_come_in_any_order),
               CM_TEST(test_absent_options_have_their_defaults),
+              CM_TEST(test_an_option_that_repeats_keeps_every_value),
               CM_TEST(test_operands_behind_two_dashes_are_no_options),
               CM_TEST(test_a_lone_dash_is_an_operand),
               CM_TEST(test_commands_of_two_words_are_found),

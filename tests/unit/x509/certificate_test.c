@@ -16,15 +16,6 @@
 #include "tests/support/test_main.h"
 #include "tests/unit/x509/pki.h"
 
-static X509 *parse(struct cm_bytes der)
-{
-    const unsigned char *next = der.data;
-    X509 *x509 = d2i_X509(NULL, &next, (long)der.size);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(x509);
-    CU_ASSERT_PTR_EQUAL(next, der.data + der.size);
-    return x509;
-}
-
 static int64_t seconds_of(const ASN1_TIME *time)
 {
     struct tm tm;
@@ -41,8 +32,8 @@ static bool is_octets(const ASN1_OCTET_STRING *string, struct cm_bytes bytes)
 
 static void check_fields(const struct pki_issued *issued)
 {
-    X509 *x509 = parse(issued->der);
-    X509 *issuer = parse(pki.issuing);
+    X509 *x509 = pki_parse(issued->der);
+    X509 *issuer = pki_parse(pki.issuing);
     struct cm_certificate read;
     CU_ASSERT_EQUAL_FATAL(cm_certificate_read(issued->der, &read, NULL), CM_OK);
     CU_ASSERT_EQUAL(X509_get_version(x509), X509_VERSION_3);
@@ -75,7 +66,7 @@ static void test_every_profile_and_key_type_reads_the_same_in_openssl(void)
 /* What OpenSSL makes of it again is what we wrote: nothing in it is not DER. */
 static void check_reencoding(const struct pki_issued *issued)
 {
-    X509 *x509 = parse(issued->der);
+    X509 *x509 = pki_parse(issued->der);
     unsigned char *again = NULL;
     int size = i2d_re_X509_tbs(x509, &again);
     CU_ASSERT_TRUE(size > 0 && cm_bytes_equal(cm_bytes(again, (size_t)size), issued->tbs.der));
@@ -90,7 +81,7 @@ static void test_openssl_encodes_the_same_bytes_again(void)
 
 static void check_purpose(const struct pki_issued *issued)
 {
-    X509 *x509 = parse(issued->der);
+    X509 *x509 = pki_parse(issued->der);
     bool is_client = !strcmp(issued->profile->name, "device-client")
                      || !strcmp(issued->profile->name, "gateway");
     bool is_server = !strcmp(issued->profile->name, "device-server")
@@ -98,6 +89,17 @@ static void check_purpose(const struct pki_issued *issued)
     if (is_client || is_server) {
         CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_CLIENT, 0), is_client);
         CU_ASSERT_EQUAL(X509_check_purpose(x509, X509_PURPOSE_SSL_SERVER, 0), is_server);
+    }
+    bool is_responder = !strcmp(issued->profile->name, "ocsp-responder");
+    CU_ASSERT_EQUAL(X509_get_extended_key_usage(x509) == XKU_OCSP_SIGN, is_responder);
+    CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_id_pkix_OCSP_noCheck, -1) >= 0, is_responder);
+    if (is_responder) {
+        ASN1_NULL *exempt = X509_get_ext_d2i(x509, NID_id_pkix_OCSP_noCheck, NULL, NULL);
+        CU_ASSERT_PTR_NOT_NULL(exempt);
+        CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_crl_distribution_points, -1), -1);
+        CU_ASSERT_EQUAL(X509_get_ext_by_NID(x509, NID_info_access, -1), -1);
+        CU_ASSERT_EQUAL(issued->tbs.not_after_s - issued->tbs.not_before_s, 30 * 86400 - 1);
+        ASN1_NULL_free(exempt);
     }
     if (is_server) {
         CU_ASSERT_EQUAL(X509_check_host(x509, "device-0001.plant.example", 0, 0, NULL), 1);
@@ -115,8 +117,8 @@ static void test_certificates_serve_the_purpose_of_their_profile_only(void)
 /* The root and the issuing CA by themselves: the other tests trust them. */
 static void test_authority_certificates_are_good_chains(void)
 {
-    X509 *root = parse(pki.root);
-    X509 *issuing = parse(pki.issuing);
+    X509 *root = pki_parse(pki.root);
+    X509 *issuing = pki_parse(pki.issuing);
     CU_ASSERT_EQUAL(X509_self_signed(root, 1), 1);
     CU_ASSERT_EQUAL(X509_get_pathlen(root), -1);
     CU_ASSERT_EQUAL(X509_get_pathlen(issuing), 1);
@@ -148,7 +150,8 @@ static void test_an_authority_of_every_key_type_and_algorithm_signs(void)
             CU_ASSERT_EQUAL_FATAL(cm_authority_compose(pki.composer, &in, &pki.arena, &tbs, NULL),
                                   CM_OK);
             struct cm_bytes signature = pki_sign(&pki.keys[type], in.sigalg, tbs.der);
-            X509 *x509 = parse(cm_certificate_assemble(tbs.der, in.sigalg, signature, &pki.arena));
+            X509 *x509 =
+                pki_parse(cm_certificate_assemble(tbs.der, in.sigalg, signature, &pki.arena));
             CU_ASSERT_EQUAL(X509_self_signed(x509, 1), 1);
             X509_free(x509);
         }
@@ -208,7 +211,7 @@ static void test_certificates_of_devices_are_no_issuers(void)
 static void test_pem_is_what_openssl_writes(void)
 {
     BIO *bio = BIO_new(BIO_s_mem());
-    X509 *x509 = parse(pki.issuing);
+    X509 *x509 = pki_parse(pki.issuing);
     char *text;
     CU_ASSERT_EQUAL(PEM_write_bio_X509(bio, x509), 1);
     size_t size = (size_t)BIO_get_mem_data(bio, &text);

@@ -226,6 +226,25 @@ static void test_no_expiry_is_the_last_second_of_9999(void)
                                                    "99991231235959Z"));
 }
 
+static void test_protocols_that_want_it_get_generalizedtime_in_every_year(void)
+{
+    struct cm_der_writer w = begin();
+    cm_der_put_generalized_time(&w, CM_DER_UTC_TIME_MAX_S + 1);
+    cm_der_put_generalized_time(&w, CM_DER_TIME_MIN_S);
+    CU_ASSERT_TRUE(cm_bytes_is(cm_der_written(&w), "\x18\x0f"
+                                                   "19500101000000Z"
+                                                   "\x18\x0f"
+                                                   "20500101000000Z"));
+}
+
+static void test_a_header_stands_for_content_that_is_elsewhere(void)
+{
+    struct cm_der_writer w = begin();
+    cm_der_put_header(&w, CM_DER_SEQUENCE, 0x123456);
+    cm_der_put_header(&w, CM_DER_SEQUENCE, 0x7f);
+    CU_ASSERT_TRUE(cm_bytes_is(cm_der_written(&w), "\x30\x7f\x30\x83\x12\x34\x56"));
+}
+
 static void test_a_buffer_that_is_too_small_gives_nothing_at_any_size(void)
 {
     uint8_t guarded[64];
@@ -255,4 +274,6 @@ CM_TEST_SUITE(der_writer, CM_TEST(test_lengths_take_the_short_and_the_long_form)
               CM_TEST(test_every_day_until_2400_is_openssls),
               CM_TEST(test_2049_ends_in_utctime_and_2050_begins_in_generalizedtime),
               CM_TEST(test_no_expiry_is_the_last_second_of_9999),
+              CM_TEST(test_protocols_that_want_it_get_generalizedtime_in_every_year),
+              CM_TEST(test_a_header_stands_for_content_that_is_elsewhere),
               CM_TEST(test_a_buffer_that_is_too_small_gives_nothing_at_any_size));

@@ -13,7 +13,7 @@
 #include "engine/x509/der_writer.h"
 #include "engine/x509/extension.h"
 #include "tests/support/test_main.h"
-#include "tests/unit/x509/pki.h"
+#include "tests/unit/x509/pieces.h"
 
 #define PARTS_COUNT    8 /* version, serial, algorithm, issuer, validity, subject, key, extensions */
 #define EXTENSIONS_MAX 16
@@ -114,24 +114,6 @@ static void expect(enum cm_lint_rule rule)
     broken[rule] |= is_caught;
 }
 
-/* An element from its tag and content, in the arena. */
-static struct cm_bytes element(uint8_t tag, struct cm_bytes content)
-{
-    uint8_t *space = cm_arena_alloc(&pki.arena, content.size + 8);
-    struct cm_der_writer w;
-    cm_der_writer_init(&w, space, content.size + 8);
-    cm_der_put_tlv(&w, tag, content);
-    return cm_der_written(&w);
-}
-
-static struct cm_bytes raw(const char *hex)
-{
-    size_t size;
-    uint8_t *bytes = cm_arena_alloc(&pki.arena, strlen(hex) / 2 + 1);
-    CU_ASSERT_TRUE_FATAL(cm_hex_decode(hex, strlen(hex), bytes, strlen(hex) / 2, &size));
-    return cm_bytes(bytes, size);
-}
-
 static struct cm_bytes extension(enum cm_oid id, bool critical, struct cm_bytes value)
 {
     uint8_t *space = cm_arena_alloc(&pki.arena, value.size + 64);
@@ -157,7 +139,7 @@ static size_t position_of(enum cm_oid id)
 
 static void replace(enum cm_oid id, bool critical, const char *value_hex)
 {
-    pieces.extensions[position_of(id)] = extension(id, critical, raw(value_hex));
+    pieces.extensions[position_of(id)] = extension(id, critical, piece_hex(value_hex));
 }
 
 static void drop(enum cm_oid id)
@@ -170,7 +152,7 @@ static void drop(enum cm_oid id)
 
 static void append(enum cm_oid id, bool critical, const char *value_hex)
 {
-    pieces.extensions[pieces.extensions_count++] = extension(id, critical, raw(value_hex));
+    pieces.extensions[pieces.extensions_count++] = extension(id, critical, piece_hex(value_hex));
 }
 
 /* --- form ---------------------------------------------------------------------------------------- */
@@ -178,13 +160,13 @@ static void append(enum cm_oid id, bool critical, const char *value_hex)
 static void test_what_is_no_tbs_certificate_is_not_readable(void)
 {
     start();
-    pieces.parts[VERSION] = raw("a003020101");
+    pieces.parts[VERSION] = piece_hex("a003020101");
     expect(CM_LINT_READABLE);
     start();
     pieces.parts[VERSION] = cm_bytes(NULL, 0);
     expect(CM_LINT_READABLE);
     start();
-    pieces.trailer = raw("0500");
+    pieces.trailer = piece_hex("0500");
     expect(CM_LINT_READABLE);
     start();
     pieces.extensions_count = 0;
@@ -193,7 +175,7 @@ static void test_what_is_no_tbs_certificate_is_not_readable(void)
     pieces.parts[KEY] = cm_bytes(NULL, 0);
     expect(CM_LINT_READABLE);
     start(); /* issuerUniqueID */
-    pieces.parts[KEY] = raw("810100");
+    pieces.parts[KEY] = piece_hex("810100");
     expect(CM_LINT_READABLE);
 }
 
@@ -212,14 +194,20 @@ static void test_extension_values_that_are_not_der_are_not_readable(void)
         { CM_OID_CRL_DISTRIBUTION_POINTS, "3000" },
         { CM_OID_AUTHORITY_INFO_ACCESS, "300a300806022a0386026161" },
     };
+    static const char *const no_nulls[] = { "", "050100", "05000500", "3000" };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         start();
         replace(cases[index].id, false, cases[index].value);
         expect(CM_LINT_READABLE);
     }
+    for (size_t index = 0; index < sizeof no_nulls / sizeof no_nulls[0]; index++) {
+        start_with("ocsp-responder", CM_KEY_P256);
+        replace(CM_OID_OCSP_NO_CHECK, false, no_nulls[index]);
+        expect(CM_LINT_READABLE);
+    }
     start(); /* critical FALSE written out */
-    pieces.extensions[position_of(CM_OID_SUBJECT_KEY_ID)] = raw("300b0603551d0e0101000401"
-                                                                "00");
+    pieces.extensions[position_of(CM_OID_SUBJECT_KEY_ID)] = piece_hex("300b0603551d0e0101000401"
+                                                                      "00");
     expect(CM_LINT_READABLE);
 }
 
@@ -251,12 +239,12 @@ static void test_no_damage_is_accepted(void)
 static void test_serials_are_positive_and_not_too_long(void)
 {
     start();
-    pieces.parts[SERIAL] = raw("0215010203040506070809101112131415161718192021");
+    pieces.parts[SERIAL] = piece_hex("0215010203040506070809101112131415161718192021");
     expect(CM_LINT_SERIAL_SIZE);
     start();
-    pieces.parts[SERIAL] = raw("020100");
+    pieces.parts[SERIAL] = piece_hex("020100");
     expect(CM_LINT_SERIAL_POSITIVE);
-    pieces.parts[SERIAL] = raw("020180");
+    pieces.parts[SERIAL] = piece_hex("020180");
     expect(CM_LINT_SERIAL_POSITIVE);
 }
 
@@ -269,7 +257,7 @@ static void test_algorithm_and_issuer_are_the_cas(void)
     issuer.name = pieces.parts[SUBJECT];
     expect(CM_LINT_ISSUER_NAME);
     start();
-    pieces.parts[ISSUER] = issuer.name = raw("3000");
+    pieces.parts[ISSUER] = issuer.name = piece_hex("3000");
     expect(CM_LINT_ISSUER_NAME);
 }
 
@@ -277,12 +265,12 @@ static void test_algorithm_and_issuer_are_the_cas(void)
 static void set_validity(const char *not_before, uint8_t before_tag, const char *not_after,
                          uint8_t after_tag)
 {
-    struct cm_bytes first = element(before_tag, cm_bytes_str(not_before));
-    struct cm_bytes second = element(after_tag, cm_bytes_str(not_after));
+    struct cm_bytes first = piece(before_tag, cm_bytes_str(not_before));
+    struct cm_bytes second = piece(after_tag, cm_bytes_str(not_after));
     uint8_t both[64];
     memcpy(both, first.data, first.size);
     memcpy(both + first.size, second.data, second.size);
-    pieces.parts[VALIDITY] = element(CM_DER_SEQUENCE, cm_bytes(both, first.size + second.size));
+    pieces.parts[VALIDITY] = piece(CM_DER_SEQUENCE, cm_bytes(both, first.size + second.size));
 }
 
 static void test_times_have_their_one_encoding(void)
@@ -332,24 +320,24 @@ static void test_subjects_have_the_types_and_attributes_of_their_profile(void)
     };
     for (size_t index = 0; index < sizeof syntax / sizeof syntax[0]; index++) {
         start();
-        pieces.parts[SUBJECT] = raw(syntax[index]);
+        pieces.parts[SUBJECT] = piece_hex(syntax[index]);
         expect(CM_LINT_SUBJECT_SYNTAX);
     }
     start(); /* O "A": the profile has CN only */
-    pieces.parts[SUBJECT] = raw("300c310a3008060355040a0c0141");
+    pieces.parts[SUBJECT] = piece_hex("300c310a3008060355040a0c0141");
     expect(CM_LINT_SUBJECT_PROFILE);
     start(); /* CN twice */
-    pieces.parts[SUBJECT] = raw("3018310a300806035504030c0141310a300806035504030c0142");
+    pieces.parts[SUBJECT] = piece_hex("3018310a300806035504030c0141310a300806035504030c0142");
     expect(CM_LINT_SUBJECT_PROFILE);
     start(); /* a multi-valued RDN */
-    pieces.parts[SUBJECT] = raw("30163114300806035504030c0141300806035504030c0142");
+    pieces.parts[SUBJECT] = piece_hex("30163114300806035504030c0141300806035504030c0142");
     expect(CM_LINT_READABLE);
 }
 
 static void test_the_issuers_name_and_key_are_its_own(void)
 {
     start();
-    pieces.parts[SUBJECT] = raw("300c310a300806035504030c0141");
+    pieces.parts[SUBJECT] = piece_hex("300c310a300806035504030c0141");
     pieces.parts[ISSUER] = issuer.name = pieces.parts[SUBJECT];
     expect(CM_LINT_SUBJECT_ISSUER);
     start();
@@ -360,11 +348,11 @@ static void test_the_issuers_name_and_key_are_its_own(void)
 static void test_nobody_is_certified(void)
 {
     start();
-    pieces.parts[SUBJECT] = raw("3000");
+    pieces.parts[SUBJECT] = piece_hex("3000");
     drop(CM_OID_SUBJECT_ALT_NAME);
     expect(CM_LINT_NAME_PRESENT);
     start_with("sub-ca", CM_KEY_P256);
-    pieces.parts[SUBJECT] = raw("3000");
+    pieces.parts[SUBJECT] = piece_hex("3000");
     expect(CM_LINT_SUBJECT_CA);
 }
 
@@ -405,7 +393,7 @@ static void test_alternative_names_are_good_and_the_profiles(void)
 static void test_keys_are_readable_and_of_an_allowed_type(void)
 {
     start();
-    pieces.parts[KEY] = raw("300a300506032b656e030100");
+    pieces.parts[KEY] = piece_hex("300a300506032b656e030100");
     expect(CM_LINT_KEY_ENCODING);
     start();
     profile.key_types = CM_KEY_TYPE_BIT(CM_KEY_RSA);
@@ -454,7 +442,7 @@ static void test_extensions_are_known_unique_and_rightly_critical(void)
     replace(CM_OID_SUBJECT_ALT_NAME, true, "30058203612e62");
     expect(CM_LINT_EXTENSION_CRITICAL);
     start(); /* without a subject it must be */
-    pieces.parts[SUBJECT] = raw("3000");
+    pieces.parts[SUBJECT] = piece_hex("3000");
     expect(CM_LINT_EXTENSION_CRITICAL);
     start();
     profile.purposes_critical = true;
@@ -570,6 +558,19 @@ static void test_revocation_is_where_the_issuer_says(void)
     expect(CM_LINT_AUTHORITY_INFO);
 }
 
+static void test_responders_and_nobody_else_are_exempt_from_status_checks(void)
+{
+    start_with("ocsp-responder", CM_KEY_P256);
+    drop(CM_OID_OCSP_NO_CHECK);
+    expect(CM_LINT_OCSP_NO_CHECK);
+    start();
+    append(CM_OID_OCSP_NO_CHECK, false, "0500");
+    expect(CM_LINT_OCSP_NO_CHECK);
+    start_with("ocsp-responder", CM_KEY_P256);
+    replace(CM_OID_OCSP_NO_CHECK, true, "0500");
+    expect(CM_LINT_EXTENSION_CRITICAL);
+}
+
 static void test_every_rule_has_been_seen_to_break(void)
 {
     for (unsigned rule = 0; rule < CM_LINT_COUNT; rule++) {
@@ -603,4 +604,5 @@ CM_TEST_SUITE_WITH(lint, set_up, pki_done, CM_TEST(test_what_is_no_tbs_certifica
                    CM_TEST(test_key_usage_is_the_profiles_and_fits_the_key),
                    CM_TEST(test_purposes_and_policies_are_the_profiles),
                    CM_TEST(test_revocation_is_where_the_issuer_says),
+                   CM_TEST(test_responders_and_nobody_else_are_exempt_from_status_checks),
                    CM_TEST(test_every_rule_has_been_seen_to_break));

@@ -211,6 +211,24 @@ void pki_for_each_profile(void (*check)(const struct pki_issued *))
     }
 }
 
+X509 *pki_parse(struct cm_bytes der)
+{
+    const unsigned char *next = der.data;
+    X509 *x509 = d2i_X509(NULL, &next, (long)der.size);
+    MUST(x509 && next == der.data + der.size);
+    return x509;
+}
+
+OCSP_CERTID *pki_cert_id(const EVP_MD *hash, const ASN1_INTEGER *serial)
+{
+    X509 *issuing = pki_parse(pki.issuing);
+    OCSP_CERTID *id = OCSP_cert_id_new(hash, X509_get_subject_name(issuing),
+                                       X509_get0_pubkey_bitstr(issuing), serial);
+    MUST(id != NULL);
+    X509_free(issuing);
+    return id;
+}
+
 const char *pki_write_file(const char *name, struct cm_bytes bytes)
 {
     const char *path = cm_arena_printf(&pki.arena, "%s/%s", cm_test_scratch(), name);

@@ -6,7 +6,7 @@
 #ifndef CM_TESTS_X509_PKI_H
 #define CM_TESTS_X509_PKI_H
 
-#include <openssl/evp.h>
+#include <openssl/ocsp.h>
 
 #include "engine/x509/certificate.h"
 
@@ -62,6 +62,12 @@ struct pki_issued {
  * each key type, and calls check with it.
  */
 void pki_for_each_profile(void (*check)(const struct pki_issued *));
+
+/* OpenSSL's reading of a certificate, which must take all of it. */
+X509 *pki_parse(struct cm_bytes der);
+
+/* What OpenSSL asks with about a certificate of the issuing CA. */
+OCSP_CERTID *pki_cert_id(const EVP_MD *hash, const ASN1_INTEGER *serial);
 
 /* Writes a file into the scratch folder; its path lives in the arena. */
 const char *pki_write_file(const char *name, struct cm_bytes bytes);

@@ -15,7 +15,7 @@ static void test_every_builtin_profile_is_good(void)
         CU_ASSERT_EQUAL(cm_profile_check(profile, &err), CM_OK);
         CU_ASSERT_PTR_EQUAL(cm_profile_builtin(profile->name), profile);
     }
-    CU_ASSERT_EQUAL(count, 8);
+    CU_ASSERT_EQUAL(count, 9);
     CU_ASSERT_PTR_NULL(cm_profile_builtin("no-such"));
 }
 
@@ -198,6 +198,21 @@ static enum cm_text_result expand(const char *text, const struct cm_template_inp
     return cm_text_template_expand(&template, in, &space, ret_text);
 }
 
+static void test_only_ocsp_responders_are_exempt_from_status_checks(void)
+{
+    static const char *const by_number[] = { "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.9" };
+    struct cm_profile profile = *cm_profile_builtin("ocsp-responder");
+    struct cm_error err;
+    profile.purposes = by_number;
+    profile.purposes_count = 2;
+    CU_ASSERT_EQUAL(cm_profile_check(&profile, &err), CM_OK);
+    profile.purposes_count = 1;
+    refuse(&profile, "ocsp_no_check: ");
+    profile = client();
+    profile.ocsp_no_check = true;
+    refuse(&profile, "ocsp_no_check: ");
+}
+
 static void test_placeholders_take_the_first_value_that_is_there(void)
 {
     const struct cm_attribute attributes[] = {
@@ -256,6 +271,7 @@ CM_TEST_SUITE(profile, CM_TEST(test_every_builtin_profile_is_good),
               CM_TEST(test_ca_settings_that_contradict_each_other_are_refused),
               CM_TEST(test_times_out_of_range_are_refused),
               CM_TEST(test_lists_with_mistakes_are_refused),
+              CM_TEST(test_only_ocsp_responders_are_exempt_from_status_checks),
               CM_TEST(test_placeholders_take_the_first_value_that_is_there),
               CM_TEST(test_placeholders_without_a_value_say_which_they_are),
               CM_TEST(test_texts_longer_than_the_space_are_told_apart));

@@ -1,0 +1,355 @@
+/*
+ * One timer looks over all shards: which is due, and has waited the longest? A few are under way at a
+ * time, so that a fleet's worth of lists is never in memory at once, and no key has only CRLs to sign.
+ */
+#include "engine/revocation/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "engine/revocation/crl_files.h"
+#include "engine/revocation/crl_names.h"
+
+enum { SHARDS_IN_FLIGHT_MAX = 4, PAUSE_MS_MIN = 250, PAUSE_SHIFT_MAX = 8 };
+
+static void on_timer(void *arg);
+
+_Static_assert(CM_STATUS_COUNT <= 32, "what was told is a bit of each");
+
+/* ------------------------------------------------------------------ trouble -- */
+
+uint64_t cm_retry_pause_ns(uint32_t failures_count)
+{
+    uint32_t shift = failures_count < PAUSE_SHIFT_MAX ? failures_count : PAUSE_SHIFT_MAX;
+    return CM_NS_PER_MS * PAUSE_MS_MIN << shift;
+}
+
+static void tell(struct cm_publisher *publisher, const char *text)
+{
+    if (publisher->env.on_notice)
+        publisher->env.on_notice(text, publisher->env.arg);
+}
+
+void cm_publisher_tell_trouble(struct cm_publisher *publisher, const char *what,
+                               const struct cm_error *err)
+{
+    char text[2 * CM_ERROR_TEXT_SIZE];
+    if (publisher->told & 1u << err->status)
+        return;
+    publisher->told |= 1u << err->status;
+    snprintf(text, sizeof text, "%s: %s; what was published stays, and it is tried again", what,
+             err->text);
+    tell(publisher, text);
+}
+
+/* The trouble is over when nothing that failed is left. */
+static void look_whether_all_is_well(struct cm_publisher *publisher)
+{
+    if (publisher->told == 0)
+        return;
+    for (uint32_t i = 0; i < publisher->shards_count; i++)
+        if (publisher->shards[i].failures_count > 0)
+            return;
+    publisher->told = 0;
+    tell(publisher, "CRLs are published again");
+}
+
+/* ------------------------------------------------------------------ outcomes -- */
+
+static void fail_shard(struct cm_shard *shard, enum cm_wait wait, const struct cm_error *err)
+{
+    struct cm_publisher *publisher = shard->publisher;
+    char what[160];
+    shard->retry_ns = cm_clock_monotonic_ns() + cm_retry_pause_ns(shard->failures_count++);
+    shard->is_asked = false;
+    publisher->failed_count++;
+    snprintf(what, sizeof what, "CRL %u of %s was not published", shard->index, shard->key->name);
+    cm_publisher_tell_trouble(publisher, what, err);
+    cm_asked_note_outcome(shard, wait, err);
+}
+
+static void look_whether_idle(struct cm_publisher *publisher)
+{
+    if (publisher->is_stopping && publisher->env.on_idle && cm_publisher_is_idle(publisher))
+        publisher->env.on_idle(publisher->env.arg);
+}
+
+void cm_publisher_wake(struct cm_publisher *publisher)
+{
+    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
+}
+
+void cm_publisher_step_ended(struct cm_publisher *publisher)
+{
+    publisher->in_flight--;
+    cm_publisher_wake(publisher);
+}
+
+void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err)
+{
+    struct cm_publisher *publisher = shard->publisher;
+    if (err) {
+        bool was_asked_again = shard->is_asked;
+        fail_shard(shard, CM_WAIT_END, err);
+        shard->is_asked = was_asked_again;
+    } else {
+        shard->failures_count = 0;
+        shard->retry_ns = 0;
+        shard->change_due_ns = 0; /* what came meanwhile waits for its own time */
+        publisher->published_count += lists_count;
+        look_whether_all_is_well(publisher);
+        cm_asked_note_outcome(shard, CM_WAIT_END, NULL);
+    }
+    cm_publisher_step_ended(publisher);
+}
+
+/* ------------------------------------------------------------------ the timer -- */
+
+static cm_status check_ready(const struct cm_shard *shard, int64_t now_s, struct cm_error *err)
+{
+    if (!shard->key->key)
+        return CM_FAIL(err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "the key is not there");
+    if (now_s < shard->last_this_update_s)
+        return CM_FAIL(err, CM_EXPIRED, CM_ORIGIN_SELF, 0,
+                       "the clock stands before the thisUpdate of the last one");
+    return CM_OK;
+}
+
+static void begin(struct cm_shard *shard, enum cm_need need, int64_t now_s)
+{
+    struct cm_error err;
+    if (check_ready(shard, now_s, &err) != CM_OK) {
+        fail_shard(shard, CM_WAIT_BEGIN, &err);
+        return;
+    }
+    shard->is_asked = false;
+    shard->publisher->in_flight++;
+    cm_asked_note_begun(shard);
+    cm_publication_begin(shard, need, now_s);
+}
+
+static void begin_what_is_due(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s)
+{
+    while (publisher->in_flight < SHARDS_IN_FLIGHT_MAX) {
+        enum cm_need need;
+        struct cm_shard *shard = cm_due_choose(publisher, now_ns, now_s, &need);
+        if (!shard)
+            return;
+        begin(shard, need, now_s);
+    }
+}
+
+static void fail_asked(struct cm_publisher *publisher, const char *why)
+{
+    struct cm_error err;
+    (void)CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", why);
+    for (uint32_t i = 0; i < publisher->shards_count; i++) {
+        publisher->shards[i].is_asked = false;
+        cm_asked_note_outcome(&publisher->shards[i], CM_WAIT_BEGIN, &err);
+    }
+}
+
+static void pass_on(const struct cm_revocation *revocation, uint32_t shard, void *arg)
+{
+    const struct cm_publisher *publisher = arg;
+    (void)shard; /* the book knows which lists are behind */
+    if (publisher->env.on_revocation)
+        publisher->env.on_revocation(revocation, publisher->env.arg);
+}
+
+static void read_book(struct cm_publisher *publisher)
+{
+    struct cm_error err;
+    publisher->must_look =
+        cm_book_read(publisher->env.book, publisher->reader, pass_on, publisher, &err) != CM_OK;
+    if (publisher->must_look)
+        cm_publisher_tell_trouble(publisher, "revocations could not be read", &err);
+}
+
+static void on_timer(void *arg)
+{
+    struct cm_publisher *publisher = arg;
+    uint64_t now_ns = cm_clock_monotonic_ns();
+    int64_t now_ms = publisher->env.time_ms(publisher->env.arg);
+    if (publisher->is_stopping) {
+        fail_asked(publisher, "the engine stops");
+        cm_asked_answer(publisher);
+        look_whether_idle(publisher);
+        return;
+    }
+    if (publisher->must_look)
+        read_book(publisher);
+    cm_due_note_changes(publisher, now_ns);
+    if (now_ms >= 0)
+        begin_what_is_due(publisher, now_ns, now_ms / 1000);
+    else
+        fail_asked(publisher, "the clock is suspect: nothing is signed");
+    cm_authority_files_look(publisher, now_ns);
+    cm_asked_answer(publisher);
+    /* Whoever was answered may have asked again, and then it is started already. */
+    if (!cm_timer_is_running(&publisher->timer))
+        cm_timer_start(&publisher->timer, publisher->env.loop,
+                       cm_due_time_until_ms(publisher, now_ns), on_timer, publisher);
+}
+
+void cm_publisher_look(struct cm_publisher *publisher)
+{
+    cm_loop_assert_here(publisher->env.loop);
+    read_book(publisher);
+    cm_publisher_wake(publisher);
+}
+
+/* ------------------------------------------------------------------ life -- */
+
+/* A list that also shows CA certificates must not say that it does not. Who issues for no group is one of
+ * other authorities: a root. */
+static bool has_users_only(const struct cm_settings *settings,
+                           const struct cm_settings_authority *authority)
+{
+    bool has_group = false;
+    for (uint32_t i = 0; i < settings->groups_count; i++) {
+        const struct cm_settings_group *group = &settings->groups[i];
+        has_group |= group->authority == authority;
+        for (uint32_t k = 0; group->authority == authority && k < group->profiles_count; k++)
+            if (group->profiles[k]->ca)
+                return false;
+    }
+    return has_group;
+}
+
+/* Without a URL in the certificates there is nothing to tell shards apart, and no place for deltas. */
+static uint32_t shards_count_of(const struct cm_issuer_key *key)
+{
+    return key->crl_url && key->issuer.crl_shards > 1 ? key->issuer.crl_shards : 1;
+}
+
+static void fill_shard(struct cm_publisher *publisher, struct cm_shard *shard,
+                       const struct cm_issuer_key *key, uint32_t index)
+{
+    *shard = (struct cm_shard){ .publisher = publisher,
+                                .key = key,
+                                .index = index,
+                                .has_delta = key->crl_url && key->authority->delta_validity_s > 0,
+                                .user_certificates =
+                                    has_users_only(publisher->env.settings, key->authority),
+                                .url = cm_crl_url_of(key->crl_url, index),
+                                .path = cm_crl_path(key->name, index, false),
+                                .delta_path = cm_crl_path(key->name, index, true) };
+    shard->delta_url = cm_crl_delta_url_of(shard->url);
+}
+
+static void make_shards(struct cm_publisher *publisher)
+{
+    const struct cm_issuers *issuers = publisher->env.issuers;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
+        count += shards_count_of(&issuers->keys[i]);
+    publisher->shards = calloc(count ? count : 1, sizeof *publisher->shards);
+    if (!publisher->shards)
+        abort();
+    for (uint32_t i = 0; i < issuers->keys_count; i++) {
+        const struct cm_issuer_key *key = &issuers->keys[i];
+        cm_book_add_generation(publisher->env.book, key->generation_number, shards_count_of(key));
+        for (uint32_t k = 0; k < shards_count_of(key); k++)
+            fill_shard(publisher, &publisher->shards[publisher->shards_count++], key, k);
+    }
+}
+
+static cm_status begin_publisher(struct cm_publisher *publisher, struct cm_error *err)
+{
+    const char *folder = publisher->env.settings->status.publish_folder;
+    struct cm_error why;
+    if (folder && cm_crl_files_clean(folder, &why) != CM_OK)
+        cm_publisher_tell_trouble(publisher, "unfinished files stay", &why);
+    make_shards(publisher);
+    cm_status status = cm_store_reader_open(publisher->env.store, &publisher->reader, err);
+    if (status == CM_OK)
+        status = cm_book_read(publisher->env.book, publisher->reader, NULL, NULL, err);
+    if (status == CM_OK)
+        status = cm_publisher_resume(publisher, err);
+    return status;
+}
+
+cm_status cm_publisher_open(const struct cm_publisher_env *env, struct cm_publisher **ret_publisher,
+                            struct cm_error *err)
+{
+    struct cm_publisher *publisher = calloc(1, sizeof *publisher);
+    if (!publisher)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for the publisher");
+    publisher->env = *env;
+    cm_status status = begin_publisher(publisher, err);
+    if (status != CM_OK) {
+        cm_publisher_close(publisher);
+        return status;
+    }
+    publisher->told = 0; /* what follows is news */
+    cm_authority_files_open(publisher);
+    cm_publisher_wake(publisher);
+    *ret_publisher = publisher;
+    return CM_OK;
+}
+
+void cm_publisher_stop(struct cm_publisher *publisher)
+{
+    publisher->is_stopping = true;
+    for (uint32_t i = 0; i < publisher->shards_count; i++)
+        if (publisher->shards[i].publication)
+            cm_publication_cancel(publisher->shards[i].publication);
+    cm_publisher_wake(publisher);
+}
+
+bool cm_publisher_is_idle(const struct cm_publisher *publisher)
+{
+    return !publisher || (publisher->in_flight == 0 && !publisher->requests);
+}
+
+void cm_publisher_close(struct cm_publisher *publisher)
+{
+    if (!publisher)
+        return;
+    cm_timer_done(&publisher->timer);
+    cm_authority_files_close(publisher);
+    for (uint32_t i = 0; i < publisher->shards_count; i++) {
+        struct cm_shard *shard = &publisher->shards[i];
+        cm_document_let_go(shard->document);
+        free(shard->url);
+        free(shard->delta_url);
+        free(shard->path);
+        free(shard->delta_path);
+    }
+    free(publisher->shards);
+    if (publisher->reader)
+        cm_store_reader_close(publisher->reader);
+    free(publisher);
+}
+
+/* ------------------------------------------------------------------ counts -- */
+
+static void count_one(const struct cm_shard *shard, const struct cm_published *published,
+                      int64_t now_s, struct cm_publisher_counts *counts)
+{
+    if (!published->is_there) {
+        counts->overdue += shard->failures_count > 0;
+        return;
+    }
+    counts->overdue += published->next_update_s <= now_s;
+    if (counts->next_expiry_s == 0 || published->next_update_s < counts->next_expiry_s)
+        counts->next_expiry_s = published->next_update_s;
+}
+
+void cm_publisher_count(const struct cm_publisher *publisher,
+                        struct cm_publisher_counts *ret_counts)
+{
+    struct cm_publisher_counts counts = { .published = publisher->published_count,
+                                          .failed = publisher->failed_count,
+                                          .shards = publisher->shards_count };
+    int64_t now_s = publisher->env.time_ms(publisher->env.arg) / 1000;
+    for (uint32_t i = 0; i < publisher->shards_count; i++) {
+        const struct cm_shard *shard = &publisher->shards[i];
+        count_one(shard, &shard->complete, now_s, &counts);
+        if (shard->has_delta)
+            count_one(shard, &shard->delta, now_s, &counts);
+    }
+    *ret_counts = counts;
+}
