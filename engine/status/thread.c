@@ -55,7 +55,7 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
 {
     thread->service = service;
     thread->socket = socket;
-    cm_status status = cm_loop_new(&thread->loop, err);
+    cm_status status = cm_loop_new_for_sockets(&thread->loop, err);
     if (status == CM_OK)
         status = cm_store_reader_open(service->env.store, &thread->reader, err);
     if (status != CM_OK)
