@@ -69,7 +69,7 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
     thread->connections = cm_connections_new(
         thread->loop, thread->http,
         &(struct cm_connections_limits){ .deadline_ms = service->settings->deadline_ms,
-                                         .connections_max = service->settings->connections_max,
+                                         .connections_max = service->connections_max,
                                          .shared_count = &service->connections_count,
                                          .refused_count = &thread->counters.connections_refused,
                                          .cut_count = &thread->counters.connections_cut,

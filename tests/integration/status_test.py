@@ -558,13 +558,28 @@ class LongValidity(Case):
 
 
 class FewDescriptors(Case):
-    prefix = ("prlimit", "--nofile=60")
+    prefix = ("prlimit", "--nofile=40")
 
     def test_without_descriptors_it_waits_until_there_are_some(self):
+        self.assertIn("20 at a time, not 1000", self.server.log())
         held = [self.connect() for _ in range(80)]
         for sock in held:
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
+
+
+class RaisedDescriptors(Case):
+    prefix = ("prlimit", "--nofile=64:2000")
+    words = ("connections=100", "deadline_ms=60000")
+
+    def test_as_many_connections_as_the_settings_say_have_descriptors(self):
+        self.assertEqual(self.server.log(), "")
+        held = [self.connect(PERFECT) for _ in range(100)]
+        for sock in held:
+            self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
+        for sock in held:
+            sock.sendall(PERFECT)
+            self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
 
 
 class WrongSignatures(Case):
