@@ -31,7 +31,8 @@ class Revoke(unittest.TestCase):
 
     def setUp(self):
         self.made = deployment.Deployment()
-        self.made.edit(r"(?m)^# Who may ask", "  - name: b\n    authority: issuing\n    profiles: [device-client]\n\n"
+        self.made.edit(r"(?m)^# Who may ask", "  - name: b\n    authority: issuing\n    profiles: [device-client]\n"
+                       "    reinstate: fresh\n\n"
                        r"\g<0>")
         self.made.edit("groups: \\[default\\]", "groups: [default, b]")
         self.made.add_devices(["a-0", "a-1"])
@@ -169,10 +170,17 @@ class Revoke(unittest.TestCase):
         self.assertEqual(done.stdout, b"0 devices in quarantine, 0 certificates on hold; 1 was so already\n")
         self.revoke("--serial", self.serials["a-0"][0], "--reason", "keyCompromise")
         done = self.certmill("device", "reinstate", "a-0")
-        self.assertEqual(done.stdout, b"1 device reinstated, 1 certificate off hold\n")
+        self.assertEqual(done.stdout, b"1 device reinstated, 1 certificate not on hold any more\n")
         self.assertEqual(self.state("a-0"), "allowed")
         self.assertEqual(self.revoked()[self.serials["a-0"][0]], "keyCompromise")
         self.assertNotIn(self.serials["a-0"][1], self.revoked())
+
+    def test_reinstate_revokes_where_devices_are_to_have_fresh_certificates(self):
+        self.certmill("device", "quarantine", "b-1")
+        done = self.certmill("device", "reinstate", "b-1")
+        self.assertEqual(done.stdout, b"1 device reinstated, 2 certificates not on hold any more\n")
+        self.assertEqual(self.revoked(), {serial: "superseded" for serial in self.serials["b-1"]})
+        self.assertEqual(self.state("b-1"), "allowed")
 
     def test_retire_is_for_good(self):
         self.certmill("device", "retire", "b-0")
