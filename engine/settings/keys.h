@@ -263,8 +263,8 @@ enum settings_kind {
 
 #define SETTINGS_status(X, S)                                                                                          \
     X(S, TEXT, listen, "listen", OPTIONAL, 0, 1, 64, "",                                                               \
-      "Address and port, like `127.0.0.1:8899`, `0.0.0.0:80` or `[::1]:8899`; port 0: one that is free. Without it: "  \
-      "no service.")                                                                                                   \
+      "Address and port, like `127.0.0.1:8899`, `0.0.0.0:80` or `[::1]:8899`; port 0: one that is free, "              \
+      "`serve` says which. Without it: no service.")                                                                   \
     X(S, COUNT, threads, "threads", OPTIONAL, 0, 1, 64, "2", "Threads that serve.")                                    \
     X(S, COUNT, connections_max, "connections-max", OPTIONAL, 0, 1, 1000000, "1000",                                   \
       "Connections at a time; what comes beyond is closed at once.")                                                   \
