@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import checker
+import crl_test
 import deployment
 
 POINTS = ("entries-arrived", "composed", "intent-durable", "signed", "sealed", "store-commit", "store-committed",
@@ -77,7 +78,7 @@ class Points(unittest.TestCase):
                     if name.endswith(".c"):
                         with open(os.path.join(path, name), encoding="utf-8") as file:
                             found |= set(re.findall(r'CM_FAULT_POINT\("([^"]*)"\)', file.read()))
-        self.assertEqual(found, set(POINTS))
+        self.assertEqual(found, set(POINTS + crl_test.POINTS))
 
 
 add_points()
