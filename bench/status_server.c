@@ -5,6 +5,7 @@
  *     status_server FOLDER [NAME=NUMBER...]
  *
  * FOLDER holds ca.key and ca.der, and may hold responder.key and responder.der; the store is made in it.
+ * With a fake-script in it the keys are the fake provider's (providers/fake/fake.h), which follows it.
  * Names: port, threads, connections, deadline_ms, answers, validity_s, workers. Says "port N", then takes
  * commands, one a line, and answers each with one:
  *
@@ -31,6 +32,7 @@
 #include "engine/status/status.h"
 #include "engine/x509/certificate.h"
 #include "providers/backends.h"
+#include "providers/fake/fake.h"
 
 enum { GENERATION = 1, LINE_SIZE = 1024, ISSUE_AT_ONCE = 1000 };
 
@@ -130,8 +132,10 @@ static void open_keys(void)
     const struct cm_provider_settings settings = { .name = "keys",
                                                    .folder = server.folder,
                                                    .workers_count = server.workers };
-    check(cm_provider_open(&cm_provider_openssl, server.loop, &settings, &server.provider, &err),
-          &err);
+    snprintf(path, sizeof path, "%s/fake-script", server.folder);
+    const struct cm_provider_ops *ops =
+        access(path, R_OK) == 0 ? &cm_provider_fake : &cm_provider_openssl;
+    check(cm_provider_open(ops, server.loop, &settings, &server.provider, &err), &err);
     open_responder(&server.ca, "ca");
     snprintf(path, sizeof path, "%s/responder.key", server.folder);
     if (access(path, R_OK) == 0)

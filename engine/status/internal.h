@@ -239,7 +239,8 @@ struct cm_status_service {
     struct cm_reports reports;
     struct cm_ocsp_generation *generations[CM_STATUS_GENERATIONS_MAX];
     _Atomic uint32_t generations_count; /* those before it do not change */
-    uint32_t batches_out;               /* the engine's loop's */
+    uint32_t batches_out;               /* the engine's loop's, as the next two are */
+    uint64_t failures_told, tell_again_ms;
     struct cm_timer look;
     struct cm_timer again; /* a provider had no room */
     int wake_fd;

@@ -12,7 +12,7 @@
 
 enum {
     ROUNDS_MAX = 4,     /* of composing one answer: its certificates change all the time */
-    CHECKED_EVERY = 16, /* signatures other than RSA's */
+    CHECKED_EVERY = 16, /* signatures that need not all be */
     ARENA_BLOCK_SIZE = 4096
 };
 
@@ -187,7 +187,15 @@ static struct cm_verifier *find_verifier(struct cm_status_thread *thread,
     return verifier;
 }
 
-/* A faulty RSA signature gives the key away; a faulty one of others is only of no use. */
+/* Kept where it is about one certificate that exists, and nobody's nonce stands in it. */
+static bool is_for_all(const struct cm_ocsp_job *job)
+{
+    return job->read.ids_count == 1 && job->read.nonce.size == 0
+           && job->singles[0].state != CM_OCSP_UNKNOWN;
+}
+
+/* A faulty RSA signature gives the key away, and one that is kept is given to many; any other is of no use
+ * to one who asks again. */
 static bool is_sound(struct cm_ocsp_job *job)
 {
     uint32_t signatures_count = 0;
@@ -195,17 +203,11 @@ static bool is_sound(struct cm_ocsp_job *job)
         find_verifier(job->errand.thread, job->signer, &signatures_count);
     if (!verifier)
         return false;
-    if (job->signer->key->type != CM_KEY_RSA && signatures_count % CHECKED_EVERY != 0)
+    if (job->signer->key->type != CM_KEY_RSA && !is_for_all(job)
+        && signatures_count % CHECKED_EVERY != 0)
         return true;
     return cm_verifier_check(verifier, job->tbs, cm_bytes(job->signature, job->signature_size))
            == CM_OK;
-}
-
-/* Kept where it is about one certificate that exists, and nobody's nonce stands in it. */
-static bool is_for_all(const struct cm_ocsp_job *job)
-{
-    return job->read.ids_count == 1 && job->read.nonce.size == 0
-           && job->singles[0].state != CM_OCSP_UNKNOWN;
 }
 
 /* Put first, looked up again after: a change that comes between is seen here or by forget. */

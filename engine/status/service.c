@@ -9,7 +9,7 @@
 #include "engine/base/clock.h"
 #include "engine/status/listener.h"
 
-enum { ERRANDS_MAX = 4096, LOOK_MS = 1000 };
+enum { ERRANDS_MAX = 4096, LOOK_MS = 1000, TELL_AGAIN_MS = 60000 };
 
 int64_t cm_status_now_s(const struct cm_status_service *service)
 {
@@ -80,10 +80,29 @@ static void on_wake(void *arg)
     cm_signing_go(service);
 }
 
+/* Once a minute, however many: whoever floods us does not flood the log. */
+static void tell_failures(struct cm_status_service *service)
+{
+    uint64_t count = 0, now_ms = cm_clock_monotonic_ns() / CM_NS_PER_MS;
+    char text[CM_ERROR_TEXT_SIZE];
+    for (uint32_t i = 0; i < service->threads_count; i++)
+        count +=
+            atomic_load_explicit(&service->threads[i].counters.ocsp_failed, memory_order_relaxed);
+    if (count == service->failures_told || now_ms < service->tell_again_ms)
+        return;
+    snprintf(text, sizeof text,
+             "%llu OCSP answers were signed wrongly, or their certificates could not be looked up",
+             (unsigned long long)(count - service->failures_told));
+    service->failures_told = count;
+    service->tell_again_ms = now_ms + TELL_AGAIN_MS;
+    service->env.on_notice(text, service->env.arg);
+}
+
 static void on_look(void *arg)
 {
     struct cm_status_service *service = arg;
     cm_signing_look(service);
+    tell_failures(service);
     cm_timer_start(&service->look, service->env.loop, LOOK_MS, on_look, service);
 }
 

@@ -17,7 +17,7 @@
  * status of a certificate is looked up in the book as the answer is composed, and again when it has
  * been signed: if it has changed meanwhile the answer is made anew. Answers about one certificate
  * without a nonce are kept until cm_status_service_forget, and made anew when half of their time is
- * over. RSA signatures are all verified before they leave, others every sixteenth.
+ * over. Signatures of what is kept, and RSA's, are all verified before they leave; others every sixteenth.
  *
  * Life: open (listens; an address that is taken is an error), stop (no new connections, those idle are
  * closed), close. Thread: the loop's.
@@ -52,7 +52,7 @@ struct cm_status_service_env {
     const struct cm_responder *(*find_responder)(int64_t generation_number, void *arg);
     /* the engine's, called on the loop: what the control socket's status says, "ready" among it */
     void (*fill_status)(struct json_t *ret_object, void *arg);
-    void (*on_notice)(const char *text, void *arg);
+    void (*on_notice)(const char *text, void *arg); /* on the loop */
     /* Unix milliseconds, on any thread; NULL: the wall clock. Negative: nothing is to be signed. */
     int64_t (*time_ms)(void *arg);
     void *arg;

@@ -30,15 +30,16 @@ class Case(unittest.TestCase):
     """One service for all tests of a class; words as StatusServer takes them."""
     words = ()
     prefix = ()
+    script = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = StatusServer(*cls.words, prefix=cls.prefix)
+        cls.server = StatusServer(*cls.words, prefix=cls.prefix, script=cls.script)
 
     @classmethod
     def tearDownClass(cls):
         code = cls.server.close()
-        assert code == 0, f"status_server ends with {code}"
+        assert code == 0, f"status_server ends with {code}: {cls.server.log()}"
 
     # --- asking
 
@@ -530,6 +531,60 @@ class FewDescriptors(Case):
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
 
 
+class WrongSignatures(Case):
+    script = "item=0:wrong item=1:short item=2:UNAVAILABLE item=3:UNCERTAIN item=4:CORRUPT"
+
+    def test_what_a_signer_does_wrong_is_no_answer_and_the_next_one_is(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        found = [self.post(ocsp.request(cert_id)).status for _ in range(6)]
+        self.assertEqual(found, [ocsp.INTERNAL_ERROR, ocsp.INTERNAL_ERROR, ocsp.TRY_LATER, ocsp.TRY_LATER, ocsp.INTERNAL_ERROR,
+                                 ocsp.SUCCESSFUL])
+        self.assertEqual(self.counters()["ocsp_failed"], 3)
+        deployment.wait_until(lambda: "OCSP answers were signed wrongly" in self.server.log(), 20, "a notice")
+
+
+class SlowSigner(Case):
+    words = ("deadline_ms=2000",)
+    script = "holds={}/holds away={}/away in-flight=1 items-max=3"
+
+    def make(self, name):
+        path = self.server.path(name)
+        open(path, "w", encoding="utf-8").close()
+        self.addCleanup(lambda: os.path.exists(path) and os.remove(path))
+        return path
+
+    def test_a_signer_that_is_away_is_told_at_once_and_its_return_noticed(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        path = self.make("away")
+        self.assertEqual(self.post(ocsp.request(cert_id)).status, ocsp.TRY_LATER)
+        os.remove(path)
+        self.assertEqual(self.post(ocsp.request(cert_id)).state, "good")
+
+    def test_a_signer_that_does_not_answer_is_waited_for_no_longer_than_the_deadline(self):
+        cert_id = self.server.issuer.cert_id(self.issue())
+        path = self.make("holds")
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(self.post(ocsp.request(cert_id)).status)) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        self.assert_serves()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, [ocsp.TRY_LATER] * 20)
+        os.remove(path)
+        self.assertEqual(self.post(ocsp.request(cert_id)).state, "good")
+
+    def test_many_requests_share_a_signer_that_takes_few_at_a_time(self):
+        serials = [self.issue() for _ in range(40)]
+        found = []
+        threads = [threading.Thread(target=lambda serial=serial: found.append(self.status_of(serial))) for serial in serials]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, ["good"] * 40)
+
+
 class Life(unittest.TestCase):
     def test_an_address_that_is_taken_is_said_with_its_name(self):
         first = StatusServer()
@@ -537,7 +592,7 @@ class Life(unittest.TestCase):
                              text=True, timeout=20, check=False)
         self.assertEqual((run.returncode, run.stdout), (1, ""))
         self.assertIn(f"listen on 127.0.0.1:{first.port}: Address already in use", run.stderr)
-        self.assertEqual(first.close(), 0)
+        self.assertEqual(first.close(), 0, first.log())
 
     def test_it_ends_while_requests_wait(self):
         server = StatusServer("workers=1")
@@ -558,7 +613,7 @@ class Life(unittest.TestCase):
         ended.set()
         for thread in threads:
             thread.join()
-        self.assertEqual(code, 0)
+        self.assertEqual(code, 0, server.log())
 
 
 class Pages(Case):

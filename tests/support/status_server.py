@@ -36,14 +36,19 @@ def make_folder():
 
 
 class StatusServer:
-    """words: NAME=NUMBER as bench/status_server takes them; prefix: of the command (taskset)."""
+    """words: NAME=NUMBER as bench/status_server takes them; prefix: of the command (taskset); script: of the fake provider,
+    {} stands for the folder."""
 
-    def __init__(self, *words, prefix=()):
+    def __init__(self, *words, prefix=(), script=None):
         self.folder = make_folder()
-        self.process = deployment.spawn([*prefix, SERVER, self.folder, *words], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
+        if script is not None:
+            with open(self.path("fake-script"), "w", encoding="utf-8") as file:
+                file.write(script.replace("{}", self.folder))
+        with open(self.path("log"), "w", encoding="utf-8") as log:
+            self.process = deployment.spawn([*prefix, SERVER, self.folder, *words], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline().split()
-        assert line[:1] == ["port"], f"status_server says {line}"
+        assert line[:1] == ["port"], f"status_server says {line} {self.log()}"
         self.port = int(line[1])
         self.url = f"http://127.0.0.1:{self.port}"
         with open(self.path("ca.der"), "rb") as file:
@@ -52,6 +57,10 @@ class StatusServer:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def log(self):
+        with open(self.path("log"), encoding="utf-8") as file:
+            return file.read()
+
     def send(self, *words):
         """A command whose answer is read later, by receive."""
         self.process.stdin.write(" ".join(str(word) for word in words) + "\n")
@@ -59,7 +68,7 @@ class StatusServer:
 
     def receive(self):
         answer = self.process.stdout.readline().split()
-        assert answer[:1] == ["ok"], f"status_server says {answer}"
+        assert answer[:1] == ["ok"], f"status_server says {answer} {self.log()}"
         return answer[1] if len(answer) > 1 else None
 
     def tell(self, *words):
