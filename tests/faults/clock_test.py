@@ -11,24 +11,21 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import case
 import checker
 import deployment
+from wall_clock import WallClock
 
 
 class Clock(case.Case):
-    def begin(self, name, count, offset_s=0):
+    def begin(self, name, count):
         """A deployment whose engines see a clock that set_clock moves."""
         requests = self.deploy(name, count, lease="60s", deliveries_max=2)
-        self.path = os.path.join(self.deployment.folder, "clock")
-        self.set_clock(offset_s)
+        self.clock = WallClock(self.deployment.folder)
         return requests
 
     def set_clock(self, offset_s):
-        """Seconds before (negative) or after the true time."""
-        with open(self.path + ".new", "w", encoding="ascii") as file:
-            file.write(str(offset_s))
-        os.rename(self.path + ".new", self.path)
+        self.clock.set(offset_s)
 
     def start_clocked(self, wait=True):
-        return self.start(wait=wait, variables={"LD_PRELOAD": deployment.CLOCK_SHIM, "CERTMILL_TEST_CLOCK": self.path})
+        return self.start(wait=wait, variables=self.clock.variables)
 
     def issue_some(self, requests):
         engine = self.start_clocked()

@@ -93,6 +93,11 @@ class Orders:
 
 
 class TrailCase(Served):
+    variables = ()  # of the engines' environment
+
+    def start(self, fault=None, wait=True, variables=()):
+        return super().start(fault, wait, {**dict(self.variables), **dict(variables)})
+
     def begin(self, name, count, **options):
         """As deploy_served, with a requester that may order and a trail that does not watch yet."""
         requests = self.deploy_served(name, count, port=free_port(), **options)
