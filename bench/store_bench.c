@@ -1,12 +1,14 @@
 /*
  * What a durable certificate costs: an intent and a record for batches of requests, several batches
- * in flight, as the engine does it. Prints one JSON line.
+ * in flight, as the engine does it. Prints one JSON line, and one of orders where there are some.
  *
- *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET]]]]
+ *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS]]]]]
  *
  * FILE is made when it is not there; else ROWS are added to it. With LOOKUPS other than 0 every
  * request is also looked up before, as an unknown one, with its device. The certificates are of FLEET
  * devices, by number; the first 10,000 of them are on the list, and no more are without the argument.
+ * Then ORDERS are carried out, one an operation: certificates revoked by serial, devices by id; and the
+ * group of the devices on the list goes into quarantine and comes back, piece by piece.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,9 @@ struct bench {
     struct cm_store_reader *reader;
     struct cm_arena arena;
     int64_t first_device;
-    unsigned fleet;
+    unsigned fleet, orders;
+    struct cm_serial *recorded; /* one of each batch, so many as there are orders */
+    unsigned recorded_count;
     uint64_t counter; /* serials drawn */
     uint64_t to_submit, done;
     uint32_t batch_size, in_flight, running;
@@ -137,6 +141,8 @@ static void on_record(struct cm_store_op *op)
     struct batch *batch = op->arg;
     check(op->status, &op->err);
     batch->bench->done += batch->bench->batch_size;
+    if (batch->bench->recorded_count < batch->bench->orders)
+        batch->bench->recorded[batch->bench->recorded_count++] = batch->rows[0].serial;
     start(batch);
 }
 
@@ -230,6 +236,73 @@ static void report(struct bench *bench, int64_t rows_before, double cpu, double 
            harness_us(bench), rows / wall * 1e6, usage.ru_maxrss / 1024);
 }
 
+/* --------------------------------------------------------------------- orders -- */
+
+static void carry_out(struct bench *bench, struct cm_order *order)
+{
+    struct cm_error err;
+    struct cm_store_op op = { .kind = CM_STORE_RECORD, .orders = order, .orders_count = 1 };
+    order->time_s = cm_clock_wall_s();
+    order->actor = cm_bytes_str("bench");
+    check(cm_store_apply(bench->store, &op, &err), &err);
+    if (order->code != CM_REFUSAL_NONE) {
+        fprintf(stderr, "store_bench: %s\n", order->message);
+        exit(1);
+    }
+}
+
+static void order_devices(struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->orders; i++) {
+        char id[32];
+        int size = snprintf(id, sizeof id, "device-%08u", i % DEVICES);
+        struct cm_order order = { .kind = CM_ORDER_REVOKE, .device = cm_bytes(id, (size_t)size) };
+        carry_out(bench, &order);
+    }
+}
+
+static void order_serials(struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->recorded_count; i++) {
+        struct cm_order order = { .kind = CM_ORDER_REVOKE,
+                                  .serial = cm_serial_content(&bench->recorded[i]) };
+        carry_out(bench, &order);
+    }
+}
+
+static void order_whole_group(struct bench *bench, enum cm_order_kind kind)
+{
+    struct cm_order order = { .kind = kind, .group = cm_bytes_str("default") };
+    do {
+        carry_out(bench, &order);
+        order.after_device = order.last_device;
+    } while (order.last_device != 0);
+}
+
+/* In and out again, so that certificates may be added. */
+static void order_group(struct bench *bench)
+{
+    order_whole_group(bench, CM_ORDER_QUARANTINE);
+    order_whole_group(bench, CM_ORDER_REINSTATE);
+}
+
+static double cost_us(struct bench *bench, void (*orders)(struct bench *bench), unsigned count)
+{
+    double before = cpu_us(RUSAGE_SELF);
+    orders(bench);
+    return (cpu_us(RUSAGE_SELF) - before) / count;
+}
+
+static void run_orders(struct bench *bench)
+{
+    double serials = cost_us(bench, order_serials, bench->recorded_count);
+    double devices = cost_us(bench, order_devices, bench->orders);
+    double group = cost_us(bench, order_group, 2 * DEVICES);
+    printf("{\"bench\":\"store-orders\",\"orders\":%u,\"cpu_us_per_serial\":%.1f,"
+           "\"cpu_us_per_device\":%.1f,\"cpu_us_per_device_of_group\":%.1f}\n",
+           bench->orders, serials, devices, group);
+}
+
 static unsigned argument(int argc, char **argv, int index, unsigned preset)
 {
     return argc > index ? (unsigned)strtoul(argv[index], NULL, 10) : preset;
@@ -241,7 +314,8 @@ int main(int argc, char **argv)
     struct cm_error err;
     struct cm_store_counts counts;
     if (argc < 3) {
-        fprintf(stderr, "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET]]]]\n");
+        fprintf(stderr,
+                "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS]]]]]\n");
         return 2;
     }
     bench.to_submit = strtoull(argv[2], NULL, 10);
@@ -249,7 +323,9 @@ int main(int argc, char **argv)
     bench.in_flight = argument(argc, argv, 4, 8);
     bench.looks_up = argument(argc, argv, 5, 0) != 0;
     bench.fleet = argument(argc, argv, 6, DEVICES);
-    if (bench.fleet == 0 || bench.batch_size == 0 || bench.in_flight == 0
+    bench.orders = argument(argc, argv, 7, 0);
+    bench.recorded = calloc(bench.orders + 1, sizeof *bench.recorded);
+    if (!bench.recorded || bench.fleet == 0 || bench.batch_size == 0 || bench.in_flight == 0
         || bench.in_flight > BATCHES_MAX)
         return 2;
     struct cm_store_settings settings = { .path = argv[1], .create = access(argv[1], F_OK) != 0 };
@@ -264,8 +340,11 @@ int main(int argc, char **argv)
     run(&bench);
     report(&bench, counts.certificates, cpu_us(RUSAGE_SELF) - cpu,
            (double)cm_clock_monotonic_ns() / 1e3 - wall);
+    if (bench.orders > 0)
+        run_orders(&bench);
     for (uint32_t i = 0; i < bench.in_flight; i++)
         free_batch(&bench.batches[i]);
+    free(bench.recorded);
     cm_store_reader_close(bench.reader);
     cm_store_close(bench.store);
     cm_arena_done(&bench.arena);

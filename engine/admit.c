@@ -193,6 +193,8 @@ static const char *const *name_groups(const struct cm_settings_requester *reques
 static void admit_order(struct cm_request *request, struct cm_batch *batch)
 {
     struct cm_order *order = request->order;
+    order->fresh_groups = batch->engine->settings->fresh_groups;
+    order->fresh_groups_count = batch->engine->settings->fresh_groups_count;
     order->groups = name_groups(request->requester, &batch->arena);
     order->groups_count = request->requester->groups_count;
     order->actor =

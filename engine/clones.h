@@ -52,7 +52,7 @@ enum cm_clone_verdict cm_clones_claim(struct cm_clones *clones, uint64_t fingerp
 void cm_clones_release(struct cm_clones *clones, uint64_t fingerprint,
                        cm_certificate_number number);
 
-/* At start-up: a certificate from the store. */
+/* A certificate that no claim came before: from the store at start-up, or one of the engine's own. */
 void cm_clones_add(struct cm_clones *clones, uint64_t fingerprint, cm_certificate_number number);
 
 #endif

@@ -44,8 +44,8 @@ bool cm_order_kind_find(struct cm_bytes name, enum cm_order_kind *ret_kind);
 
 /*
  * Does:       reads the texts into an order that takes place at time_s (Unix seconds), which is its
- *             revocation date. What is the caller's to say (actor, groups, key and digest, after_device
- *             and devices_max) is left empty.
+ *             revocation date. What is the caller's to say (actor, groups, fresh_groups, key and
+ *             digest, after_device and devices_max) is left empty.
  * Owns:       spans of the order point at the texts, or into the arena.
  * Fails with: request.op-unknown (kind), request.field-missing, request.field-invalid,
  *             request.serial-invalid, request.reason-invalid, policy.device-invalid.

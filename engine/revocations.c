@@ -100,6 +100,7 @@ static cm_status open_responders(struct cm_engine *engine, struct cm_error *err)
                                            .providers = engine->providers,
                                            .issuers = &engine->issuers,
                                            .serials = &engine->serials,
+                                           .clones = &engine->clones,
                                            .time_ms = time_ms,
                                            .on_notice = on_notice,
                                            .on_changed = on_responder_changed,

@@ -38,16 +38,19 @@ static bool read_parts(const char *at, int year, int64_t *ret_seconds)
            && parts.tm_sec == written.tm_sec;
 }
 
-/* YYMMDDHHMMSSZ (1950 to 2049) or YYYYMMDDHHMMSSZ. */
+/* YYMMDDHHMMSSZ (1950 to 2049) or YYYYMMDDHHMMSSZ; after 1970, as everything here. */
 static bool read_time(const char *text, int64_t *ret_seconds)
 {
+    bool is_read;
     size_t digits = strspn(text, "0123456789");
     if ((digits != 12 && digits != 14) || strcmp(text + digits, "Z") != 0)
         return false;
     int year = two_digits(text);
     if (digits == 14)
-        return read_parts(text + 4, year * 100 + two_digits(text + 2), ret_seconds);
-    return read_parts(text + 2, year < 50 ? 2000 + year : 1900 + year, ret_seconds);
+        is_read = read_parts(text + 4, year * 100 + two_digits(text + 2), ret_seconds);
+    else
+        is_read = read_parts(text + 2, year < 50 ? 2000 + year : 1900 + year, ret_seconds);
+    return is_read && *ret_seconds > 0;
 }
 
 /* --- the revocation ------------------------------------------------------------------------- */
@@ -88,7 +91,7 @@ static cm_status read_revocation(char *text, struct cm_index_line *line, struct 
         *reason++ = '\0';
     if (reason && (more = strchr(reason, ',')))
         *more++ = '\0';
-    if (!read_time(text, &line->revoked_s) || line->revoked_s <= 0)
+    if (!read_time(text, &line->revoked_s))
         return fail(err, "the time of the revocation, like 260131120000Z", text);
     return reason ? read_reason(reason, more, line, err) : CM_OK;
 }

@@ -165,8 +165,9 @@ static cm_status add_parsed(struct cm_inventory *inventory, X509 *parsed, struct
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
                        "%.150s: its serial number is not positive, or longer than 20 octets",
                        where);
-    if (!read_end(parsed, &row.not_after_s))
-        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%.150s: it has no end", where);
+    if (!read_end(parsed, &row.not_after_s) || row.not_after_s <= 0)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%.150s: it has no end after 1970",
+                       where);
     row.der = cm_arena_copy(&inventory->arena, der);
     add(inventory, &row);
     return CM_OK;
@@ -285,7 +286,7 @@ static cm_status add_entries(struct cm_inventory *inventory, struct cm_bytes ent
             .not_after_s = 0,
             .reason = entry.reason,
             .revoked_s = entry.revoked_s,
-            .invalidity_s = entry.invalidity_s,
+            .invalidity_s = entry.invalidity_s > 0 ? entry.invalidity_s : 0,
         };
         if (entry.reason == CM_REASON_REMOVE_FROM_CRL || entry.revoked_s <= 0)
             status = CM_FAIL(why, CM_MALFORMED, CM_ORIGIN_SELF, 0,

@@ -65,8 +65,11 @@ cm_status cm_orders_carry_out(struct cm_deployment *deployment, struct cm_order 
                               uint32_t count, struct cm_error *err)
 {
     struct cm_bytes actor = cm_bytes_str(cm_operator_name(&deployment->arena));
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         orders[i].actor = actor;
+        orders[i].fresh_groups = deployment->settings->fresh_groups;
+        orders[i].fresh_groups_count = deployment->settings->fresh_groups_count;
+    }
     cm_status status = cm_deployment_open_store(deployment, CM_DEPLOYMENT_WRITE, err);
     if (status == CM_BUSY)
         return send_all(deployment, orders, count, err);

@@ -150,7 +150,7 @@ static void tell(const struct cm_call *call, const struct cm_order *order)
     if (cm_call_flag(call, "quiet"))
         return;
     if (certificates == 0)
-        printf("0 certificates revoked: it is so already\n");
+        printf("0 certificates revoked: none was left to revoke\n");
     else if (order->group.size > 0)
         printf("%u certificate%s of %u device%s revoked\n", certificates, S_OR_NOT(certificates),
                order->devices_changed, S_OR_NOT(order->devices_changed));

@@ -8,7 +8,8 @@
  * Points, in the order of a batch: entries-arrived, composed, intent-durable, signed, sealed,
  * store-commit and store-committed (around each commit: of an intent and of a record), recorded,
  * answers-written, answered. Of a CRL: crl-numbered, crl-signed; of each file that is published:
- * crl-written (under another name), crl-renamed.
+ * crl-written (under another name), crl-renamed. Of a responder's certificate: responder-promised,
+ * responder-signed, responder-recorded.
  */
 #ifndef CM_BASE_FAULTPOINT_H
 #define CM_BASE_FAULTPOINT_H

@@ -89,6 +89,7 @@ static cm_status read_orders(struct cm_connection *connection, const json_t *req
                              struct cm_error *err)
 {
     struct cm_orders_run *run = &connection->run;
+    const struct cm_settings *settings = connection->control->env.settings;
     struct cm_arena *arena = &connection->arena;
     const json_t *orders = json_object_get(request, "orders");
     size_t count = json_array_size(orders);
@@ -107,6 +108,8 @@ static cm_status read_orders(struct cm_connection *connection, const json_t *req
         status = read_order(json_array_get(orders, i), arena, actor, &run->orders[i], &why);
         if (status != CM_OK)
             return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "orders[%zu]: %.200s", i, why.text);
+        run->orders[i].fresh_groups = settings->fresh_groups;
+        run->orders[i].fresh_groups_count = settings->fresh_groups_count;
     }
     return CM_OK;
 }

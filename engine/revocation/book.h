@@ -14,7 +14,7 @@
  *
  * Costs: about 100 octets a revocation, half of them its entry. Adding one: a place in a table. Listing a
  * shard: nothing where nothing has changed, else one pass over its entries. A certificate that ends is
- * looked for in the whole table, when one may have: 10 ms for a million.
+ * looked for in the whole table, when one may have.
  *
  * Thread: find and list any, beside each other and beside read; read and add_generation one at a time.
  */

@@ -43,8 +43,7 @@ struct cm_shard {
     uint64_t change_due_ns, retry_ns; /* monotonic; 0: none */
     uint32_t failures_count;          /* in a row */
     bool is_asked;
-    bool
-        is_doubtful; /* the complete one was signed by us, but is not what the store has numbered last */
+    bool is_doubtful; /* the complete one is ours, but not what the store and the settings say */
     struct cm_publication *publication; /* NULL: idle */
 };
 
@@ -67,7 +66,10 @@ struct cm_publisher {
 void cm_publisher_tell_trouble(struct cm_publisher *publisher, const char *what,
                                const struct cm_error *err);
 
-/* publication.c */
+/* Looks over the shards on the next turn. */
+void cm_publisher_wake(struct cm_publisher *publisher);
+
+/* due.c */
 
 /* What is to be written anew of a shard. */
 enum cm_need {
@@ -76,6 +78,33 @@ enum cm_need {
     CM_NEED_CHANGE,  /* both, and the delta's base stays */
     CM_NEED_RENEWAL, /* both, and the complete one is the base from now on */
 };
+
+/* Changes that are not published yet start the clocks of their shards. */
+void cm_due_note_changes(struct cm_publisher *publisher, uint64_t now_ns);
+
+/* The idle shard that has been due for the longest time; NULL: none is. */
+struct cm_shard *cm_due_choose(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s,
+                               enum cm_need *ret_need);
+
+/* Until it is worth looking again. */
+uint32_t cm_due_time_until_ms(const struct cm_publisher *publisher, uint64_t now_ns);
+
+/* asked.c */
+
+/* What somebody who asked waits for, of a shard. */
+enum cm_wait { CM_WAIT_NONE, CM_WAIT_BEGIN, CM_WAIT_END };
+
+/* What begins now is what they wait for from now on. */
+void cm_asked_note_begun(const struct cm_shard *shard);
+
+/* What has become of a shard, for those who waited for just that. err NULL: it is published. */
+void cm_asked_note_outcome(const struct cm_shard *shard, enum cm_wait wait,
+                           const struct cm_error *err);
+
+/* Calls back who need not wait any longer. */
+void cm_asked_answer(struct cm_publisher *publisher);
+
+/* publication.c */
 
 /* now_s: wall. The shard is idle. */
 void cm_publication_begin(struct cm_shard *shard, enum cm_need need, int64_t now_s);

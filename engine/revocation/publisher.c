@@ -11,22 +11,10 @@
 #include "engine/revocation/crl_files.h"
 #include "engine/revocation/crl_names.h"
 
-enum { SHARDS_IN_FLIGHT_MAX = 4, LOOK_MS_MAX = 1000 };
+enum { SHARDS_IN_FLIGHT_MAX = 4 };
 
 /* At most 8 s: whatever was in the way, soon after it has gone relying parties know. */
 enum { PAUSE_MS_MIN = 250, PAUSE_SHIFT_MAX = 5 };
-
-/* Somebody who asked for CRLs now. */
-struct cm_request_to_publish {
-    struct cm_request_to_publish *next;
-    uint32_t waiting_count, published_count, failed_count;
-    char why[CM_ERROR_TEXT_SIZE]; /* the first failure */
-    cm_published_fn *done;
-    void *arg;
-    uint8_t waits[]; /* by shard: enum wait */
-};
-
-enum wait { WAIT_NONE, WAIT_BEGIN, WAIT_END };
 
 static void on_timer(void *arg);
 
@@ -70,79 +58,9 @@ static void look_whether_all_is_well(struct cm_publisher *publisher)
     tell(publisher, "CRLs are published again");
 }
 
-/* ------------------------------------------------------------------ requests -- */
-
-static void answer_requests(struct cm_publisher *publisher)
-{
-    struct cm_request_to_publish **link = &publisher->requests;
-    while (*link) {
-        struct cm_request_to_publish *request = *link;
-        if (request->waiting_count > 0) {
-            link = &request->next;
-            continue;
-        }
-        *link = request->next;
-        request->done(request->published_count, request->failed_count, request->why, request->arg);
-        free(request);
-        link = &publisher->requests; /* done may have asked again */
-    }
-}
-
-/* What has become of a shard, for those who waited for just that. err NULL: it is published. */
-static void note_outcome(const struct cm_shard *shard, enum wait wait, const struct cm_error *err)
-{
-    struct cm_publisher *publisher = shard->publisher;
-    size_t index = (size_t)(shard - publisher->shards);
-    for (struct cm_request_to_publish *request = publisher->requests; request;
-         request = request->next) {
-        if (request->waits[index] != wait)
-            continue;
-        request->waits[index] = WAIT_NONE;
-        request->waiting_count--;
-        request->published_count += !err;
-        request->failed_count += err != NULL;
-        if (err && request->why[0] == '\0')
-            snprintf(request->why, sizeof request->why, "%s", err->text);
-    }
-}
-
-/* What begins now is what they wait for from now on. */
-static void note_begun(const struct cm_shard *shard)
-{
-    struct cm_publisher *publisher = shard->publisher;
-    size_t index = (size_t)(shard - publisher->shards);
-    for (struct cm_request_to_publish *request = publisher->requests; request;
-         request = request->next)
-        if (request->waits[index] == WAIT_BEGIN)
-            request->waits[index] = WAIT_END;
-}
-
-void cm_publisher_publish(struct cm_publisher *publisher, int64_t generation_number,
-                          cm_published_fn *done, void *arg)
-{
-    cm_loop_assert_here(publisher->env.loop);
-    struct cm_request_to_publish *request = calloc(1, sizeof *request + publisher->shards_count);
-    if (!request)
-        abort();
-    request->done = done;
-    request->arg = arg;
-    for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
-        if (generation_number != 0 && shard->key->generation_number != generation_number)
-            continue;
-        request->waits[i] = WAIT_BEGIN;
-        request->waiting_count++;
-        shard->is_asked = true;
-        shard->retry_ns = 0;
-    }
-    request->next = publisher->requests;
-    publisher->requests = request;
-    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
-}
-
 /* ------------------------------------------------------------------ outcomes -- */
 
-static void fail_shard(struct cm_shard *shard, enum wait wait, const struct cm_error *err)
+static void fail_shard(struct cm_shard *shard, enum cm_wait wait, const struct cm_error *err)
 {
     struct cm_publisher *publisher = shard->publisher;
     char what[160];
@@ -151,7 +69,7 @@ static void fail_shard(struct cm_shard *shard, enum wait wait, const struct cm_e
     publisher->failed_count++;
     snprintf(what, sizeof what, "CRL %u of %s was not published", shard->index, shard->key->name);
     cm_publisher_tell_trouble(publisher, what, err);
-    note_outcome(shard, wait, err);
+    cm_asked_note_outcome(shard, wait, err);
 }
 
 static void look_whether_idle(struct cm_publisher *publisher)
@@ -160,10 +78,15 @@ static void look_whether_idle(struct cm_publisher *publisher)
         publisher->env.on_idle(publisher->env.arg);
 }
 
+void cm_publisher_wake(struct cm_publisher *publisher)
+{
+    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
+}
+
 void cm_publisher_step_ended(struct cm_publisher *publisher)
 {
     publisher->in_flight--;
-    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
+    cm_publisher_wake(publisher);
 }
 
 void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err)
@@ -171,7 +94,7 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
     struct cm_publisher *publisher = shard->publisher;
     if (err) {
         bool was_asked_again = shard->is_asked;
-        fail_shard(shard, WAIT_END, err);
+        fail_shard(shard, CM_WAIT_END, err);
         shard->is_asked = was_asked_again;
     } else {
         shard->failures_count = 0;
@@ -179,92 +102,9 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
         shard->change_due_ns = 0; /* what came meanwhile waits for its own time */
         publisher->published_count += lists_count;
         look_whether_all_is_well(publisher);
-        note_outcome(shard, WAIT_END, NULL);
+        cm_asked_note_outcome(shard, CM_WAIT_END, NULL);
     }
     cm_publisher_step_ended(publisher);
-}
-
-/* ------------------------------------------------------------------ what is due -- */
-
-static bool is_out_of_date(const struct cm_shard *shard)
-{
-    const struct cm_published *published = &shard->complete;
-    return cm_book_shard_revision(shard->publisher->env.book, shard->key->generation_number,
-                                  shard->index)
-           > published->revision;
-}
-
-/* Changes that are not published yet start the shard's clock. */
-static void note_changes(struct cm_publisher *publisher, uint64_t now_ns)
-{
-    for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
-        if (!is_out_of_date(shard))
-            shard->change_due_ns = 0;
-        else if (shard->change_due_ns == 0)
-            shard->change_due_ns = now_ns + CM_NS_PER_MS * shard->key->authority->crl_delay_ms + 1;
-    }
-}
-
-/* When a list is to be renewed, before it ends. Settings keep the overlap below the validity of complete
- * lists; a delta that is short-lived is renewed after half of its life. */
-static int64_t renewal_s(const struct cm_shard *shard, const struct cm_published *published)
-{
-    int64_t overlap_s = shard->key->authority->crl_overlap_s;
-    int64_t half_s = (published->next_update_s - published->this_update_s) / 2;
-    if (published == &shard->delta && half_s < overlap_s)
-        overlap_s = half_s;
-    return published->next_update_s - overlap_s;
-}
-
-struct due {
-    enum cm_need need;
-    int64_t since_ms; /* it has been due for so long */
-};
-
-static void consider(struct due *due, enum cm_need need, int64_t since_ms)
-{
-    if (since_ms < 0)
-        return;
-    if (need > due->need)
-        due->need = need;
-    if (since_ms > due->since_ms)
-        due->since_ms = since_ms;
-}
-
-static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t now_s)
-{
-    struct due due = { .need = CM_NEED_NOTHING };
-    if (shard->publication || shard->retry_ns > now_ns)
-        return due;
-    if (!shard->complete.is_there)
-        consider(&due, CM_NEED_RENEWAL, INT64_MAX);
-    else
-        consider(&due, CM_NEED_RENEWAL, 1000 * (now_s - renewal_s(shard, &shard->complete)));
-    if (shard->is_asked || shard->is_doubtful)
-        consider(&due, CM_NEED_RENEWAL, 0);
-    if (shard->change_due_ns > 0)
-        consider(&due, CM_NEED_CHANGE,
-                 ((int64_t)now_ns - (int64_t)shard->change_due_ns) / (int64_t)CM_NS_PER_MS);
-    if (shard->has_delta && !shard->delta.is_there)
-        consider(&due, CM_NEED_DELTA, INT64_MAX);
-    else if (shard->has_delta)
-        consider(&due, CM_NEED_DELTA, 1000 * (now_s - renewal_s(shard, &shard->delta)));
-    return due;
-}
-
-static struct cm_shard *choose(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s,
-                               struct due *ret_due)
-{
-    struct cm_shard *chosen = NULL;
-    for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct due due = due_of(&publisher->shards[i], now_ns, now_s);
-        if (due.need == CM_NEED_NOTHING || (chosen && due.since_ms <= ret_due->since_ms))
-            continue;
-        chosen = &publisher->shards[i];
-        *ret_due = due;
-    }
-    return chosen;
 }
 
 /* ------------------------------------------------------------------ the timer -- */
@@ -283,23 +123,23 @@ static void begin(struct cm_shard *shard, enum cm_need need, int64_t now_s)
 {
     struct cm_error err;
     if (check_ready(shard, now_s, &err) != CM_OK) {
-        fail_shard(shard, WAIT_BEGIN, &err);
+        fail_shard(shard, CM_WAIT_BEGIN, &err);
         return;
     }
     shard->is_asked = false;
     shard->publisher->in_flight++;
-    note_begun(shard);
+    cm_asked_note_begun(shard);
     cm_publication_begin(shard, need, now_s);
 }
 
 static void begin_what_is_due(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s)
 {
     while (publisher->in_flight < SHARDS_IN_FLIGHT_MAX) {
-        struct due due;
-        struct cm_shard *shard = choose(publisher, now_ns, now_s, &due);
+        enum cm_need need;
+        struct cm_shard *shard = cm_due_choose(publisher, now_ns, now_s, &need);
         if (!shard)
             return;
-        begin(shard, due.need, now_s);
+        begin(shard, need, now_s);
     }
 }
 
@@ -309,7 +149,7 @@ static void fail_asked(struct cm_publisher *publisher, const char *why)
     (void)CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", why);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
         publisher->shards[i].is_asked = false;
-        note_outcome(&publisher->shards[i], WAIT_BEGIN, &err);
+        cm_asked_note_outcome(&publisher->shards[i], CM_WAIT_BEGIN, &err);
     }
 }
 
@@ -330,22 +170,6 @@ static void read_book(struct cm_publisher *publisher)
         cm_publisher_tell_trouble(publisher, "revocations could not be read", &err);
 }
 
-static uint32_t time_until_ms(const struct cm_publisher *publisher, uint64_t now_ns)
-{
-    uint64_t first_ns = now_ns + LOOK_MS_MAX * CM_NS_PER_MS;
-    for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        const struct cm_shard *shard = &publisher->shards[i];
-        uint64_t due_ns = shard->change_due_ns;
-        if (due_ns == 0 || shard->publication)
-            continue;
-        if (shard->retry_ns > due_ns)
-            due_ns = shard->retry_ns;
-        if (due_ns < first_ns)
-            first_ns = due_ns;
-    }
-    return first_ns > now_ns ? (uint32_t)((first_ns - now_ns) / CM_NS_PER_MS) + 1 : 1;
-}
-
 /* Told even where nobody asks for certificates, who would hear of it otherwise. */
 static void note_clock(struct cm_publisher *publisher, bool is_suspect)
 {
@@ -362,31 +186,31 @@ static void on_timer(void *arg)
     int64_t now_ms = publisher->env.time_ms(publisher->env.arg);
     if (publisher->is_stopping) {
         fail_asked(publisher, "the engine stops");
-        answer_requests(publisher);
+        cm_asked_answer(publisher);
         look_whether_idle(publisher);
         return;
     }
     if (publisher->must_look)
         read_book(publisher);
-    note_changes(publisher, now_ns);
+    cm_due_note_changes(publisher, now_ns);
     note_clock(publisher, now_ms < 0);
     if (now_ms >= 0)
         begin_what_is_due(publisher, now_ns, now_ms / 1000);
     else
         fail_asked(publisher, "the clock is suspect: nothing is signed");
     cm_authority_files_look(publisher, now_ns);
-    answer_requests(publisher);
+    cm_asked_answer(publisher);
     /* Whoever was answered may have asked again, and then it is started already. */
     if (!cm_timer_is_running(&publisher->timer))
-        cm_timer_start(&publisher->timer, publisher->env.loop, time_until_ms(publisher, now_ns),
-                       on_timer, publisher);
+        cm_timer_start(&publisher->timer, publisher->env.loop,
+                       cm_due_time_until_ms(publisher, now_ns), on_timer, publisher);
 }
 
 void cm_publisher_look(struct cm_publisher *publisher)
 {
     cm_loop_assert_here(publisher->env.loop);
     read_book(publisher);
-    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
+    cm_publisher_wake(publisher);
 }
 
 /* ------------------------------------------------------------------ life -- */
@@ -472,8 +296,9 @@ cm_status cm_publisher_open(const struct cm_publisher_env *env, struct cm_publis
         cm_publisher_close(publisher);
         return status;
     }
+    publisher->told = 0; /* what follows is news */
     cm_authority_files_open(publisher);
-    cm_timer_start(&publisher->timer, env->loop, 0, on_timer, publisher);
+    cm_publisher_wake(publisher);
     *ret_publisher = publisher;
     return CM_OK;
 }
@@ -484,7 +309,7 @@ void cm_publisher_stop(struct cm_publisher *publisher)
     for (uint32_t i = 0; i < publisher->shards_count; i++)
         if (publisher->shards[i].publication)
             cm_publication_cancel(publisher->shards[i].publication);
-    cm_timer_start(&publisher->timer, publisher->env.loop, 0, on_timer, publisher);
+    cm_publisher_wake(publisher);
 }
 
 bool cm_publisher_is_idle(const struct cm_publisher *publisher)
@@ -514,11 +339,13 @@ void cm_publisher_close(struct cm_publisher *publisher)
 
 /* ------------------------------------------------------------------ counts -- */
 
-static void count_one(const struct cm_published *published, int64_t now_s,
-                      struct cm_publisher_counts *counts)
+static void count_one(const struct cm_shard *shard, const struct cm_published *published,
+                      int64_t now_s, struct cm_publisher_counts *counts)
 {
-    if (!published->is_there)
+    if (!published->is_there) {
+        counts->overdue += shard->failures_count > 0;
         return;
+    }
     counts->overdue += published->next_update_s <= now_s;
     if (counts->next_expiry_s == 0 || published->next_update_s < counts->next_expiry_s)
         counts->next_expiry_s = published->next_update_s;
@@ -532,9 +359,10 @@ void cm_publisher_count(const struct cm_publisher *publisher,
                                           .shards = publisher->shards_count };
     int64_t now_s = publisher->env.time_ms(publisher->env.arg) / 1000;
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        count_one(&publisher->shards[i].complete, now_s, &counts);
-        if (publisher->shards[i].has_delta)
-            count_one(&publisher->shards[i].delta, now_s, &counts);
+        const struct cm_shard *shard = &publisher->shards[i];
+        count_one(shard, &shard->complete, now_s, &counts);
+        if (shard->has_delta)
+            count_one(shard, &shard->delta, now_s, &counts);
     }
     *ret_counts = counts;
 }

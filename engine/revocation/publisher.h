@@ -79,8 +79,9 @@ void cm_publisher_close(struct cm_publisher *publisher);         /* idle; takes 
 
 struct cm_publisher_counts {
     uint64_t published, failed; /* lists; attempts */
-    uint32_t shards, overdue;   /* overdue: past nextUpdate */
-    int64_t next_expiry_s;      /* the earliest nextUpdate of all that are published; 0: none is */
+    uint32_t shards;
+    uint32_t overdue;      /* lists past their nextUpdate, and those that could never be made */
+    int64_t next_expiry_s; /* the earliest nextUpdate of all that are published; 0: none is */
 };
 void cm_publisher_count(const struct cm_publisher *publisher,
                         struct cm_publisher_counts *ret_counts);

@@ -27,6 +27,7 @@
 #ifndef CM_ENGINE_RESPONDER_H
 #define CM_ENGINE_RESPONDER_H
 
+#include "engine/clones.h"
 #include "engine/issuers.h"
 #include "engine/serials.h"
 #include "engine/x509/ocsp_response.h"
@@ -49,6 +50,8 @@ struct cm_responders_env {
     struct cm_provider *const *providers;
     const struct cm_issuers *issuers;
     struct cm_serials *serials;
+    struct cm_clones
+        *clones; /* no device gets a certificate for a responder's key; NULL: none asks */
     int64_t (*time_ms)(
         void *arg); /* wall clock; negative: suspect, nothing is to be signed; NULL: the
                                       system's */

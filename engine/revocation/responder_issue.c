@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
 #include "engine/base/hash.h"
 #include "engine/x509/lint.h"
 #include "providers/verify.h"
@@ -15,7 +16,7 @@
 #define REQUESTER "engine/ocsp-responder"
 #define GROUP     "ocsp-responders"
 
-enum { SIGN_DEADLINE_S = 60, COMMON_NAME_SIZE_MAX = 64 };
+enum { SIGN_DEADLINE_S = 60, ISSUER_NAME_SIZE_MAX = 64 - 15 };
 
 static void sign(struct cm_responder_slot *slot);
 static void record(struct cm_responder_slot *slot);
@@ -35,11 +36,12 @@ static bool compose_with(struct cm_responder_slot *slot, struct cm_composer *com
                          struct cm_refusal *refusal)
 {
     struct cm_responder_making *making = &slot->making;
-    size_t name_size = strnlen(slot->device, COMMON_NAME_SIZE_MAX);
+    const char *name = cm_arena_printf(&making->arena, "OCSP responder %.*s", ISSUER_NAME_SIZE_MAX,
+                                       slot->issuer->name);
     const struct cm_template_input in = {
         .serial = cm_bytes(making->serial.octets, sizeof making->serial.octets),
         .issue_time_s = making->intent.created_ms / 1000,
-        .device = cm_bytes(slot->device, name_size),
+        .device = cm_bytes_str(name), /* the profile's common name */
         .spki = slot->key->spki,
         .key_type = slot->key->type,
     };
@@ -85,6 +87,7 @@ static struct cm_request_key key_of(const struct cm_serial *serial)
 static void on_promised(struct cm_store_op *op)
 {
     struct cm_responder_slot *slot = op->arg;
+    CM_FAULT_POINT("responder-promised");
     slot->making.is_promised = op->status == CM_OK;
     if (op->status == CM_OK)
         sign(slot);
@@ -180,6 +183,7 @@ static void on_signed(struct cm_sign_batch *batch, void *arg)
         making->certificate =
             cm_certificate_assemble(making->tbs.der, batch->key->alg, signature, &making->arena);
         making->is_signed = true;
+        CM_FAULT_POINT("responder-signed");
         record(slot);
     }
 }
@@ -215,7 +219,11 @@ static void on_recorded(struct cm_store_op *op)
     struct cm_error err = op->err;
     cm_status status = op->status;
     if (status == CM_OK) {
+        CM_FAULT_POINT("responder-recorded");
         making->is_promised = making->is_signed = false;
+        if (slot->responders->env.clones)
+            cm_clones_add(slot->responders->env.clones, making->row.key_fingerprint,
+                          cm_serial_number(&making->serial));
         status = cm_responder_use(slot, making->certificate, &err);
     }
     if (status == CM_OK)
@@ -227,15 +235,13 @@ static void on_recorded(struct cm_store_op *op)
 static void record(struct cm_responder_slot *slot)
 {
     struct cm_responder_making *making = &slot->making;
-    uint8_t fingerprint[CM_SHA256_SIZE];
-    cm_sha256(&slot->key->spki, 1, fingerprint);
     making->row = (struct cm_certificate_row){
         .serial = making->serial,
         .key = making->item.key,
         .enroll_device = cm_bytes_str(slot->device),
         .enroll_group = cm_bytes_str(GROUP),
         .generation_number = slot->issuer->generation_number,
-        .key_fingerprint = cm_big_endian_read(fingerprint, 8),
+        .key_fingerprint = cm_clones_fingerprint(slot->key->spki),
         .not_after = making->tbs.not_after_s,
         .der = making->certificate,
     };

@@ -181,9 +181,21 @@ static void resume_file(struct cm_shard *shard, const char *path, const struct c
     if (status == CM_OK)
         status = check(shard, content, is_delta, &crl, &err);
     if (status != CM_OK)
-        cm_publisher_tell_trouble(publisher, path, &err);
+        cm_publisher_tell_trouble(publisher, "a CRL was not taken up again", &err);
     if (status != CM_OK || !resume_content(shard, content, &crl, row))
         free((void *)(uintptr_t)content.data);
+}
+
+static void resume_shard(struct cm_shard *shard, const struct cm_crl_row *complete,
+                         const struct cm_crl_row *delta)
+{
+    resume_file(shard, shard->path, complete, false);
+    if (!shard->has_delta || !shard->complete.is_there || shard->is_doubtful)
+        return;
+    resume_file(shard, shard->delta_path, delta, true);
+    /* Where deltas are new, the complete list does not name them yet. */
+    if (!shard->delta.is_there)
+        shard->is_doubtful = true;
 }
 
 cm_status cm_publisher_resume(struct cm_publisher *publisher, struct cm_error *err)
@@ -197,12 +209,8 @@ cm_status cm_publisher_resume(struct cm_publisher *publisher, struct cm_error *e
         abort();
     cm_status status = read_rows(publisher, &rows, err);
     bool has_folder = publisher->env.settings->status.publish_folder != NULL;
-    for (uint32_t i = 0; status == CM_OK && has_folder && i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
-        resume_file(shard, shard->path, &rows.complete[i], false);
-        if (shard->has_delta && shard->complete.is_there && !shard->is_doubtful)
-            resume_file(shard, shard->delta_path, &rows.delta[i], true);
-    }
+    for (uint32_t i = 0; status == CM_OK && has_folder && i < publisher->shards_count; i++)
+        resume_shard(&publisher->shards[i], &rows.complete[i], &rows.delta[i]);
     free(rows.complete);
     free(rows.delta);
     return status;

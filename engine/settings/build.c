@@ -277,6 +277,16 @@ static cm_status find_authority(struct settings_build *build, const struct raw_g
                                 "an authority", names, settings->authorities_count);
 }
 
+static void list_fresh_groups(struct settings_build *build)
+{
+    struct cm_settings *settings = build->settings;
+    const char **names = settings_keep_array(build, settings->groups_count, sizeof *names);
+    for (uint32_t i = 0; i < settings->groups_count; i++)
+        if (settings->groups[i].reinstates_fresh)
+            names[settings->fresh_groups_count++] = settings->groups[i].name;
+    settings->fresh_groups = names;
+}
+
 static cm_status build_groups(struct settings_build *build)
 {
     uint32_t count = build->raw->groups_count;
@@ -291,6 +301,7 @@ static cm_status build_groups(struct settings_build *build)
             .rate_per_s = (uint32_t)*raw->rate,
             .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
             .quota_per_day = *raw->quota,
+            .reinstates_fresh = strcmp(raw->reinstate, "fresh") == 0,
             .reuse_key = *raw->reuse_key,
         };
         cm_status status = find_authority(build, raw, i, &all[i]);
@@ -300,6 +311,7 @@ static cm_status build_groups(struct settings_build *build)
             return status;
         build->settings->groups_count++;
     }
+    list_fresh_groups(build);
     return CM_OK;
 }
 

@@ -231,6 +231,9 @@ enum settings_kind {
     X(S, COUNT, burst, "burst", OPTIONAL, 0, 1, 10000000, "",                                                          \
       "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
     X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
+    X(S, CHOICE, reinstate, "reinstate", OPTIONAL, "lift fresh", 0, 0, "lift",                                         \
+      "What becomes of a device's certificates on hold when it is reinstated: `lift` makes them good again, `fresh` "   \
+      "revokes them (superseded), and the device asks for new ones.")                                                   \
     X(S, FLAG, reuse_key, "reuse-key", OPTIONAL, 0, 0, 0, "yes",                                                       \
       "A device may be certified again for a key of its own.")
 

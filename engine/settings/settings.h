@@ -83,6 +83,7 @@ struct cm_settings_group {
     uint32_t rate_per_s;    /* requests; 0: no limit */
     uint32_t burst;         /* requests; default: rate_per_s */
     uint64_t quota_per_day; /* certificates; 0: no limit */
+    bool reinstates_fresh;  /* a device comes back without its certificates; default false */
     bool reuse_key;         /* a device may be certified again for a key of its own; default true */
 };
 
@@ -162,6 +163,8 @@ struct cm_settings {
     uint32_t profiles_count;
     const struct cm_settings_group *groups;
     uint32_t groups_count;
+    const char *const *fresh_groups; /* names of those with reinstates_fresh */
+    uint32_t fresh_groups_count;
     const struct cm_settings_requester *requesters;
     uint32_t requesters_count;
     struct cm_settings_engine engine;

@@ -150,7 +150,7 @@ struct cm_revocation {
 #define CM_ORDER_MAP(X)                                                                            \
     X(REVOKE, "revoke")         /* certificates, for good */                                       \
     X(QUARANTINE, "quarantine") /* a device: its certificates on hold, and no new ones */          \
-    X(REINSTATE, "reinstate")   /* a device that is in quarantine: off hold, allowed again */      \
+    X(REINSTATE, "reinstate")   /* a device in quarantine, or with certificates on hold: undone */ \
     X(RETIRE, "retire")         /* a device, for good: cessationOfOperation, and no new ones */
 
 enum cm_order_kind {
@@ -167,7 +167,9 @@ const char *cm_order_name(enum cm_order_kind kind);
  * QUARANTINE, REINSTATE and RETIRE have no serial. Carried out inside the writer's transaction, whole or
  * (group) from one device on, up to a bound; an order that asks for what is already so changes nothing
  * and succeeds. A revoked certificate keeps its first date and reason, but may go from any reason to
- * keyCompromise; one on hold may be revoked, and keeps the date of the hold.
+ * keyCompromise; one on hold may be revoked, and keeps the date of the hold. Certificates that have ended
+ * are left alone. No date of a certificate is before it: by serial that is refused, else it is moved. Of a
+ * group, devices that the order is against (retired ones) are passed over.
  */
 struct cm_order {
     enum cm_order_kind kind;
@@ -178,6 +180,10 @@ struct cm_order {
     /* Groups that whoever orders has a right to, NUL-terminated names; NULL: every one. */
     const char *const *groups;
     uint32_t groups_count;
+    /* Groups, NUL-terminated names, whose devices are reinstated without their certificates: what is on
+     * hold is revoked (superseded), and the device is to ask for a fresh one. */
+    const char *const *fresh_groups;
+    uint32_t fresh_groups_count;
     enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
     int64_t time_s;        /* revocationDate, Unix seconds */
     int64_t invalidity_s;  /* 0: none */
@@ -474,7 +480,7 @@ typedef bool cm_crl_walk_fn(const struct cm_crl_row *crl, void *arg);
 CM_MUST_USE cm_status cm_store_walk_crls(struct cm_store_reader *reader, cm_crl_walk_fn *walk,
                                          void *arg, struct cm_error *err);
 
-/* Certificates of a device, its imported ones left out. */
+/* Certificates of a device, older ones first. Outside begin and end it takes a snapshot. */
 typedef bool cm_certificate_walk_fn(const struct cm_certificate_found *certificate, void *arg);
 CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *reader,
                                                         int64_t device_number,
@@ -482,7 +488,7 @@ CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *
                                                         struct cm_error *err);
 
 /* Whether this generation has issued this serial: our own certificates (serial and generation agree to
- * the last octet) and imported ones. */
+ * the last octet) and imported ones. Outside begin and end it takes a snapshot. */
 enum cm_issued {
     CM_ISSUED_NEVER,
     CM_ISSUED_CERTIFICATE, /* there is a certificate */

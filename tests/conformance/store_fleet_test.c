@@ -117,6 +117,40 @@ static void test_a_device_goes_into_quarantine_and_comes_back(void)
     fixture_done(&f);
 }
 
+/* Groups of which the settings want it: what was on hold is revoked, what was good or revoked stays. */
+static void test_a_device_comes_back_without_its_certificates(void)
+{
+    static const char *const fresh[] = { "none", "even", "odd" };
+    make("fresh");
+    struct cm_order hold = order_for_serial(1, CM_REASON_CERTIFICATE_HOLD);
+    CU_ASSERT_EQUAL(code_of(&hold), CM_REFUSAL_NONE);
+    struct cm_order order = order_for_device(CM_ORDER_REINSTATE, "d1");
+    order.time_s += 10;
+    order.fresh_groups = fresh;
+    order.fresh_groups_count = 1;
+    struct cm_order lifting = order;
+    order.fresh_groups_count = 3;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(order.certificates_changed, 1);
+    fixture_reopen(&f);
+    CU_ASSERT_EQUAL(state_of("d1"), CM_DEVICE_ALLOWED);
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_SUPERSEDED);
+    CU_ASSERT_EQUAL(order_standing(&f, 1).revoked_s, ORDER_TIME_S); /* of the hold */
+    CU_ASSERT_EQUAL(order_reason(&f, 7), -1);
+    apply_device(CM_ORDER_QUARANTINE, "d1");
+    CU_ASSERT_EQUAL(code_of(&lifting), CM_REFUSAL_NONE); /* the group is not among them */
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_SUPERSEDED);
+    CU_ASSERT_EQUAL(order_reason(&f, 7), CM_REASON_REMOVE_FROM_CRL);
+    /* By its group, too. */
+    apply_device(CM_ORDER_QUARANTINE, "d1");
+    order = order_for_group(CM_ORDER_REINSTATE, "odd");
+    order.fresh_groups = fresh;
+    order.fresh_groups_count = 3;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(order_reason(&f, 7), CM_REASON_SUPERSEDED);
+    fixture_done(&f);
+}
+
 static void test_what_is_not_on_hold_is_not_reinstated(void)
 {
     make("not-on-hold");
@@ -351,6 +385,12 @@ static void test_the_certificates_of_a_device_are_walked(void)
     CU_ASSERT_EQUAL(walk(2).count, 3);
     CU_ASSERT_EQUAL(walk(2).sum, 2 + 8 + 14);
     CU_ASSERT_EQUAL(walk(99).count, 0);
+    struct walked walked = { .count = 0 };
+    cm_store_reader_end(f.reader); /* outside a snapshot as well */
+    CU_ASSERT_EQUAL(
+        cm_store_walk_device_certificates(f.reader, 2, see_certificate, &walked, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(walked.sum, 2 + 8 + 14);
+    CU_ASSERT_EQUAL(cm_store_reader_begin(f.reader, &f.err), CM_OK);
     fixture_reopen(&f);
     CU_ASSERT_EQUAL(walk(2).sum, 2 + 8 + 14);
     fixture_done(&f);
@@ -389,6 +429,7 @@ static void test_the_certificates_of_a_device_are_found_however_many_and_late(vo
 CM_TEST_SUITE(store_fleet, CM_TEST(test_a_device_is_revoked_with_all_its_certificates),
               CM_TEST(test_no_date_of_a_device_s_certificates_is_before_them),
               CM_TEST(test_a_device_goes_into_quarantine_and_comes_back),
+              CM_TEST(test_a_device_comes_back_without_its_certificates),
               CM_TEST(test_what_is_not_on_hold_is_not_reinstated),
               CM_TEST(test_a_retired_device_stays_retired),
               CM_TEST(test_a_device_that_is_unknown_or_out_of_reach_is_refused),

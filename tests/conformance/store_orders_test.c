@@ -82,7 +82,9 @@ static void test_a_revoked_certificate_keeps_its_first_date_and_reason(void)
 static void test_a_certificate_on_hold_may_be_revoked_and_keeps_the_date_of_the_hold(void)
 {
     make("hold");
-    CU_ASSERT_EQUAL(revoke(3, CM_REASON_CERTIFICATE_HOLD), CM_REFUSAL_NONE);
+    struct cm_order hold = order_for_serial(3, CM_REASON_CERTIFICATE_HOLD);
+    hold.invalidity_s = ORDER_TIME_S - 9;
+    CU_ASSERT_EQUAL(code_of(&hold), CM_REFUSAL_NONE);
     CU_ASSERT_EQUAL(order_reason(&f, 3), CM_REASON_CERTIFICATE_HOLD);
     CU_ASSERT_EQUAL(revoke(3, CM_REASON_CERTIFICATE_HOLD), CM_REFUSAL_NONE);
     CU_ASSERT_EQUAL(order_standing(&f, 3).revision, 1);
@@ -91,6 +93,7 @@ static void test_a_certificate_on_hold_may_be_revoked_and_keeps_the_date_of_the_
     CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
     struct cm_revocation standing = order_standing(&f, 3);
     CU_ASSERT_EQUAL(standing.reason, CM_REASON_PRIVILEGE_WITHDRAWN);
+    CU_ASSERT_EQUAL(standing.invalidity_s, ORDER_TIME_S - 9);
     CU_ASSERT_EQUAL(standing.revoked_s, ORDER_TIME_S);
     fixture_done(&f);
 }

@@ -95,6 +95,12 @@ static void test_a_serial_is_issued_by_its_own_generation_only(void)
     CU_ASSERT_EQUAL(cm_store_apply(f.store, &op, &f.err), CM_OK);
     CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&far)), CM_ISSUED_ABANDONED);
     CU_ASSERT_EQUAL(find_issued(2, cm_serial_content(&far)), CM_ISSUED_NEVER);
+    cm_store_reader_end(f.reader); /* outside a snapshot as well */
+    enum cm_issued issued = CM_ISSUED_NEVER;
+    CU_ASSERT_EQUAL(cm_store_find_issued(f.reader, 1, cm_serial_content(&serial), &issued, &f.err),
+                    CM_OK);
+    CU_ASSERT_EQUAL(issued, CM_ISSUED_CERTIFICATE);
+    CU_ASSERT_EQUAL(cm_store_reader_begin(f.reader, &f.err), CM_OK);
     fixture_done(&f);
 }
 
@@ -173,9 +179,10 @@ static void test_a_delta_may_have_the_number_of_the_list_that_it_goes_with(void)
     struct cm_crl_row twice[] = { crl_row(0, 10, false), crl_row(0, 10, true),
                                   crl_row(0, 10, true) };
     CU_ASSERT_EQUAL(put_crls(twice, 3), CM_EXISTS);
-    struct cm_crl_row elsewhere[] = { crl_row(1, 9, false), crl_row(0, 9, true) };
+    struct cm_crl_row elsewhere[] = { crl_row(1, 9, false), crl_row(2, 9, true) };
+    CU_ASSERT_EQUAL(put_crl(2, 9, false), CM_OK);
     CU_ASSERT_EQUAL(put_crls(elsewhere, 2), CM_EXISTS);
-    CU_ASSERT_EQUAL(walk_crls().count, 3);
+    CU_ASSERT_EQUAL(walk_crls().count, 4);
     fixture_done(&f);
 }
 

@@ -10,13 +10,18 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import checker
-import crl_test
 import deployment
+from backend import Order
 
 POINTS = ("entries-arrived", "composed", "intent-durable", "signed", "sealed", "store-commit", "store-committed",
           "recorded", "answers-written", "answered")
 # Behind the intent and before the record: what was promised is then found open at the next start.
 PROMISING = ("intent-durable", "signed", "sealed")
+# Of what is not a request's: crl_test.py and responder_test.py sweep them.
+OTHERS = ("crl-numbered", "crl-signed", "crl-written", "crl-renamed", "responder-promised", "responder-signed",
+          "responder-recorded")
+# Those that orders pass, too: nothing of them is composed or signed.
+ORDERED = ("entries-arrived", "store-commit", "store-committed", "recorded", "answers-written", "answered")
 COUNT = 200
 
 
@@ -30,6 +35,21 @@ class Kill(case.Case):
         evidence = self.finish(self.start())
         # Nothing has changed meanwhile, so each promise is kept: no serial is given up.
         self.assertEqual(len(evidence.store.abandoned), 0)
+
+    def kill_orders_at(self, point):
+        requests = self.deploy(f"orders-{point}", 60)
+        self.deployment.allow_orders()
+        engine = self.start()
+        self.backend.push(requests)
+        self.backend.wait_answered()
+        self.stop(engine)
+        orders = [Order(f"order-{i}", "revoke", "device", request.device, "reason", "keyCompromise")
+                  for i, request in enumerate(requests)]
+        self.die_at(f"{point}:2:kill", orders)
+        self.finish(self.start())
+        # Each has taken place once, whoever has answered it.
+        self.assertEqual(self.deployment.query("SELECT count(*) FROM audit WHERE kind = 'revoke'"), [(60,)])
+        self.assertEqual(self.deployment.query("SELECT count(*) FROM revocation WHERE reason = 1"), [(60,)])
 
     def test_a_second_kill_while_recovering_loses_nothing(self):
         requests = self.deploy("twice", COUNT)
@@ -67,6 +87,10 @@ def add_points():
             def test(self, point=point, nth=nth):
                 self.kill_at(point, nth)
             setattr(Kill, f"test_killed_at_passage_{nth}_of_{point.replace('-', '_')}", test)
+    for point in ORDERED:
+        def test_orders(self, point=point):
+            self.kill_orders_at(point)
+        setattr(Kill, f"test_orders_killed_at_{point.replace('-', '_')}", test_orders)
 
 
 class Points(unittest.TestCase):
@@ -78,7 +102,7 @@ class Points(unittest.TestCase):
                     if name.endswith(".c"):
                         with open(os.path.join(path, name), encoding="utf-8") as file:
                             found |= set(re.findall(r'CM_FAULT_POINT\("([^"]*)"\)', file.read()))
-        self.assertEqual(found, set(POINTS + crl_test.POINTS))
+        self.assertEqual(found, {*POINTS, *OTHERS})
 
 
 add_points()

@@ -101,9 +101,13 @@ class OcspQuery(unittest.TestCase):
     def test_answers_about_another_certificate_are_not_believed(self):
         url = self.serve(200, self.keep_answer("-no_nonce"))
         self.failed(self.ask("bad", "--hash", "sha1", url=url), "says nothing about the certificate")
+        self.assertEqual(self.methods, ["GET"])
+        self.failed(self.ask("bad", "--hash", "sha1", url=url + "/" + 250 * "x"), "says nothing about the certificate")
+        self.assertEqual(self.methods, ["GET", "POST"])  # it would be a long URL
         self.assertEqual(self.ask("good", "--hash", "sha1", url=url).returncode, 0)
         self.assertEqual(json.loads(self.ask("good", "--hash", "sha1", "--nonce", "--json", url=url).stdout)["nonce"],
                          "none in the answer")
+        self.assertEqual(self.methods[-1], "POST")
         self.failed(self.ask("good", "--hash", "sha1", "--nonce", url=self.serve(200, self.keep_answer())), "another nonce")
 
     def keep_answer(self, *options):
@@ -127,9 +131,11 @@ class OcspQuery(unittest.TestCase):
             self.assertEqual(query(*words).returncode, 2, words)
 
     def serve(self, code, body):
-        """An HTTP server that says the same to everybody; its URL."""
+        """An HTTP server that says the same to everybody; its URL. self.methods: how it was asked."""
+        methods = self.methods = []
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
+                methods.append(self.command)
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(body)))

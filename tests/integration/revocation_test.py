@@ -23,10 +23,6 @@ OCSP_TYPE = {"Content-Type": "application/ocsp-request"}
 DELTAS = ("-extended_crl", "-use_deltas")
 
 
-def ocsp_target(request):
-    return "/ocsp/" + urllib.parse.quote(base64.b64encode(request).decode(), safe="")
-
-
 class OpenSsl(served.Served):
     """What OpenSSL's own programs say of it."""
 
@@ -73,13 +69,13 @@ class OpenSsl(served.Served):
             words = ("ocsp", "-no_nonce", "-issuer", "ca/issuing.pem", "-cert", certificate.path)
             self.run_program("openssl", *words, "-reqout", "request.der")
             with open(self.path("request.der"), "rb") as file:
-                code, headers, body = self.get(ocsp_target(file.read()))
+                code, headers, body = self.get(ocsp.get_target(file.read()))
             self.assertEqual((code, headers["Content-Type"]), (200, "application/ocsp-response"))
             with open(self.path("response.der"), "wb") as file:
                 file.write(body)
             self.assert_says(self.run_program("openssl", *words, "-respin", "response.der", "-CAfile", "ca/root.pem"),
                              f": {state}")
-        code, headers, body = self.get(ocsp_target(ocsp.request(self.issuer.cert_id(bad.serial), nonce=b"n" * 32)))
+        code, headers, body = self.get(ocsp.get_target(ocsp.request(self.issuer.cert_id(bad.serial), nonce=b"n" * 32)))
         self.assertEqual((code, headers["Cache-Control"]), (200, "no-store"))
         self.assertEqual((ocsp.Response(body).state, ocsp.Response(body).nonce), ("revoked", b"n" * 32))
         self.stop(engine)
@@ -394,7 +390,7 @@ class Http(served.Served):
         self.assertIn(f"OCSP - URI:{served.BASE_URL}/ocsp", text)
         self.assertIn(b"BEGIN CERTIFICATE", self.get("/ca/issuing-1.pem")[2])
         with open(self.path("ca", "issuing.pem"), "rb") as file:
-            self.assertIn(served.to_pem(body, "x509"), file.read())
+            self.assertIn(served.to_pem(body), file.read())
 
     def test_neither_files_nor_shards_that_are_none_are_found(self):
         for target in ("/crl/../../etc/passwd", "/crl/%2e%2e/%2e%2e/etc/passwd", "/crl/issuing-1/4.crl", "/crl/issuing-1/00.crl",
@@ -422,7 +418,7 @@ class Http(served.Served):
 
     def test_two_questions_with_a_revocation_between_them(self):
         (certificate,) = self.issue(fleet(1, "http"))
-        target = ocsp_target(ocsp.request(self.issuer.cert_id(certificate.serial)))
+        target = ocsp.get_target(ocsp.request(self.issuer.cert_id(certificate.serial)))
         code, headers, body = self.get(target)
         self.assertEqual((code, ocsp.Response(body).state), (200, "good"))
         self.order("revoke", serial=certificate.serial)
@@ -452,8 +448,8 @@ class Files(served.Served):
         os.rename(self.path("spool", "incoming", ".files-0"), self.path("spool", "incoming", "files-0.csr"))
         answered = self.path("spool", "answered", "files-0.pem")
         wait_until(lambda: os.path.exists(answered), 20, "it is answered")
-        der = self.run_program("openssl", "x509", "-in", answered, "-outform", "DER", "-out", "files-0.der")
-        self.assertEqual(der.returncode, 0, der.stderr)
+        done = self.run_program("openssl", "x509", "-in", answered, "-outform", "DER", "-out", "files-0.der")
+        self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.path("files-0.der"), "rb") as file:
             certificate = served.Certificate(file.read(), self.deployment.folder)
         self.assertEqual(self.ask_ocsp(certificate.serial).state, "good")

@@ -120,7 +120,7 @@ class Case(unittest.TestCase):
 
 class Answers(Case):
     def get(self, der, method="GET", **headers):
-        return self.ask(method, "/ocsp/" + urllib.parse.quote(base64.b64encode(der).decode(), safe=""), **headers)
+        return self.ask(method, ocsp.get_target(der), **headers)
 
     def test_an_issued_certificate_is_good_and_a_revoked_one_revoked(self):
         serial = self.issue()

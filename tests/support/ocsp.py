@@ -1,5 +1,7 @@
 """OCSP requests, right and wrong, and responses taken apart (RFC 6960). Signatures are for OpenSSL to check."""
+import base64
 import hashlib
+import urllib.parse
 
 import der
 
@@ -58,6 +60,11 @@ def request(*cert_ids, nonce=None, extensions=(), requestor=b"", signature=b""):
     wrapped = tlv(0xA2, sequence(*extensions)) if extensions else b""
     tbs = sequence(requestor, sequence(*[sequence(cert_id) for cert_id in cert_ids]), wrapped)
     return sequence(tbs, signature)
+
+
+def get_target(request):
+    """The path of a GET that asks this."""
+    return "/ocsp/" + urllib.parse.quote(base64.b64encode(request).decode(), safe="")
 
 
 class Response:

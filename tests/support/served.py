@@ -8,10 +8,12 @@ import os
 import re
 import socket
 import sqlite3
+import ssl
 import subprocess
 
 import case
 import checker
+import der
 import ocsp
 from backend import Request
 from crl import Crl
@@ -29,8 +31,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def to_pem(encoding, label):
-    return subprocess.run(["openssl", label, "-inform", "DER"], input=encoding, check=True, capture_output=True).stdout
+def to_pem(encoding, label="CERTIFICATE"):
+    return ssl.DER_cert_to_PEM_cert(encoding).replace("CERTIFICATE", label).encode()
 
 
 class Certificate:
@@ -38,12 +40,10 @@ class Certificate:
 
     def __init__(self, encoding, folder):
         self.der = encoding
-        self.pem = to_pem(encoding, "x509")
-        text = subprocess.run(["openssl", "x509", "-noout", "-serial", "-text"], input=self.pem, check=True,
-                              capture_output=True).stdout.decode()
-        self.serial = re.search(r"serial=([0-9A-F]+)", text)[1].lower()
+        self.pem = to_pem(encoding)
+        self.serial = der.Certificate(encoding).serial.hex()
         self.path = os.path.join(folder, self.serial + ".pem")
-        self.url = re.search(r"URI:(\S+/crl/\S+)", text)[1]
+        self.url = re.search(rb"http://[ -~]*?/crl/[ -~]*?\.crl", encoding)[0].decode()
         with open(self.path, "wb") as file:
             file.write(self.pem)
 
@@ -53,14 +53,14 @@ class Certificate:
 
 
 class Served(case.Case):
-    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=None, files=False, init=()):
+    def deploy_served(self, name, count=0, port=0, base_url=BASE_URL, authority=(), root=None, files=False, init=(), key_type="p256"):
         """As deploy. authority: more lines of the authority; root: the same of the root, which is one of the settings then;
         files: no Redis; init: more of its options."""
         init, requests = ("--base-url", base_url, *init), None
         if files:
             self.deployment = Deployment(init=init)
         else:
-            requests = self.deploy(name, count, init=init)
+            requests = self.deploy(name, count, init=init, key_type=key_type)
         edit = self.deployment.edit
         lines = [f"crl-shards: {SHARDS}", "crl-delay: 200ms", "delta-crl-validity: 1d", "ocsp-responder: soft", *authority]
         edit(r"(?m)^    ca-issuers-url: .*$", r"\g<0>" + "".join("\n    " + line for line in lines))
@@ -183,7 +183,7 @@ class Served(case.Case):
         """A PEM file of these lists."""
         with open(self.path(name), "wb") as file:
             for crl in crls:
-                file.write(to_pem(crl.data, "crl"))
+                file.write(to_pem(crl.data, "X509 CRL"))
         return self.path(name)
 
     def run_program(self, *command, stdin=None):

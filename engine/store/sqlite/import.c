@@ -70,7 +70,7 @@ static cm_status import_row(struct cm_sqlite_store *store, const struct cm_impor
                                                   .revoked_s = row->revoked_s,
                                                   .invalidity_s = row->invalidity_s,
                                                   .not_after_s = not_after_s };
-        status = cm_sqlite_revoke(store, &revocation, &is_worse, err);
+        status = cm_sqlite_revoke(store, &revocation, false, &is_worse, err);
     }
     if (status == CM_OK)
         *ret_changed = is_new || is_worse;

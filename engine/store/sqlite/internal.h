@@ -367,11 +367,12 @@ bool cm_sqlite_log_find(struct cm_bytes items, const struct cm_request_key *key,
 
 /*
  * Revocations. Inside a transaction: what the certificate is worth becomes what is wanted, as far as that
- * is a change for the worse, or (REMOVE_FROM_CRL) the end of a hold. wanted->revision is not read.
+ * is a change for the worse, or (REMOVE_FROM_CRL) the end of a hold. With only_held nothing is changed that
+ * is not on hold. wanted->revision is not read.
  */
 CM_MUST_USE cm_status cm_sqlite_revoke(struct cm_sqlite_store *store,
-                                       const struct cm_revocation *wanted, bool *ret_changed,
-                                       struct cm_error *err);
+                                       const struct cm_revocation *wanted, bool only_held,
+                                       bool *ret_changed, struct cm_error *err);
 
 /* Those of these devices (numbers, sorted), by device and age. The caller frees ret_list->items. */
 CM_MUST_USE cm_status cm_sqlite_list_certificates(struct cm_sqlite_store *store,
@@ -490,6 +491,9 @@ cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **
 void cm_sqlite_reader_close(struct cm_store_reader *base);
 cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *err);
 void cm_sqlite_reader_end(struct cm_store_reader *base);
+/* False between begin and end when the snapshot could not be renewed: IO. */
+CM_MUST_USE cm_status cm_sqlite_reader_is_whole(const struct cm_sqlite_reader *reader,
+                                                struct cm_error *err);
 cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
                            struct cm_arena *arena, struct cm_recall *ret_recall,
                            struct cm_error *err);

@@ -43,14 +43,23 @@ cm_status cm_sqlite_refuse_order(struct cm_order *order, enum cm_refusal_code co
     return CM_OK;
 }
 
-bool cm_sqlite_order_reaches(const struct cm_order *order, struct cm_bytes group)
+static bool stands_among(struct cm_bytes group, const char *const *names, uint32_t count)
 {
-    if (!order->groups)
-        return true;
-    for (uint32_t i = 0; i < order->groups_count; i++)
-        if (cm_bytes_is(group, order->groups[i]))
+    for (uint32_t i = 0; i < count; i++)
+        if (cm_bytes_is(group, names[i]))
             return true;
     return false;
+}
+
+bool cm_sqlite_order_reaches(const struct cm_order *order, struct cm_bytes group)
+{
+    return !order->groups || stands_among(group, order->groups, order->groups_count);
+}
+
+bool cm_sqlite_order_is_fresh(const struct cm_order *order, struct cm_bytes group)
+{
+    return order->kind == CM_ORDER_REINSTATE
+           && stands_among(group, order->fresh_groups, order->fresh_groups_count);
 }
 
 static cm_status check_contract(const struct cm_order *order, struct cm_error *err)
@@ -90,15 +99,16 @@ static bool has_good_dates(struct cm_sqlite_ordering *ordering, int64_t issued_s
 
 /* -------------------------------------------------------------- certificates -- */
 
-static enum cm_reason reason_of(const struct cm_order *order)
+static enum cm_reason reason_of(const struct cm_sqlite_ordering *ordering)
 {
+    const struct cm_order *order = ordering->order;
     switch (order->kind) {
     case CM_ORDER_REVOKE:
         return order->reason;
     case CM_ORDER_QUARANTINE:
         return CM_REASON_CERTIFICATE_HOLD;
     case CM_ORDER_REINSTATE:
-        return CM_REASON_REMOVE_FROM_CRL;
+        return ordering->is_fresh ? CM_REASON_SUPERSEDED : CM_REASON_REMOVE_FROM_CRL;
     case CM_ORDER_RETIRE:
     case CM_ORDER_COUNT:
         break;
@@ -122,14 +132,15 @@ cm_status cm_sqlite_order_certificate(struct cm_sqlite_ordering *ordering,
     const struct cm_revocation wanted = {
         .generation_number = issued->generation_number,
         .serial = cm_serial_content(&issued->serial),
-        .reason = reason_of(order),
+        .reason = reason_of(ordering),
         .revoked_s = cm_sqlite_max(order->time_s, issued->issued_s),
         .invalidity_s =
             order->invalidity_s != 0 ? cm_sqlite_max(order->invalidity_s, issued->issued_s) : 0,
         .not_after_s = issued->not_after_s,
     };
     bool changed = false;
-    cm_status status = cm_sqlite_revoke(ordering->store, &wanted, &changed, err);
+    cm_status status =
+        cm_sqlite_revoke(ordering->store, &wanted, ordering->is_fresh, &changed, err);
     if (status != CM_OK || !changed)
         return status;
     order->certificates_changed++;
@@ -269,8 +280,9 @@ static void set_time(json_t *detail, const char *name, int64_t time_s)
 }
 
 /* On the heap; NULL when out of memory. */
-static char *write_detail(const struct cm_order *order)
+static char *write_detail(const struct cm_sqlite_ordering *ordering)
 {
+    const struct cm_order *order = ordering->order;
     char hex[2 * CM_SERIAL_SIZE + 1] = "";
     json_t *detail = json_object();
     if (order->serial.size > 0)
@@ -281,7 +293,7 @@ static char *write_detail(const struct cm_order *order)
     set_text(detail, "group", order->group);
     if (order->after_device > 0)
         set(detail, "after", json_integer(order->after_device));
-    set_text(detail, "reason", cm_bytes_str(reason_name(reason_of(order))));
+    set_text(detail, "reason", cm_bytes_str(reason_name(reason_of(ordering))));
     set_time(detail, "time", order->time_s);
     set_time(detail, "invalidity", order->invalidity_s);
     set_text(detail, "why", order->why);
@@ -296,7 +308,7 @@ static cm_status audit_order(struct cm_sqlite_ordering *ordering, struct cm_erro
 {
     const struct cm_order *order = ordering->order;
     struct cm_audit_event event = { .kind = cm_order_name(order->kind), .actor = order->actor };
-    char *detail = write_detail(order);
+    char *detail = write_detail(ordering);
     if (!detail || EVP_DigestFinal_ex(ordering->changed, event.digest, NULL) != 1) {
         free(detail);
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for an audit row");

@@ -11,6 +11,7 @@ struct cm_sqlite_ordering {
     struct cm_sqlite_store *store;
     struct cm_order *order;
     int64_t now_s;
+    bool is_fresh;       /* a device is reinstated without its certificates */
     EVP_MD_CTX *changed; /* over the serials of certificates that were changed */
 };
 
@@ -29,6 +30,9 @@ cm_status cm_sqlite_refuse_order(struct cm_order *order, enum cm_refusal_code co
 
 /* Whether whoever orders has a right to the group. */
 bool cm_sqlite_order_reaches(const struct cm_order *order, struct cm_bytes group);
+
+/* Whether the devices of the group come back without their certificates. */
+bool cm_sqlite_order_is_fresh(const struct cm_order *order, struct cm_bytes group);
 
 /* Does to one certificate what the order wants, and counts it. Leaves those alone that have ended. */
 CM_MUST_USE cm_status cm_sqlite_order_certificate(struct cm_sqlite_ordering *ordering,

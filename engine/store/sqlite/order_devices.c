@@ -131,6 +131,8 @@ static cm_status find_member(struct cm_sqlite_ordering *ordering, struct member 
     if (code == SQLITE_ROW) {
         member.number = sqlite3_column_int64(row, 0);
         *ret_reaches = cm_sqlite_order_reaches(ordering->order, cm_sqlite_column_text(row, 2));
+        ordering->is_fresh =
+            cm_sqlite_order_is_fresh(ordering->order, cm_sqlite_column_text(row, 2));
         if (!cm_device_state_find((const char *)sqlite3_column_text(row, 1), &member.state))
             status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
                              "the store is damaged: a device has an unknown state");
@@ -240,6 +242,7 @@ static cm_status order_group(struct cm_sqlite_ordering *ordering, struct cm_erro
     if (!cm_sqlite_order_reaches(order, order->group))
         return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED,
                                       "the requester has no right to this group");
+    ordering->is_fresh = cm_sqlite_order_is_fresh(order, order->group);
     cm_sqlite_bind_text(store->statements[CM_SQLITE_FIND_GROUP], 1, order->group);
     cm_status status = cm_sqlite_look_up(store, CM_SQLITE_FIND_GROUP, &found, values, err);
     if (status != CM_OK)

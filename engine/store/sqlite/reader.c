@@ -107,12 +107,17 @@ void cm_sqlite_reader_end(struct cm_store_reader *base)
 }
 
 /* Between begin and end there is none when it could not be renewed: that is the disk's fault. */
+cm_status cm_sqlite_reader_is_whole(const struct cm_sqlite_reader *reader, struct cm_error *err)
+{
+    if (!reader->has_lost_snapshot)
+        return CM_OK;
+    return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the store's snapshot could not be renewed");
+}
+
 static cm_status need_snapshot(const struct cm_sqlite_reader *reader, struct cm_error *err)
 {
     assert(reader->in_snapshot || reader->has_lost_snapshot);
-    if (reader->in_snapshot)
-        return CM_OK;
-    return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "the store's snapshot could not be renewed");
+    return cm_sqlite_reader_is_whole(reader, err);
 }
 
 static cm_status fail_row(const char *what, struct cm_error *err)
@@ -330,7 +335,7 @@ cm_status cm_sqlite_find_issued(struct cm_store_reader *base, int64_t generation
     sqlite3_stmt *statement = reader->statements[CM_SQLITE_IS_ISSUED];
     enum cm_issued issued = CM_ISSUED_NEVER;
     struct cm_serial whole;
-    cm_status status = need_snapshot(reader, err);
+    cm_status status = cm_sqlite_reader_is_whole(reader, err);
     if (status == CM_OK && cm_serial_from_content(serial, &whole)) {
         sqlite3_bind_int64(statement, 1, cm_serial_number(&whole));
         cm_sqlite_bind_blob(statement, 2, whole.octets + 8, CM_SERIAL_SIZE - 8);

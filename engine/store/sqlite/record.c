@@ -123,7 +123,7 @@ static cm_status revoke_abandoned(struct cm_sqlite_store *store, const struct cm
         .not_after_s = row->not_after_s > 0 ? row->not_after_s : cm_sqlite_end_of_time_s,
     };
     bool changed;
-    return cm_sqlite_revoke(store, &revocation, &changed, err);
+    return cm_sqlite_revoke(store, &revocation, false, &changed, err);
 }
 
 static cm_status record_abandoned(struct cm_sqlite_store *store, const struct cm_abandoned_row *row,

@@ -24,13 +24,15 @@ static cm_status find_standing(struct cm_sqlite_store *store, const struct cm_re
 
 /* False: all stays as it is. The first date of what is not good stays with it. */
 static bool decide(const struct cm_revocation *standing, const struct cm_revocation *wanted,
-                   struct cm_revocation *ret_next)
+                   bool only_held, struct cm_revocation *ret_next)
 {
     bool is_good = standing->revision == 0 || standing->reason == CM_REASON_REMOVE_FROM_CRL;
     bool is_held = !is_good && standing->reason == CM_REASON_CERTIFICATE_HOLD;
     *ret_next = *wanted;
     if (wanted->reason == CM_REASON_REMOVE_FROM_CRL)
         return is_held;
+    if (only_held && !is_held)
+        return false;
     if (is_good)
         return true;
     if (wanted->reason == CM_REASON_CERTIFICATE_HOLD)
@@ -72,13 +74,13 @@ static cm_status put_in(struct cm_sqlite_store *store, const struct cm_revocatio
 }
 
 cm_status cm_sqlite_revoke(struct cm_sqlite_store *store, const struct cm_revocation *wanted,
-                           bool *ret_changed, struct cm_error *err)
+                           bool only_held, bool *ret_changed, struct cm_error *err)
 {
     struct cm_revocation standing, next;
     cm_status status = find_standing(store, wanted, &standing, err);
     if (status != CM_OK)
         return status;
-    bool changes = decide(&standing, wanted, &next);
+    bool changes = decide(&standing, wanted, only_held, &next);
     if (changes)
         status = take_out(store, standing.revision, err);
     if (changes && status == CM_OK)

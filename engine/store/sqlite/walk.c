@@ -334,9 +334,12 @@ cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64
 {
     struct cm_sqlite_reader *reader = (struct cm_sqlite_reader *)base;
     bool has_snapshot = reader->in_snapshot;
-    cm_status status = has_snapshot ? CM_OK : cm_sqlite_reader_begin(base, err);
-    if (status == CM_OK)
-        status = walk_listed(reader, device_number, visit, arg, err);
+    cm_status status = cm_sqlite_reader_is_whole(reader, err);
+    if (status == CM_OK && !has_snapshot)
+        status = cm_sqlite_reader_begin(base, err);
+    if (status != CM_OK)
+        return status;
+    status = walk_listed(reader, device_number, visit, arg, err);
     if (!has_snapshot)
         cm_sqlite_reader_end(base);
     return status;

@@ -21,6 +21,7 @@ static struct cm_responders *responders;
 static unsigned changes_count;
 static int64_t changed_generation;
 static char away[450];
+static struct cm_clones clones;
 
 /* ------------------------------------------------------------------ the rig -- */
 
@@ -33,12 +34,14 @@ static void on_changed(int64_t generation_number, void *arg)
 
 static void open_responders(void)
 {
+    cm_clones_init(&clones);
     const struct cm_responders_env env = { .loop = rig.loop,
                                            .settings = &rig.settings,
                                            .store = rig.store,
                                            .providers = rig.providers,
                                            .issuers = &rig.issuers,
                                            .serials = &rig.serials,
+                                           .clones = &clones,
                                            .on_notice = issuing_on_notice,
                                            .on_changed = on_changed,
                                            .arg = &rig };
@@ -72,6 +75,7 @@ static void close_responders(void)
     cm_responders_stop(responders);
     CU_ASSERT_TRUE(issuing_wait(&rig, are_idle, NULL));
     cm_responders_close(responders);
+    cm_clones_done(&clones);
 }
 
 static void end(void)
@@ -272,7 +276,7 @@ static void check_certificate(const struct cm_responder *responder, const struct
     CU_ASSERT_TRUE(X509_get_ext_by_NID(x509, NID_id_pkix_OCSP_noCheck, -1) >= 0);
     CU_ASSERT_TRUE(X509_get_ext_by_NID(x509, NID_crl_distribution_points, -1) < 0);
     X509_NAME_get_text_by_NID(X509_get_subject_name(x509), NID_commonName, name, sizeof name);
-    CU_ASSERT_STRING_EQUAL(name, "ocsp-responder/issuing-1");
+    CU_ASSERT_STRING_EQUAL(name, "OCSP responder issuing-1");
     int64_t left_s = responder->not_after_s - cm_clock_wall_s();
     CU_ASSERT_TRUE(left_s > 29 * DAY_S && left_s <= 30 * DAY_S);
     X509_free(x509);
@@ -290,6 +294,11 @@ static void issue_and_verify(const char *kind, const char *responders_kind)
     check_certificate(responder, &rig.issuers.keys[0]);
     expect_openssl_to_verify(0);
     struct cm_store_counts counts = count();
+    cm_certificate_number number = 0;
+    CU_ASSERT_EQUAL(cm_clones_claim(&clones, cm_clones_fingerprint(responder->key->spki),
+                                    cm_bytes_str("a device"), &number),
+                    CM_CLONE_KNOWN);
+    CU_ASSERT_EQUAL(number, counts.last_number);
     CU_ASSERT_EQUAL(counts.certificates, 1);
     CU_ASSERT_EQUAL(counts.devices, 1);
     CU_ASSERT_EQUAL(counts.open_intents, 0);

@@ -269,6 +269,20 @@ static void test_a_restart_goes_on_with_what_is_published(void)
     end();
 }
 
+static void test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once(void)
+{
+    begin(&plain);
+    CU_ASSERT_FALSE(rig_crl(CRL).has_freshest);
+    rig_close();
+    rig.authority.delta_validity_s = 7200;
+    rig_open();
+    CU_ASSERT(rig_wait_number(DELTA, 2));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT(rig_crl(CRL).has_freshest);
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 2);
+    end();
+}
+
 static void test_what_was_revoked_while_nobody_looked_is_published_after_a_start(void)
 {
     begin(&plain);
@@ -580,6 +594,20 @@ static void test_lists_that_have_ended_are_counted(void)
     end();
 }
 
+static void test_a_list_that_could_never_be_made_is_overdue(void)
+{
+    rig_make(&plain);
+    rig_touch(rig.away);
+    rig_open();
+    CU_ASSERT_EQUAL(count().overdue, 0); /* it has just begun */
+    CU_ASSERT(rig_wait_notice("was not published"));
+    CU_ASSERT_EQUAL(count().overdue, 1);
+    rig_remove(rig.away);
+    CU_ASSERT(rig_wait_notice("CRLs are published again"));
+    CU_ASSERT_EQUAL(count().overdue, 0);
+    end();
+}
+
 /* ------------------------------------------------------------------ asked -- */
 
 struct answer {
@@ -679,6 +707,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_delta_says_what_its_base_does_not),
                    CM_TEST(test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base),
                    CM_TEST(test_a_restart_goes_on_with_what_is_published),
+                   CM_TEST(test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once),
                    CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
                    CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
                    CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
@@ -699,6 +728,7 @@ CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
                    CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
                    CM_TEST(test_a_suspect_clock_signs_nothing),
                    CM_TEST(test_lists_that_have_ended_are_counted),
+                   CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
                    CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
                    CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
                    CM_TEST(test_a_stop_waits_for_no_key));

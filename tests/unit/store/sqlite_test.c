@@ -286,10 +286,20 @@ static cm_status recall_in(struct cm_store_reader *reader, unsigned n)
     return cm_store_recall(reader, &key, &f.arena, &recall, &f.err);
 }
 
+static bool see_none(const struct cm_certificate_found *found, void *arg)
+{
+    (void)found;
+    (void)arg;
+    CU_FAIL("a certificate was seen");
+    return false;
+}
+
 static void test_a_snapshot_that_cannot_be_renewed_fails_every_look_up_until_the_next(void)
 {
     struct cm_device device;
     struct cm_certificate_found found;
+    struct cm_serial serial = row_serial(1);
+    enum cm_issued issued;
     fixture_make(&f, "not-renewed");
     CU_ASSERT_EQUAL(fixture_record(&f, 1, 1), CM_OK);
     struct cm_store_reader *reader = fixture_snapshot(&f);
@@ -302,6 +312,9 @@ static void test_a_snapshot_that_cannot_be_renewed_fails_every_look_up_until_the
     CU_ASSERT_EQUAL(cm_store_find_device(reader, cm_bytes_str("device"), &f.arena, &device, &f.err),
                     CM_IO);
     CU_ASSERT_EQUAL(cm_store_find_certificate(reader, 1, &f.arena, &found, &f.err), CM_IO);
+    CU_ASSERT_EQUAL(cm_store_find_issued(reader, 1, cm_serial_content(&serial), &issued, &f.err),
+                    CM_IO);
+    CU_ASSERT_EQUAL(cm_store_walk_device_certificates(reader, 1, see_none, NULL, &f.err), CM_IO);
     CU_ASSERT_TRUE(fixture_recall(&f, 1).known); /* in a snapshot of its own */
     fixture_done(&f);
 }
@@ -365,6 +378,30 @@ static void test_no_start_between_two_moves_forgets_a_request(void)
     fixture_done(&f);
 }
 
+static void test_the_content_of_an_imported_certificate_is_kept_once_it_is_known(void)
+{
+    static const uint8_t serial[] = { 5 };
+    struct cm_imported_row row = { .generation_number = 1, .serial = cm_bytes(serial, 1) };
+    struct cm_generation generation = { .authority = cm_bytes_str("issuing"),
+                                        .generation = 1,
+                                        .created_ms = FIXTURE_TIME_MS };
+    struct cm_store_op put = { .kind = CM_STORE_GENERATION,
+                               .generation = &generation,
+                               .audit = &fixture_audit };
+    struct cm_store_op op = {
+        .kind = CM_STORE_IMPORT, .imported = &row, .imported_count = 1, .audit = &fixture_audit
+    };
+    fixture_make(&f, "imported");
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &put, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &op, &f.err), CM_OK);
+    row.der = cm_bytes_str("der");
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &op, &f.err), CM_OK);
+    row.der = cm_bytes(NULL, 0);
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &op, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(number_in("SELECT count(*) FROM imported WHERE der = CAST('der' AS BLOB)"), 1);
+    fixture_done(&f);
+}
+
 static void test_a_request_that_is_missing_is_noticed(void)
 {
     fixture_make(&f, "missing");
@@ -402,5 +439,6 @@ CM_TEST_SUITE(store_sqlite, CM_TEST(test_a_missing_store_is_not_made_by_opening)
               CM_TEST(test_a_snapshot_that_cannot_be_renewed_fails_every_look_up_until_the_next),
               CM_TEST(test_a_program_beside_the_writer_finds_requests_in_log_and_index),
               CM_TEST(test_no_start_between_two_moves_forgets_a_request),
+              CM_TEST(test_the_content_of_an_imported_certificate_is_kept_once_it_is_known),
               CM_TEST(test_a_request_that_is_missing_is_noticed),
               CM_TEST(test_a_log_that_names_a_request_twice_is_corrupt));

@@ -88,6 +88,7 @@ static void test_what_is_no_line_is_refused_with_what_was_expected(void)
         { "X\t301231235959Z\t\t01\tunknown\t/CN=m", "the state V, R or E, found \"X\"" },
         { "V\t301231235959\t\t01\tunknown\t/CN=m", "the end of the certificate" },
         { "V\t300231235959Z\t\t01\tunknown\t/CN=m", "the end of the certificate" },
+        { "V\t500101000000Z\t\t01\tunknown\t/CN=m", "the end of the certificate" },
         { "V\t301231235959Z\t260131120000Z\t01\tunknown\t/CN=m", "no revocation of what is not" },
         { "R\t301231235959Z\t\t01\tunknown\t/CN=m", "the time of the revocation" },
         { "R\t301231235959Z\t260131120000Z,lost\t01\tunknown\t/CN=m", "a reason for a revocation" },
