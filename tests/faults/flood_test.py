@@ -55,7 +55,8 @@ class Flood(TrailCase):
         good = ocsp.request(self.issuer.cert_id(self.issued[0].serial))
         head = b"POST /ocsp HTTP/1.1\r\nHost: h\r\nContent-Type: application/ocsp-request\r\nContent-Length: %d\r\n\r\n"
         while not self.ended.is_set():
-            body = chance.choice((good, good[:-3], chance.randbytes(60), ocsp.request(self.issuer.cert_id(chance.randbytes(16)))))
+            unknown = ocsp.request(self.issuer.cert_id(chance.randbytes(16)))
+            body = chance.choice((good, unknown, good[:-3], chance.randbytes(60)))
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
                     sock.sendall(chance.choice((head % len(body) + body, chance.randbytes(200),

@@ -86,7 +86,7 @@ class Orders:
         self.thread.join(timeout_s)
         assert not self.thread.is_alive(), "orders are not answered"
         # One that was carried out, and killed before its answer, is refused when it is asked for again: not on hold.
-        assert all(row["code"] == "revoke.not-held" for row in self.refused), self.refused
+        assert all(row["code"] == "revoke.not-on-hold" for row in self.refused), self.refused
         self.case.backend.wait_answered(timeout_s)
         for id, serial in self.queued.items():
             self.case.trail.revoked([serial], self.case.backend.answered_s[id])
