@@ -2,6 +2,7 @@
 """The engine is killed while orders come in and lists are published: what was answered is never forgotten by anybody."""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,31 @@ class Crl(TrailCase):
         engine = self.serve()
         orders.end()
         self.conclude(engine)
+
+    def test_a_store_that_is_an_old_copy_takes_nothing_back_from_the_lists(self):
+        requests = self.begin("oldcopy", 6)
+        engine = self.serve()
+        self.issue_all(requests)
+        self.watch(asks=False)
+        self.stop(engine)
+        store = os.path.dirname(self.deployment.store)
+        shutil.copytree(store, self.path("copy"))
+        engine = self.serve()
+        self.order("revoke", serial=self.issued[0].serial, reason="keyCompromise")
+        self.wait_settled()
+        self.stop(engine)
+        shutil.rmtree(store)
+        os.rename(self.path("copy"), store)
+        engine = self.serve()
+        deployment.wait_until(lambda: "old copy" in engine.text(), 20, engine.text)
+        self.control("publish")
+        self.trail.look()
+        self.assertTrue(any(self.issued[0].serial in version.crl.entries for version in self.trail.latest().values()
+                            if not version.is_delta))
+        # Ordered again it is known again, and everything goes on.
+        self.order("revoke", serial=self.issued[0].serial, reason="keyCompromise")
+        self.wait_settled()
+        self.stop(engine)
 
 
 def add_points():
