@@ -112,7 +112,7 @@ class Served(case.Case):
     def control(self, op, **fields):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(30)
-            client.connect(self.path("store", "control.sock"))
+            client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
             client.sendall(json.dumps({"v": 1, "op": op, **fields}).encode() + b"\n")
             with client.makefile() as answers:
                 return json.loads(answers.readline())
