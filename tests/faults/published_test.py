@@ -18,7 +18,6 @@ from backend import Order
 from deployment import wait_until
 from small_disk import MIB
 from trail_case import Orders, TrailCase
-from wall_clock import WallClock
 
 KILLS = 12
 SEED = int(os.environ.get("CERTMILL_TEST_SEED", time.time()))
@@ -100,7 +99,7 @@ class Disk(Published):
 class Clock(Published):
     def begin_clocked(self, name, count):
         requests = self.begin(name, count)
-        self.clock = WallClock(self.deployment.folder)
+        self.clock = deployment.Clock(self.deployment.folder)
         self.variables = self.clock.variables
         engine = self.serve()
         self.issue_all(requests)
