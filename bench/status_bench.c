@@ -316,6 +316,7 @@ static double memory_mb(int32_t pid, const char *row)
 static void show_crl(const char *reference, bool is_hosted, struct cm_bytes message)
 {
     struct run *run = calloc(1, sizeof *run);
+    double begin_us = cpu_us();
     if (!run)
         exit(1);
     *run = (struct run){ .lane = CM_LANE_CRL,
@@ -327,12 +328,15 @@ static void show_crl(const char *reference, bool is_hosted, struct cm_bytes mess
     int32_t pid = cm_provider_state(run->provider).pid;
     double before_mb = memory_mb(getpid(), "VmRSS:");
     double ms = sign(run) * 1000 / CRLS;
-    printf("{\"lane\":\"crl\",\"octets\":%zu,\"hosted\":%s,\"ms\":%.0f,\"stall_ms\":%.0f,"
-           "\"own_rss_grown_mb\":%.0f,\"signer_hwm_mb\":%.0f,\"signer_rss_mb\":%.0f}\n",
-           message.size, is_hosted ? "true" : "false", ms, (double)run->stall_ns / 1e6,
-           memory_mb(getpid(), "VmRSS:") - before_mb, pid ? memory_mb(pid, "VmHWM:") : 0,
-           pid ? memory_mb(pid, "VmRSS:") : 0);
-    close_run(run);
+    double grown_mb = memory_mb(getpid(), "VmRSS:") - before_mb;
+    double highest_mb = pid ? memory_mb(pid, "VmHWM:") : 0;
+    double after_mb = pid ? memory_mb(pid, "VmRSS:") : 0;
+    close_run(run); /* a signer's processor time is known when it has ended */
+    printf("{\"lane\":\"crl\",\"octets\":%zu,\"hosted\":%s,\"ms\":%.0f,\"cpu_ms\":%.0f,"
+           "\"stall_ms\":%.0f,\"own_rss_grown_mb\":%.0f,\"signer_hwm_mb\":%.0f,"
+           "\"signer_rss_mb\":%.0f}\n",
+           message.size, is_hosted ? "true" : "false", ms, (cpu_us() - begin_us) / 1000 / CRLS,
+           (double)run->stall_ns / 1e6, grown_mb, highest_mb, after_mb);
     free(run);
 }
 

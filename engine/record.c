@@ -98,6 +98,12 @@ static void count_usage(struct cm_batch *batch, const struct cm_request *request
         add_usage(batch, group->name);
 }
 
+/* Nobody comes for it any more: whoever asks again is refused again. */
+static bool is_refused_for_good(const struct cm_request *request)
+{
+    return request->outcome == CM_OUTCOME_REFUSED && is_remembered(request);
+}
+
 /*
  * A promise whose serial this batch has used or given up. It stays in memory until the record is
  * durable: should that fail, the promise still stands.
@@ -109,7 +115,9 @@ static void settle_promise(struct cm_batch *batch, struct cm_request *request)
         request->keeps_promise
         && (request->outcome == CM_OUTCOME_ISSUED || request->outcome == CM_OUTCOME_FAILED
             || request->outcome == CM_OUTCOME_MOVED || request->is_denied);
-    bool is_broken = request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK;
+    bool is_broken = !is_used
+                     && ((request->breaks_promise && request->outcome != CM_OUTCOME_GIVEN_BACK)
+                         || is_refused_for_good(request));
     if (!promise || (!is_used && !is_broken))
         return;
     if (is_broken)

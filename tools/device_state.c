@@ -129,7 +129,7 @@ static int run_quarantine(const struct cm_call *call)
 
 static int run_reinstate(const struct cm_call *call)
 {
-    static const char *const done[] = { "reinstated", "off hold" };
+    static const char *const done[] = { "reinstated", "not on hold any more" };
     return run(call, CM_ORDER_REINSTATE, done);
 }
 
@@ -184,7 +184,9 @@ const struct cm_command cm_command_device_quarantine = {
 
 static const char *const reinstate_paragraphs[] = {
     "Gives devices that are in quarantine the trust back: their certificates are off hold (a delta CRL "
-    "says `removeFromCRL`), and they may have new ones. What was revoked meanwhile, or before, stays "
+    "says `removeFromCRL`), and they may have new ones. Where the group's settings say "
+    "`reinstate: fresh`, they are revoked instead (`superseded`), and the device asks for new ones. What was "
+    "revoked meanwhile, or before, stays "
     "revoked. A device that is not in quarantine, or retired, is refused.",
     ORDER_PARAGRAPH, NULL
 };

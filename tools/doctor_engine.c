@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "tools/control_client.h"
+#include "tools/time_text.h"
 
 static int64_t number(const json_t *row, const char *name)
 {
@@ -67,6 +68,25 @@ static void look_at_issuer(struct cm_doctor *doctor, const json_t *row)
                       "%" PRId64 " requests wait for a signature of %s", waiting, name);
 }
 
+/* An engine from before revocation says nothing of CRLs. */
+static void look_at_crls(struct cm_doctor *doctor, const json_t *crls)
+{
+    char end[CM_TIME_TEXT_SIZE];
+    if (!crls)
+        return;
+    if (number(crls, "overdue") > 0)
+        cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
+                      "are the keys there, and is the clock right? what serve prints says why",
+                      "%" PRId64 " of %" PRId64 " CRLs have ended: relying parties refuse every "
+                      "certificate",
+                      number(crls, "overdue"), number(crls, "shards"));
+    else if (number(crls, "next_expiry") > 0)
+        cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                      "%" PRId64 " CRL%s, the first ends on %s", number(crls, "shards"),
+                      number(crls, "shards") == 1 ? "" : "s",
+                      cm_time_write(number(crls, "next_expiry"), end));
+}
+
 static void look_at(struct cm_doctor *doctor, const json_t *status)
 {
     size_t i;
@@ -76,6 +96,7 @@ static void look_at(struct cm_doctor *doctor, const json_t *status)
                   number(status, "pid"), number(status, "issued"), number(status, "in_flight"));
     json_array_foreach(json_object_get(status, "providers"), i, row) look_at_provider(doctor, row);
     json_array_foreach(json_object_get(status, "issuers"), i, row) look_at_issuer(doctor, row);
+    look_at_crls(doctor, json_object_get(status, "crls"));
     if (number(status, "set_aside") > 0)
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
                       "nothing is lost meanwhile; their keys are named above",

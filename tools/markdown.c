@@ -53,8 +53,9 @@ void cm_markdown_write_commands(const struct cm_commands *commands, FILE *out)
         "(`certmill --markdown commands`); so are their `--help` and man pages.*\n"
         "\n"
         "Every command exits with 0 only when what it was asked for is done, with 1 when it is not\n"
-        "(a line on standard error says why), and with 2 when the command line is wrong. With\n"
-        "`--json` it prints one JSON object on standard output; a failure is `{\"error\": TEXT}`.\n"
+        "(a line on standard error says why), and with 2 when the command line is wrong; further\n"
+        "codes are said with their command. With `--json` it prints one JSON object on standard\n"
+        "output; a failure is `{\"error\": TEXT}`.\n"
         "\n"
         "| command | does |\n|---|---|\n",
         out);

@@ -66,7 +66,19 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-cm_status cm_loop_new(struct cm_loop **ret_loop, struct cm_error *err)
+/* NULL: errno says why. */
+static struct event_base *new_base(int flags)
+{
+    struct event_config *config = event_config_new();
+    struct event_base *base = NULL;
+    if (config && event_config_set_flag(config, flags) == 0)
+        base = event_base_new_with_config(config);
+    if (config)
+        event_config_free(config);
+    return base;
+}
+
+static cm_status open_loop(int flags, struct cm_loop **ret_loop, struct cm_error *err)
 {
     struct cm_loop *loop = calloc(1, sizeof *loop);
     if (!loop)
@@ -74,7 +86,7 @@ cm_status cm_loop_new(struct cm_loop **ret_loop, struct cm_error *err)
     loop->shared.last = &loop->shared.first;
     pthread_mutex_init(&loop->shared.mutex, NULL);
     loop->mail_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->base = event_base_new();
+    loop->base = new_base(flags);
     if (loop->mail_fd >= 0 && loop->base)
         loop->mail = event_new(loop->base, loop->mail_fd, EV_READ | EV_PERSIST, on_mail, loop);
     if (!loop->mail || event_add(loop->mail, NULL) != 0) {
@@ -84,6 +96,16 @@ cm_status cm_loop_new(struct cm_loop **ret_loop, struct cm_error *err)
     }
     *ret_loop = loop;
     return CM_OK;
+}
+
+cm_status cm_loop_new(struct cm_loop **ret_loop, struct cm_error *err)
+{
+    return open_loop(0, ret_loop, err);
+}
+
+cm_status cm_loop_new_for_sockets(struct cm_loop **ret_loop, struct cm_error *err)
+{
+    return open_loop(EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST, ret_loop, err);
 }
 
 void cm_loop_free(struct cm_loop *loop)

@@ -36,6 +36,10 @@ struct cm_task {
 
 /* Owns: *ret_loop is the caller's, until cm_loop_free. Fails with: IO, NO_MEMORY. */
 CM_MUST_USE cm_status cm_loop_new(struct cm_loop **ret_loop, struct cm_error *err);
+
+/* The same for many sockets that change what they wait for all the time: the kernel is told once a turn.
+ * None of its descriptors may be a copy (dup) of another. */
+CM_MUST_USE cm_status cm_loop_new_for_sockets(struct cm_loop **ret_loop, struct cm_error *err);
 void cm_loop_free(struct cm_loop *loop);
 
 /* Runs on the calling thread, which becomes the loop's, until cm_loop_stop. */

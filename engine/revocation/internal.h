@@ -56,6 +56,7 @@ struct cm_publisher {
     struct cm_request_to_publish *requests;
     struct cm_timer timer;
     bool must_look, is_stopping;
+    bool is_clock_suspect; /* and that was told */
     uint64_t published_count, failed_count;
     uint32_t told; /* kinds of trouble, by status, until all is well again */
     struct cm_authority_files *authority_files;

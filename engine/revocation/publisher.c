@@ -11,7 +11,10 @@
 #include "engine/revocation/crl_files.h"
 #include "engine/revocation/crl_names.h"
 
-enum { SHARDS_IN_FLIGHT_MAX = 4, PAUSE_MS_MIN = 250, PAUSE_SHIFT_MAX = 8 };
+enum { SHARDS_IN_FLIGHT_MAX = 4 };
+
+/* At most 8 s: whatever was in the way, soon after it has gone relying parties know. */
+enum { PAUSE_MS_MIN = 250, PAUSE_SHIFT_MAX = 5 };
 
 static void on_timer(void *arg);
 
@@ -167,6 +170,15 @@ static void read_book(struct cm_publisher *publisher)
         cm_publisher_tell_trouble(publisher, "revocations could not be read", &err);
 }
 
+/* Told even where nobody asks for certificates, who would hear of it otherwise. */
+static void note_clock(struct cm_publisher *publisher, bool is_suspect)
+{
+    if (is_suspect != publisher->is_clock_suspect)
+        tell(publisher, is_suspect ? "the clock has gone back: no CRLs are made until it is right"
+                                   : "the clock is right again: CRLs are made");
+    publisher->is_clock_suspect = is_suspect;
+}
+
 static void on_timer(void *arg)
 {
     struct cm_publisher *publisher = arg;
@@ -181,6 +193,7 @@ static void on_timer(void *arg)
     if (publisher->must_look)
         read_book(publisher);
     cm_due_note_changes(publisher, now_ns);
+    note_clock(publisher, now_ms < 0);
     if (now_ms >= 0)
         begin_what_is_due(publisher, now_ns, now_ms / 1000);
     else

@@ -6,7 +6,10 @@
 
 #include "engine/base/clock.h"
 
-enum { LOOK_MS = 1000, RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 8, MAKING_ARENA_SIZE = 8192 };
+enum { LOOK_MS = 1000, MAKING_ARENA_SIZE = 8192 };
+
+/* At most 8 s, as of the publisher. */
+enum { RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 5 };
 
 void cm_responder_tell(const struct cm_responders *responders, const char *format, ...)
 {

@@ -16,12 +16,16 @@
 #define REQUESTER "engine/ocsp-responder"
 #define GROUP     "ocsp-responders"
 
-enum { SIGN_DEADLINE_S = 60, ISSUER_NAME_SIZE_MAX = 64 - 15 };
+/* PAUSE_S: from one certificate to the next, whatever clocks say. */
+enum { SIGN_DEADLINE_S = 60, PAUSE_S = 1, ISSUER_NAME_SIZE_MAX = 64 - 15 };
 
 static void sign(struct cm_responder_slot *slot);
 static void record(struct cm_responder_slot *slot);
 
 /* ------------------------------------------------------------------ composed -- */
+
+/* Of a life of minutes the usual backdate would leave nothing. */
+enum { BACKDATE_PART = 10 };
 
 static cm_status build_template(struct cm_responder_slot *slot, struct cm_error *err)
 {
@@ -29,6 +33,8 @@ static cm_status build_template(struct cm_responder_slot *slot, struct cm_error 
         return CM_OK;
     slot->profile = *cm_profile_builtin("ocsp-responder");
     slot->profile.validity_s = slot->issuer->authority->responder_validity_s;
+    if (slot->profile.backdate_s > slot->profile.validity_s / BACKDATE_PART)
+        slot->profile.backdate_s = slot->profile.validity_s / BACKDATE_PART;
     return cm_template_build(&slot->profile, &slot->issuer->issuer, &slot->template, err);
 }
 
@@ -226,6 +232,7 @@ static void on_recorded(struct cm_store_op *op)
                           cm_serial_number(&making->serial));
         status = cm_responder_use(slot, making->certificate, &err);
     }
+    slot->retry_ns = cm_clock_monotonic_ns() + PAUSE_S * CM_NS_PER_S;
     if (status == CM_OK)
         cm_responder_done(slot);
     else

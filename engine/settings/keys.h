@@ -164,7 +164,7 @@ enum settings_kind {
     X(S, NAME, ocsp_responder, "ocsp-responder", OPTIONAL, 0, 1, 64, "",                                               \
       "The provider in which delegated responders have keys of their own; the engine makes them and their "            \
       "certificates. Without it: the authority's own keys sign OCSP responses.")                                       \
-    X(S, DURATION, responder_validity, "responder-validity", OPTIONAL, 0, 10 * SETTINGS_MS_PER_S,                      \
+    X(S, DURATION, responder_validity, "responder-validity", OPTIONAL, 0, 60 * SETTINGS_MS_PER_S,                      \
       365 * SETTINGS_MS_PER_D, "30d",                                                                                  \
       "With `ocsp-responder`: a delegated responder's certificate is valid for so long; it is renewed after half.")    \
     X(S, COUNT, signatures_per_s_max, "signatures-per-second", OPTIONAL, 0, 1, 10000000, "50000",                      \
@@ -263,8 +263,8 @@ enum settings_kind {
 
 #define SETTINGS_status(X, S)                                                                                          \
     X(S, TEXT, listen, "listen", OPTIONAL, 0, 1, 64, "",                                                               \
-      "Address and port, like `127.0.0.1:8899`, `0.0.0.0:80` or `[::1]:8899`; port 0: one that is free. Without it: "  \
-      "no service.")                                                                                                   \
+      "Address and port, like `127.0.0.1:8899`, `0.0.0.0:80` or `[::1]:8899`; port 0: one that is free, "              \
+      "`serve` says which. Without it: no service.")                                                                   \
     X(S, COUNT, threads, "threads", OPTIONAL, 0, 1, 64, "2", "Threads that serve.")                                    \
     X(S, COUNT, connections_max, "connections-max", OPTIONAL, 0, 1, 1000000, "1000",                                   \
       "Connections at a time; what comes beyond is closed at once.")                                                   \

@@ -43,8 +43,8 @@ void cm_ocsp_answer_let_go(struct cm_ocsp_answer *answer)
 
 bool cm_ocsp_answer_is_valid(const struct cm_ocsp_answer *answer, int64_t now_s)
 {
-    return !atomic_load(&answer->is_outdated) && now_s >= answer->this_update_s
-           && now_s < answer->next_update_s;
+    bool is_within = now_s >= answer->this_update_s && now_s < answer->next_update_s;
+    return !atomic_load(&answer->is_outdated) && (now_s < 0 || is_within);
 }
 
 bool cm_ocsp_answer_is_old(const struct cm_ocsp_answer *answer, int64_t now_s)

@@ -39,7 +39,8 @@ struct cm_ocsp_answer *cm_ocsp_answer_new(struct cm_bytes der, int64_t generatio
 void cm_ocsp_answer_hold(struct cm_ocsp_answer *answer);
 void cm_ocsp_answer_let_go(struct cm_ocsp_answer *answer); /* takes NULL */
 
-/* It is still true, and its time is not over. */
+/* It is still true, and its time is not over. now_s negative: the clock is not to be trusted; what is true
+ * is given then, and whoever asked sees by a clock of their own until when it counts. */
 bool cm_ocsp_answer_is_valid(const struct cm_ocsp_answer *answer, int64_t now_s);
 
 /* Half of its time is over: the next one should be made. */

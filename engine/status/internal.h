@@ -232,6 +232,7 @@ struct cm_status_service {
     uint16_t port;
     struct cm_status_thread *threads;
     uint32_t threads_count;
+    uint32_t connections_max; /* as many as the settings say, or as there are descriptors for */
     _Atomic uint32_t connections_count;
     _Atomic uint32_t errands_count;
     atomic_bool is_stopping;

@@ -128,16 +128,23 @@ void cm_send_document(struct cm_status_thread *thread, struct evhttp_request *re
     send_body(thread, request, 200);
 }
 
+/* Until the next one is made; near the end, for half of what is left; without a clock, not at all. */
+static int64_t answer_max_age_s(const struct cm_ocsp_answer *answer, int64_t now_s)
+{
+    if (now_s < 0)
+        return 0;
+    int64_t rest_s = cm_ocsp_answer_is_old(answer, now_s)
+                         ? (answer->next_update_s - now_s) / 2
+                         : (answer->this_update_s + answer->next_update_s) / 2 - now_s;
+    return rest_s > 0 ? rest_s : 0;
+}
+
 void cm_send_answer(struct cm_status_thread *thread, struct evhttp_request *request,
                     struct cm_ocsp_answer *answer, int64_t now_s)
 {
     char text[80];
-    /* Until the next one is made; near the end, for half of what is left. */
-    int64_t rest_s = cm_ocsp_answer_is_old(answer, now_s)
-                         ? (answer->next_update_s - now_s) / 2
-                         : (answer->this_update_s + answer->next_update_s) / 2 - now_s;
     snprintf(text, sizeof text, "max-age=%lld, public, no-transform, must-revalidate",
-             (long long)(rest_s > 0 ? rest_s : 0));
+             (long long)answer_max_age_s(answer, now_s));
     add(request, "Cache-Control", text);
     add(request, "ETag", answer->etag);
     add(request, "Last-Modified", answer->modified);

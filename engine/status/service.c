@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/status/listener.h"
 
-enum { ERRANDS_MAX = 4096, LOOK_MS = 1000, TELL_AGAIN_MS = 60000 };
+enum { ERRANDS_MAX = 4096, LOOK_MS = 1000, TELL_AGAIN_MS = 60000, DESCRIPTORS_RESERVED = 256 };
 
 int64_t cm_status_now_s(const struct cm_status_service *service)
 {
@@ -106,6 +107,39 @@ static void on_look(void *arg)
     cm_timer_start(&service->look, service->env.loop, LOOK_MS, on_look, service);
 }
 
+/* --- descriptors --- ---------------------------------------------------------------------- */
+
+/*
+ * Connections must not take the descriptors that issuance needs. The usual limit of a thousand is raised
+ * as far as the system lets us, and where that is not enough, there are fewer connections.
+ */
+static uint32_t make_room_for_connections(struct cm_status_service *service)
+{
+    const uint32_t wished = service->settings->connections_max;
+    struct rlimit limit;
+    char text[CM_ERROR_TEXT_SIZE];
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wished;
+    rlim_t wanted = (rlim_t)wished + DESCRIPTORS_RESERVED;
+    if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+        rlim_t before = limit.rlim_cur;
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            limit.rlim_cur = before;
+    }
+    if (limit.rlim_cur >= wanted)
+        return wished;
+    uint32_t all = (uint32_t)limit.rlim_cur;
+    uint32_t rest = all - (all / 2 < DESCRIPTORS_RESERVED ? all / 2 : DESCRIPTORS_RESERVED);
+    uint32_t count = rest < wished ? rest : wished;
+    snprintf(
+        text, sizeof text,
+        "status.connections-max: %u at a time, not %u: the process may open %u files (ulimit -n)",
+        count, wished, all);
+    service->env.on_notice(text, service->env.arg);
+    return count;
+}
+
 /* --- life ---------------------------------------------------------------------------------------- */
 
 static cm_status open_threads(struct cm_status_service *service, struct cm_error *err)
@@ -160,6 +194,7 @@ cm_status cm_status_service_open(const struct cm_status_service_env *env,
     service->inbox.last = &service->inbox.first;
     pthread_mutex_init(&service->inbox.mutex, NULL);
     pthread_mutex_init(&service->reports.mutex, NULL);
+    service->connections_max = make_room_for_connections(service);
     service->answers = cm_answers_new(service->settings->ocsp_answers_max);
     service->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     cm_status status = service->wake_fd >= 0

@@ -55,7 +55,7 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
 {
     thread->service = service;
     thread->socket = socket;
-    cm_status status = cm_loop_new(&thread->loop, err);
+    cm_status status = cm_loop_new_for_sockets(&thread->loop, err);
     if (status == CM_OK)
         status = cm_store_reader_open(service->env.store, &thread->reader, err);
     if (status != CM_OK)
@@ -69,7 +69,7 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
     thread->connections = cm_connections_new(
         thread->loop, thread->http,
         &(struct cm_connections_limits){ .deadline_ms = service->settings->deadline_ms,
-                                         .connections_max = service->settings->connections_max,
+                                         .connections_max = service->connections_max,
                                          .shared_count = &service->connections_count,
                                          .refused_count = &thread->counters.connections_refused,
                                          .cut_count = &thread->counters.connections_cut,

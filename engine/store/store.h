@@ -185,7 +185,7 @@ struct cm_order {
     const char *const *fresh_groups;
     uint32_t fresh_groups_count;
     enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
-    int64_t time_s;        /* revocationDate, Unix seconds */
+    int64_t time_s;        /* revocationDate, Unix seconds; at most a minute ahead of our clock */
     int64_t invalidity_s;  /* 0: none */
     struct cm_bytes actor; /* for the audit row: who */
     struct cm_bytes why;   /* and why; one line, may be empty */
@@ -197,8 +197,9 @@ struct cm_order {
     /* written by the store */
     enum cm_refusal_code code; /* NONE: carried out; else nothing of this order was changed */
     char message[CM_REFUSAL_MESSAGE_SIZE];
-    uint32_t certificates_changed, devices_changed;
-    int64_t last_device; /* with group: go on behind it; 0: there are no more */
+    uint32_t certificates_changed;
+    uint32_t devices_changed; /* of a device or a group: those of which anything was */
+    int64_t last_device;      /* with group: go on behind it; 0: there are no more */
 };
 
 /* One number of a CRL, taken before it is signed. */

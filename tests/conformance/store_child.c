@@ -1,8 +1,9 @@
 /*
  * The other process of the store's tests.
  *
- *     store_child write PATH   records rows 1, 2, ... in batches, says each batch's last row once
- *                              it is durable, and goes on until it is killed
+ *     store_child write PATH   records rows 1, 2, ... in batches, each with an order to revoke the last
+ *                              row of the batch before; says each batch's last row once it is durable,
+ *                              and goes on until it is killed
  *     store_child read PATH    reads until its standard input is closed; exit 0 when every snapshot
  *                              was whole
  *     store_child unsynced PATH  records a batch, then another while every sync to the disk fails
@@ -47,7 +48,17 @@ static int write_rows(struct cm_store *store)
     static struct record record;
     struct cm_error err;
     for (unsigned first = 1;; first += BATCH) {
+        const struct cm_serial serial = row_serial(first - 1);
+        const struct cm_request_key key = row_key(10000000 + first);
+        const struct cm_request_digest digest = row_digest(first);
+        struct cm_order order = { .kind = CM_ORDER_REVOKE,
+                                  .serial = cm_serial_content(&serial),
+                                  .time_s = FIXTURE_TIME_MS,
+                                  .key = &key,
+                                  .digest = &digest };
         record_fill(&record, first, BATCH);
+        record.op.orders = &order;
+        record.op.orders_count = first > 1;
         if (cm_store_apply(store, &record.op, &err) != CM_OK)
             return fail(&err);
         printf("%u\n", first + BATCH - 1);

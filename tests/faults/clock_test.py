@@ -15,20 +15,13 @@ import deployment
 
 class Clock(case.Case):
     def begin(self, name, count, offset_s=0):
-        """A deployment whose engines see a clock that set_clock moves."""
+        """A deployment whose engines see self.clock."""
         requests = self.deploy(name, count, lease="60s", deliveries_max=2)
-        self.path = os.path.join(self.deployment.folder, "clock")
-        self.set_clock(offset_s)
+        self.clock = deployment.Clock(self.deployment.folder, offset_s)
         return requests
 
-    def set_clock(self, offset_s):
-        """Seconds before (negative) or after the true time."""
-        with open(self.path + ".new", "w", encoding="ascii") as file:
-            file.write(str(offset_s))
-        os.rename(self.path + ".new", self.path)
-
     def start_clocked(self, wait=True):
-        return self.start(wait=wait, variables={"LD_PRELOAD": deployment.CLOCK_SHIM, "CERTMILL_TEST_CLOCK": self.path})
+        return self.start(wait=wait, variables=self.clock.variables)
 
     def issue_some(self, requests):
         engine = self.start_clocked()
@@ -39,11 +32,11 @@ class Clock(case.Case):
     def test_a_clock_that_was_set_back_is_refused_at_the_start(self):
         requests = self.begin("start", 20)
         self.stop(self.issue_some(requests[:10]))
-        self.set_clock(-3600)
+        self.clock.set(-3600)
         engine = self.start_clocked(wait=False)
         self.assertEqual(engine.wait(10), 1, engine.text())
         self.assertIn("clock", engine.text())
-        self.set_clock(0)
+        self.clock.set(0)
         engine = self.start_clocked()
         self.backend.push(requests[10:])
         self.finish(engine)
@@ -51,26 +44,26 @@ class Clock(case.Case):
     def test_a_clock_set_back_by_a_little_is_borne(self):
         requests = self.begin("little", 20)
         engine = self.issue_some(requests[:10])
-        self.set_clock(-3)
+        self.clock.set(-3)
         self.backend.push(requests[10:])
         self.finish(engine)
 
     def test_a_clock_set_back_under_way_stops_signing_until_it_is_right(self):
         requests = self.begin("back", 60)
         engine = self.issue_some(requests[:30])
-        self.set_clock(-3600)
+        self.clock.set(-3600)
         self.backend.push(requests[30:])
         deployment.wait_until(lambda: "clock" in engine.text(), 10, lambda: "a notice:\n" + engine.text())
         time.sleep(3)
         self.assertEqual(len({row["id"] for row in self.backend.collect()}), 30, "nothing is signed meanwhile")
         self.assertLess(len(engine.text().splitlines()), 100, "the operator is not drowned")
-        self.set_clock(0)
+        self.clock.set(0)
         self.finish(engine)
 
     def test_a_clock_set_forward_is_believed_and_serials_stay_unique(self):
         requests = self.begin("forward", 60)
         engine = self.issue_some(requests[:30])
-        self.set_clock(3600)
+        self.clock.set(3600)
         self.backend.push(requests[30:])
         # Certificates of the future do not verify today: the checker looks at all else.
         self.backend.wait_answered()

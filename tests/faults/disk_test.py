@@ -13,51 +13,24 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import case
 import checker
 import deployment
-
-MIB = 1 << 20
+import small_disk
+from small_disk import MIB
 
 
 class Disk(case.Case):
-    def mount(self, size):
-        """A small file system of its own, or a loud skip."""
-        folder = deployment.scratch()
-        if os.geteuid() != 0 or not shutil.which("mount"):
-            self.skip("a small file system needs root and mount")
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True,
-                              check=False)
-        if done.returncode != 0:
-            self.skip(f"mount does not work here: {done.stderr.decode().strip()}")
-        self.addCleanup(lambda: subprocess.run(["umount", "-l", folder], check=True))
-        return folder
-
     def deploy_on(self, folder, name, count):
         """A deployment whose store lies in a folder on that file system."""
         requests = self.deploy(name, count, deliveries_max=2)
-        store = os.path.join(folder, "store")
-        shutil.move(os.path.dirname(self.deployment.store), store)
-        self.deployment.edit(r"(?m)^  path: store/certmill.db.*$", f"  path: {store}/certmill.db")
-        self.deployment.store = os.path.join(store, "certmill.db")
+        small_disk.move_store(self.deployment, folder)
         return requests
 
-    @staticmethod
-    def fill(folder):
-        path = os.path.join(folder, "ballast")
-        with open(path, "wb", buffering=0) as file:
-            for size in (65536, 4096, 512, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    pass
-        return path
-
     def test_a_full_disk_delays_and_nothing_is_signed_unrecorded(self):
-        folder = self.mount(8 * MIB)
+        folder = small_disk.mount(self, 8 * MIB)
         requests = self.deploy_on(folder, "fulldisk", 300)
         engine = self.start()
         self.backend.push(requests[:50])
         self.backend.wait_answered()
-        ballast = self.fill(folder)
+        ballast = small_disk.fill(folder)
         self.backend.push(requests[50:])
         deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
         time.sleep(3)
@@ -69,7 +42,7 @@ class Disk(case.Case):
         self.finish(engine, timeout_s=60)
 
     def test_a_disk_that_fills_by_itself_under_load_loses_nothing(self):
-        folder = self.mount(2 * MIB)
+        folder = small_disk.mount(self, 2 * MIB)
         requests = self.deploy_on(folder, "filling", 600)
         engine = self.start()
         self.backend.push_slowly(requests)
@@ -78,12 +51,12 @@ class Disk(case.Case):
         self.finish(engine, timeout_s=60)
 
     def test_an_engine_killed_on_a_full_disk_recovers_when_there_is_space(self):
-        folder = self.mount(8 * MIB)
+        folder = small_disk.mount(self, 8 * MIB)
         requests = self.deploy_on(folder, "fullkill", 200)
         engine = self.start()
         self.backend.push(requests[:50])
         self.backend.wait_answered()
-        ballast = self.fill(folder)
+        ballast = small_disk.fill(folder)
         self.backend.push(requests[50:])
         deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
         engine.kill()
@@ -91,10 +64,10 @@ class Disk(case.Case):
         self.finish(self.start())
 
     def test_an_engine_on_a_full_disk_stops_when_asked(self):
-        folder = self.mount(8 * MIB)
+        folder = small_disk.mount(self, 8 * MIB)
         requests = self.deploy_on(folder, "fullstop", 100)
         engine = self.start()
-        ballast = self.fill(folder)
+        ballast = small_disk.fill(folder)
         self.backend.push(requests)
         deployment.wait_until(lambda: "store:" in engine.text(), 10, lambda: "a notice of the store:\n" + engine.text())
         engine.signal(signal.SIGTERM)
@@ -106,7 +79,7 @@ class Disk(case.Case):
         self.finish(self.start())
 
     def test_a_read_only_file_system_is_refused_with_a_reason_and_nothing_is_taken(self):
-        folder = self.mount(8 * MIB)
+        folder = small_disk.mount(self, 8 * MIB)
         requests = self.deploy_on(folder, "readonly", 20)
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         self.backend.push(requests)

@@ -17,7 +17,7 @@ POINTS = ("entries-arrived", "composed", "intent-durable", "signed", "sealed", "
           "recorded", "answers-written", "answered")
 # Behind the intent and before the record: what was promised is then found open at the next start.
 PROMISING = ("intent-durable", "signed", "sealed")
-# Of what is not a request's: publisher_test.c and responder_test.py sweep them.
+# Of what is not a request's: crl_test.py and responder_test.py sweep them.
 OTHERS = ("crl-numbered", "crl-signed", "crl-written", "crl-renamed", "responder-promised", "responder-signed",
           "responder-recorded")
 # Those that orders pass, too: nothing of them is composed or signed.

@@ -16,8 +16,9 @@ import ocsp
 import served
 from backend import Request
 from crl import Crl
-from deployment import has_fault_points, make_csrs, wait_until
+from deployment import Clock, has_fault_points, make_csrs, wait_until
 
+DAY_S = 86400
 POINTS = ("store-commit:2", "store-committed:2", "crl-numbered:1", "crl-signed:2", "crl-written:1", "crl-renamed:2")
 
 
@@ -146,6 +147,67 @@ class Faults(served.Served):
         self.assertEqual(wrong, [])
         self.assertEqual(numbers, sorted(numbers), "they do not go back")
         self.assertGreater(len(set(numbers)), 3)
+        self.stop(engine)
+
+    def begin_with_clock(self, name, count):
+        """An engine that sees self.clock, and certificates."""
+        requests = self.deploy_served(name, count)
+        self.clock = Clock(self.deployment.folder)
+        engine = self.serve(self.clock.variables)
+        return engine, self.issue(requests)
+
+    def test_an_entry_that_has_ended_leaves_after_one_more_list_and_is_revoked_for_ever(self):
+        engine, (certificate,) = self.begin_with_clock("ended", 1)
+        self.order("revoke", serial=certificate.serial, reason="superseded")
+        number = self.wait_listed(certificate, "superseded").number
+        self.stop(engine)
+        self.clock.set(366 * DAY_S)
+        engine = self.serve(self.clock.variables)
+        after = wait_until(lambda: (crl := self.crl(certificate)).number > number and crl, 20, "the list is made anew")
+        self.assertEqual(after.entries, {certificate.serial: "superseded"})
+        self.control("publish")
+        self.assertEqual(self.crl(certificate).entries, {})
+        self.assertEqual(self.ask_ocsp(certificate.serial).singles, [("revoked", 4)])
+        self.stop(engine)
+
+    def test_lists_answers_and_the_responder_are_renewed_as_time_goes_by(self):
+        engine, (certificate,) = self.begin_with_clock("renewed", 1)
+        before, answer = self.crl(certificate), self.ask_ocsp(certificate.serial)
+        for days in (5, 20):
+            self.clock.set(days * DAY_S)
+            after = wait_until(lambda b=before: (crl := self.crl(certificate)).number > b.number and crl, 20, "a new list")
+            self.assertGreater(after.next_update, before.next_update)
+            renewed = wait_until(lambda a=answer: (new := self.ask_ocsp(certificate.serial)).status == ocsp.SUCCESSFUL
+                                 and new.this_update > a.this_update and new, 20, "a new answer")
+            before, last, answer = after, answer, renewed
+        wait_until(lambda: self.certificates_of_responders() == 2, 20, "the responder has another certificate")
+        self.assertEqual(last.key_hash, answer.key_hash, "its key stays")
+        self.stop(engine)
+
+    def certificates_of_responders(self):
+        store = sqlite3.connect(f"file:{self.deployment.store}?mode=ro", uri=True)
+        (count,) = store.execute("SELECT COUNT(*) FROM certificate JOIN device ON device.number = certificate.device"
+                                 " WHERE device.id = 'ocsp-responder/issuing-1'").fetchone()
+        store.close()
+        return count
+
+    def test_while_the_clock_is_behind_nothing_is_signed_and_what_is_ordered_is_published_when_it_is_right(self):
+        engine, (revoked, unasked) = self.begin_with_clock("behind", 2)
+        self.clock.set(7200)
+        (young,) = self.issue([Request("behind-young", "behind-0", make_csrs(1)[0])])
+        self.assertEqual(self.ask_ocsp(revoked.serial).state, "good")
+        before = self.crl(revoked)
+        self.clock.set(3600)
+        self.assertEqual(self.ask_ocsp(unasked.serial).status, ocsp.TRY_LATER)
+        outcomes = self.orders({"kind": "revoke", "serial": revoked.serial}, {"kind": "revoke", "serial": young.serial})
+        self.assertEqual([outcome["code"] for outcome in outcomes], ["", "revoke.date-invalid"])
+        self.assertEqual(self.ask_ocsp(revoked.serial).status, ocsp.TRY_LATER)
+        self.assertEqual(self.control("publish")["published"], 0)
+        self.assertEqual(self.crl(revoked).data, before.data)
+        self.clock.set(7200)
+        self.wait_listed(revoked, "unspecified")
+        wait_until(lambda: self.ask_ocsp(revoked.serial).status == ocsp.SUCCESSFUL, 20, "it signs")
+        self.assertEqual([self.ask_ocsp(one.serial).state for one in (revoked, unasked, young)], ["revoked", "good", "good"])
         self.stop(engine)
 
 

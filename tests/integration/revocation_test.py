@@ -107,6 +107,24 @@ class OpenSsl(served.Served):
         self.assertGreater(len({certificate.shard for certificate in certificates}), 1, "they are spread")
         self.stop(engine)
 
+    def test_what_certificates_name_is_there(self):
+        port = served.free_port()
+        requests = self.deploy_served("named", 2, port=port, base_url=f"http://127.0.0.1:{port}")
+        engine = self.serve()
+        good, bad = self.issue(requests)
+        self.order("revoke", serial=bad.serial)
+        self.wait_listed(bad, "unspecified")
+        for certificate, is_revoked in ((good, False), (bad, True)):
+            done = self.run_program("openssl", "verify", "-crl_check", "-crl_download", "-CAfile", "ca/root.pem", "-untrusted",
+                                    "ca/issuing.pem", certificate.path)
+            self.assertEqual("certificate revoked" in done.stderr, is_revoked, done.stderr)
+            self.assertEqual(done.returncode == 0, not is_revoked, done.stderr)
+            uri = self.run_program("openssl", "x509", "-noout", "-ocsp_uri", "-in", certificate.path).stdout.strip()
+            done = self.run_program("openssl", "ocsp", "-issuer", "ca/issuing.pem", "-CAfile", "ca/root.pem", "-cert",
+                                    certificate.path, "-url", uri)
+            self.assert_says(done, ": revoked" if is_revoked else ": good")
+        self.stop(engine)
+
     def test_openssl_verifies_whole_chains_with_the_list_of_the_root(self):
         """The root is one of the settings' authorities, without crl-url: the issuing CA's certificate names no list either."""
         requests = self.deploy_served("chain", 1, root=())
@@ -210,6 +228,20 @@ class Orders(served.Served):
         self.assertEqual([self.ask_ocsp(certificate.serial).singles[0] for certificate in certificates],
                          [("revoked", 4), ("revoked", 9), ("revoked", 9), ("revoked", 4)])
         self.stop(engine)
+
+    def test_a_group_of_more_devices_than_one_step_takes_is_revoked_whole(self):
+        requests = self.deploy_served("fleet", 1500)
+        engine = self.serve()
+        serials = {certificate.serial for certificate in self.issue(requests, timeout_s=90)}
+        self.assertEqual(self.order("revoke", group="default", reason="cACompromise"), 1500)
+        self.assertEqual({self.ask_ocsp(serial).state for serial in sorted(serials)[::50]}, {"revoked"})
+
+        def listed():
+            return {serial: reason for shard in range(served.SHARDS) for serial, reason in self.crl(shard).entries.items()}
+        wait_until(lambda: len(listed()) == 1500, 30, lambda: f"{len(listed())} of 1500 are listed", step_s=0.1)
+        self.assertEqual(listed(), dict.fromkeys(serials, "cACompromise"))
+        self.stop(engine)
+        self.check_store()
 
     def test_quarantine_stops_new_certificates_until_the_device_is_reinstated_and_retirement_for_good(self):
         requests = self.deploy_served("state", 1)

@@ -31,7 +31,8 @@ class Revoke(unittest.TestCase):
 
     def setUp(self):
         self.made = deployment.Deployment()
-        self.made.edit(r"(?m)^# Who may ask", "  - name: b\n    authority: issuing\n    profiles: [device-client]\n\n"
+        self.made.edit(r"(?m)^# Who may ask", "  - name: b\n    authority: issuing\n    profiles: [device-client]\n"
+                       "    reinstate: fresh\n\n"
                        r"\g<0>")
         self.made.edit("groups: \\[default\\]", "groups: [default, b]")
         self.made.add_devices(["a-0", "a-1"])
@@ -169,10 +170,17 @@ class Revoke(unittest.TestCase):
         self.assertEqual(done.stdout, b"0 devices in quarantine, 0 certificates on hold; 1 was so already\n")
         self.revoke("--serial", self.serials["a-0"][0], "--reason", "keyCompromise")
         done = self.certmill("device", "reinstate", "a-0")
-        self.assertEqual(done.stdout, b"1 device reinstated, 1 certificate off hold\n")
+        self.assertEqual(done.stdout, b"1 device reinstated, 1 certificate not on hold any more\n")
         self.assertEqual(self.state("a-0"), "allowed")
         self.assertEqual(self.revoked()[self.serials["a-0"][0]], "keyCompromise")
         self.assertNotIn(self.serials["a-0"][1], self.revoked())
+
+    def test_reinstate_revokes_where_devices_are_to_have_fresh_certificates(self):
+        self.certmill("device", "quarantine", "b-1")
+        done = self.certmill("device", "reinstate", "b-1")
+        self.assertEqual(done.stdout, b"1 device reinstated, 2 certificates not on hold any more\n")
+        self.assertEqual(self.revoked(), {serial: "superseded" for serial in self.serials["b-1"]})
+        self.assertEqual(self.state("b-1"), "allowed")
 
     def test_retire_is_for_good(self):
         self.certmill("device", "retire", "b-0")
@@ -221,7 +229,7 @@ class Told(unittest.TestCase):
         return [(entry["serial"], entry["reason"]) for entry in said["entries"]]
 
     def doctor(self):
-        return {(one["verdict"], one["check"]) for one in json.loads(self.made.run("doctor", "--json").stdout)["checks"]}
+        return {(one["verdict"], one["check"], one["text"]) for one in json.loads(self.made.run("doctor", "--json").stdout)["checks"]}
 
     def test_without_an_engine_nothing_is_published(self):
         done = self.made.run("crl", "publish", check=False)
@@ -244,7 +252,9 @@ class Told(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         done = self.made.run("ocsp", "query", "--serial", "4711", "--issuer", "issuing-1", check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
-        self.assertLessEqual({("OK", "OCSP"), ("OK", "CRLs")}, self.doctor())
+        said = self.doctor()
+        self.assertLessEqual({("OK", "OCSP"), ("OK", "CRLs")}, {(verdict, check) for verdict, check, _ in said})
+        self.assertTrue(any(check == "engine" and text.startswith("1 CRL, the first ends on 20") for _, check, text in said))
         self.assertEqual(engine.stop(), 0, engine.text())
 
 

@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -508,6 +509,41 @@ class Crowd(Case):
             self.assertEqual(self.read_all(sock), b"")
 
 
+class Garbage(Case):
+    words = ("deadline_ms=1000",)
+
+    @staticmethod
+    def spoil(chance, data):
+        data = bytearray(data)
+        for _ in range(chance.choice((0, 1, 2, 5, 20))):
+            at = chance.randrange(len(data) + 1)
+            octets = chance.randbytes(chance.randrange(1, 9))
+            data[at:at + chance.choice((0, 1, len(octets)))] = chance.choice((octets, b"", b"\r\n"))
+        return bytes(data)
+
+    def test_spoiled_requests_in_pieces_leave_nothing_behind(self):
+        chance, issuer = random.Random(5), self.server.issuer
+        self.server.put("/crl/issuing-1/0.crl", chance.randbytes(1000000))
+        head = b"POST /ocsp HTTP/1.1\r\nHost: h\r\nContent-Type: application/ocsp-request\r\n"
+        der = ocsp.request(issuer.cert_id(self.issue()), nonce=b"nonce")
+        whole = (PERFECT, b"GET /crl/issuing-1/0.crl HTTP/1.1\r\nHost: h\r\n\r\n", b"HEAD / HTTP/1.0\r\n\r\n",
+                 head + b"Content-Length: %d\r\n\r\n" % len(der) + der,
+                 head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(der) + der + b"\r\n0\r\n\r\n",
+                 b"GET /ocsp/" + base64.b64encode(der) + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        for _ in range(1500):
+            sock = socket.create_connection(("127.0.0.1", self.server.port), timeout=20)
+            with contextlib.closing(sock), contextlib.suppress(OSError):
+                for _ in range(chance.randrange(1, 4)):
+                    data = b"".join(self.spoil(chance, chance.choice(whole)) for _ in range(chance.choice((1, 1, 5))))
+                    at = chance.randrange(len(data) + 1)
+                    sock.sendall(data[:at])
+                    sock.sendall(data[at:])
+                if chance.random() < 0.5:  # gone with a reset, whatever is on its way
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        deployment.wait_until(lambda: self.counters()["connections"] <= 1, 30, "all connections end")
+        self.assertEqual(self.status_of(self.issue()), "good")
+
+
 class LongValidity(Case):
     words = ("validity_s=99000000",)
 
@@ -522,13 +558,28 @@ class LongValidity(Case):
 
 
 class FewDescriptors(Case):
-    prefix = ("prlimit", "--nofile=60")
+    prefix = ("prlimit", "--nofile=40")
 
     def test_without_descriptors_it_waits_until_there_are_some(self):
+        self.assertIn("20 at a time, not 1000", self.server.log())
         held = [self.connect() for _ in range(80)]
         for sock in held:
             sock.close()
         deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
+
+
+class RaisedDescriptors(Case):
+    prefix = ("prlimit", "--nofile=64:2000")
+    words = ("connections=100", "deadline_ms=60000")
+
+    def test_as_many_connections_as_the_settings_say_have_descriptors(self):
+        self.assertEqual(self.server.log(), "")
+        held = [self.connect(PERFECT) for _ in range(100)]
+        for sock in held:
+            self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
+        for sock in held:
+            sock.sendall(PERFECT)
+            self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
 
 
 class WrongSignatures(Case):

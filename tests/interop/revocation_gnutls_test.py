@@ -40,7 +40,8 @@ class GnuTls(served.Served):
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn(f"Certificate Status: {state}", done.stdout)
                 self.assertIn("Verifying OCSP Response: Success", done.stdout)
-                self.assertEqual("Nonce: " in done.stdout, bool(words))
+                if words:
+                    self.assertIn("Nonce: ", done.stdout)
         self.stop(engine)
 
     def test_ocsptool_believes_the_answers_that_the_ca_signs_itself(self):

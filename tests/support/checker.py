@@ -2,8 +2,10 @@
 
 It shares no code with the engine: SQLite through Python, certificates through a DER reader of its own and `openssl
 verify`. Look at a store only after its engine has stopped. Each rule is a function that yields violations; the rules are
-listed in RULES, and tests/faults/checker_test.py breaks each of them on purpose.
+listed in RULES, and tests/faults/checker_test.py breaks each of them on purpose. Rules about revocations are in
+revocation_rules.py, and tests/faults/trail_checker_test.py breaks those.
 """
+import functools
 import hashlib
 import json
 import os
@@ -14,6 +16,7 @@ import subprocess
 import tempfile
 
 import der
+import revocation_rules
 
 ITEM_SIZE, LOG_ITEM_SIZE, KEY_SIZE, SERIAL_SIZE = 68, 24, 16, 20
 
@@ -64,6 +67,11 @@ class Store:
             self.audit = db.execute("SELECT number, time_ms, kind, actor, detail, digest, previous, hash FROM audit"
                                     " ORDER BY number").fetchall()
             self.devices = dict(db.execute("SELECT number, id FROM device"))
+            self.device_states = dict(db.execute("SELECT number, state FROM device"))
+            self.revocations = db.execute("SELECT revision, generation, lower(hex(serial)), reason, revoked_s, not_after"
+                                          " FROM revocation").fetchall()
+            self.crls = db.execute("SELECT shard, is_delta, number, tbs_hash FROM crl").fetchall()
+            self.revocation_totals = db.execute("SELECT revocations, last_revision FROM total").fetchone()
             self.totals = db.execute("SELECT devices, certificates, refusals, abandoned, audit_rows, last_number"
                                      " FROM total").fetchone()
             db.close()
@@ -74,6 +82,10 @@ class Store:
     def abandoned_serials(self):
         return [row[0].to_bytes(8, "big") + row[1] for row in self.abandoned]
 
+    def own_numbers(self):
+        """Certificates that nobody asked for: the engine's own responders'."""
+        return {row[0] for row in self.certificates if self.devices.get(row[3], "").startswith("ocsp-responder/")}
+
     def intent_items(self):
         """[(intent number, request key, serial)]"""
         return [(number, items[at:at + KEY_SIZE], items[at + KEY_SIZE:at + KEY_SIZE + SERIAL_SIZE])
@@ -81,20 +93,34 @@ class Store:
 
 
 class Evidence:
-    """What the rules look at. open_keys: request keys whose intent may be open, since they never came again."""
+    """What the rules look at. open_keys: request keys whose intent may be open, since they never came again; trail: what
+    relying parties saw; is_settled: the last lists have everything; list_delay_s: from an answer to its lists."""
 
-    def __init__(self, requests, publications, store, authorities=None, open_keys=()):
+    def __init__(self, requests, publications, store, authorities=None, open_keys=(), trail=None, is_settled=False,
+                 list_delay_s=0):
         self.requests = requests
         self.publications = publications
         self.store = store
         self.authorities = authorities  # folder with root.pem and issuing.pem; None: signatures are not looked at
         self.open_keys = set(open_keys)
+        self.trail, self.is_settled, self.list_delay_s = trail, is_settled, list_delay_s
         self.by_id = {}
         for request in requests:
             self.by_id.setdefault(request.id, []).append(request)
         self.answers = {}
         for publication in publications:
             self.answers.setdefault(publication.get("id", b"").decode("latin-1"), []).append(publication)
+
+    @functools.cached_property
+    def paths(self):
+        """{serial in hex: path of its shard's list below the published folder}"""
+        certificates = [der.Certificate(encoding) for _, encoding in self.store.ders]
+        return {one.serial.hex(): one.crl_path for one in certificates if one.crl_path}
+
+    @functools.cached_property
+    def ends(self):
+        """{serial in hex: the Unix second after which it does not count any more}"""
+        return {(row[0].to_bytes(8, "big") + row[1]).hex(): row[6] for row in self.store.certificates}
 
     def is_reused(self, id):
         """Asked for with different content, on purpose."""
@@ -145,8 +171,9 @@ def rule_published_is_recorded(evidence):
 def rule_recorded_is_published(evidence):
     """A certificate in the store was published."""
     published = {publication["certificate"] for publication in evidence.publications if "certificate" in publication}
+    own = evidence.store.own_numbers()
     for number, encoding in evidence.store.ders:
-        if encoding not in published:
+        if encoding not in published and number not in own:
             yield f"certificate {number} is in the store and was never published"
 
 
@@ -253,6 +280,7 @@ def rule_audit_chain(evidence):
 def rule_audit_counts(evidence):
     """What the audit log says was issued and abandoned is what there is."""
     details = [json.loads(row[4]) for row in evidence.store.audit if row[2] in ("issue", "abandon")]
+    details += [{json.loads(row[4])["outcome"]: 1} for row in evidence.store.audit if row[2] == "ocsp-responder"]
     for word, there in (("issued", len(evidence.store.certificates)), ("abandoned", len(evidence.store.abandoned))):
         said = sum(detail.get(word, 0) for detail in details)
         if said != there:
@@ -293,14 +321,15 @@ RULES = (rule_answered, rule_answered_once, rule_nobody_unasked, rule_published_
 
 def violations(evidence):
     """["rule: what is wrong", ...]; empty when all is well."""
-    return [f"{rule.__name__[5:]}: {text}" for rule in RULES for text in rule(evidence)]
+    rules = RULES + revocation_rules.OF_STORE + (revocation_rules.OF_TRAIL if evidence.trail else ())
+    return [f"{rule.__name__[5:]}: {text}" for rule in rules for text in rule(evidence)]
 
 
-def check(backend, deployment, open_keys=()):
-    """Raises an AssertionError with the violations, if there are any. The engine has stopped."""
+def check(backend, deployment, open_keys=(), **words):
+    """Raises an AssertionError with the violations, if there are any. The engine has stopped. words: as of Evidence."""
     backend.collect()
     evidence = Evidence(backend.requests, backend.publications, Store(deployment.store),
-                        os.path.join(deployment.folder, "ca"), open_keys)
+                        os.path.join(deployment.folder, "ca"), open_keys, **words)
     found = violations(evidence)
     if found:
         raise AssertionError(f"{len(found)} violations:\n" + "\n".join(found[:20]))

@@ -88,6 +88,20 @@ def has_fault_points():
         return b"CERTMILL_FAULT" in file.read()
 
 
+class Clock:
+    """A wall clock that engines started with its variables see, in seconds before (negative) or after the true time."""
+
+    def __init__(self, folder, offset_s=0):
+        self.path = os.path.join(folder, "clock")
+        self.variables = {"LD_PRELOAD": CLOCK_SHIM, "CERTMILL_TEST_CLOCK": self.path}
+        self.set(offset_s)
+
+    def set(self, offset_s):
+        with open(self.path + ".new", "w", encoding="ascii") as file:
+            file.write(str(offset_s))
+        os.rename(self.path + ".new", self.path)
+
+
 class RedisServer:
     """redis-server on a Unix socket in a folder. append_only: "no", or an appendfsync policy such as "always"; options:
     more words for its command line."""

@@ -2,6 +2,7 @@
 
 OID_CN = bytes.fromhex("550403")
 OID_BASIC_CONSTRAINTS = bytes.fromhex("551d13")
+OID_CRL_POINTS = bytes.fromhex("551d1f")
 
 
 def read(data, at=0):
@@ -32,13 +33,14 @@ def attributes(name):
 
 
 class Certificate:
-    """What checks ask for: serial (bytes), subject (attributes), spki (DER), extensions {OID: (critical, value)}."""
+    """What checks ask for: serial and times (bytes), subject (attributes), spki (DER), extensions {OID: (critical, value)}."""
 
     def __init__(self, der):
         tbs = children(children(read(der)[1])[0][1])
         if tbs[0][0] == 0xA0:
             tbs = tbs[1:]
         self.serial = tbs[0][1]
+        self.not_before, self.not_after = (time for _, time, _ in children(tbs[3][1]))
         self.subject = attributes(tbs[4][1])
         self.spki = tbs[5][2]
         wrapped = [inner for tag, inner, _ in tbs if tag == 0xA3]
@@ -48,6 +50,17 @@ class Certificate:
     @property
     def common_name(self):
         return dict(self.subject).get(OID_CN)
+
+
+    @property
+    def crl_path(self):
+        """crl/ISSUER/SHARD.crl of the first distribution point's URL; None: there is none."""
+        if OID_CRL_POINTS not in self.extensions:
+            return None
+        points = read(self.extensions[OID_CRL_POINTS][1])[1]
+        names = read(read(read(points)[1])[1])[1]  # DistributionPoint, distributionPoint, fullName
+        url = read(names)[1].decode()
+        return url[url.index("crl/"):]
 
 
 def csr_spki(der):

@@ -73,9 +73,9 @@ class Served(case.Case):
     def path(self, *names):
         return os.path.join(self.deployment.folder, *names)
 
-    def serve(self):
+    def serve(self, variables=()):
         """An engine whose CRLs are all there and which has a responder."""
-        engine = self.start()
+        engine = self.start(variables=variables)
         self.port = int(re.search(r"status at http://127\.0\.0\.1:(\d+)/", engine.text())[1])
         self.url = f"http://127.0.0.1:{self.port}"
         done = subprocess.run(["openssl", "x509", "-in", self.path("ca", "issuing.pem"), "-outform", "DER"], check=True,
@@ -112,7 +112,7 @@ class Served(case.Case):
     def control(self, op, **fields):
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(30)
-            client.connect(self.path("store", "control.sock"))
+            client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
             client.sendall(json.dumps({"v": 1, "op": op, **fields}).encode() + b"\n")
             with client.makefile() as answers:
                 return json.loads(answers.readline())

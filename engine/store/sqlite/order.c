@@ -15,19 +15,6 @@
 
 enum { FUTURE_S = 60 }; /* clocks of those who order may be ahead by so much */
 
-/* NULL for a value that is no reason. */
-static const char *reason_name(enum cm_reason reason)
-{
-    switch (reason) {
-#define X(symbol, name, value)                                                                     \
-    case CM_REASON_##symbol:                                                                       \
-        return name;
-        CM_REASON_MAP(X)
-#undef X
-    }
-    return NULL;
-}
-
 /* ------------------------------------------------------------------ refusing -- */
 
 cm_status cm_sqlite_refuse_order(struct cm_order *order, enum cm_refusal_code code,
@@ -69,7 +56,7 @@ static cm_status check_contract(const struct cm_order *order, struct cm_error *e
     bool is_revoke = order->kind == CM_ORDER_REVOKE;
     bool good = targets == 1 && order->kind < CM_ORDER_COUNT && order->invalidity_s >= 0;
     if (is_revoke)
-        good = good && order->reason != CM_REASON_REMOVE_FROM_CRL && reason_name(order->reason);
+        good = good && order->reason != CM_REASON_REMOVE_FROM_CRL && cm_reason_name(order->reason);
     if (order->serial.size > 0)
         good = good && is_revoke && cm_serial_from_content(order->serial, &ignored);
     return good ? CM_OK
@@ -293,7 +280,7 @@ static char *write_detail(const struct cm_sqlite_ordering *ordering)
     set_text(detail, "group", order->group);
     if (order->after_device > 0)
         set(detail, "after", json_integer(order->after_device));
-    set_text(detail, "reason", cm_bytes_str(reason_name(reason_of(ordering))));
+    set_text(detail, "reason", cm_bytes_str(cm_reason_name(reason_of(ordering))));
     set_time(detail, "time", order->time_s);
     set_time(detail, "invalidity", order->invalidity_s);
     set_text(detail, "why", order->why);

@@ -201,11 +201,12 @@ static void on_writable(void *arg)
     CU_ASSERT_EQUAL(write(pair[1], "abc", 3), 3);
 }
 
-static void test_watch_calls_back_while_ready_until_it_is_stopped(void)
+static void check_watches(cm_status (*new_loop)(struct cm_loop **ret_loop, struct cm_error *err))
 {
     struct cm_error err;
+    bytes_count = writables_count = 0;
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    CU_ASSERT_EQUAL_FATAL(cm_loop_new(&loop, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(new_loop(&loop, &err), CM_OK);
     cm_watch_start(&readable, loop, pair[0], CM_READABLE, on_readable, &readable);
     cm_watch_start(&writable, loop, pair[1], CM_WRITABLE, on_writable, NULL);
     cm_loop_run(loop);
@@ -219,9 +220,22 @@ static void test_watch_calls_back_while_ready_until_it_is_stopped(void)
     close(pair[1]);
 }
 
+static void test_watch_calls_back_while_ready_until_it_is_stopped(void)
+{
+    check_watches(cm_loop_new);
+}
+
+/* The second pair has the descriptors of the first: what the first changed last is not held against it. */
+static void test_a_loop_for_sockets_watches_descriptors_that_come_again(void)
+{
+    check_watches(cm_loop_new_for_sockets);
+    check_watches(cm_loop_new_for_sockets);
+}
+
 CM_TEST_SUITE(loop, CM_TEST(test_loop_runs_tasks_of_another_thread_in_order),
               CM_TEST(test_loop_post_never_runs_inside_the_call),
               CM_TEST(test_timer_rings_once_and_can_be_moved),
               CM_TEST(test_watch_calls_back_while_ready_until_it_is_stopped),
+              CM_TEST(test_a_loop_for_sockets_watches_descriptors_that_come_again),
               CM_TEST(test_workers_run_everything_once_and_finish_on_the_loop),
               CM_TEST(test_workers_say_why_one_of_them_could_not_open));

@@ -399,6 +399,19 @@ static void test_a_certificate_that_ends_with_its_issuer_is_not_renewed(void)
     end();
 }
 
+/* The shortest that the settings allow; the profile's backdate is five times as long. */
+static void test_a_certificate_of_a_minute_is_valid_now_and_for_most_of_it(void)
+{
+    begin("openssl", NULL, "openssl");
+    rig.authority.responder_validity_s = 60;
+    wait_for_changes(1);
+    CU_ASSERT_TRUE(find(0)->not_after_s > cm_clock_wall_s() + 45);
+    expect_openssl_to_verify(0);
+    issuing_pause(&rig, 50);
+    CU_ASSERT_EQUAL(changes_count, 1);
+    end();
+}
+
 static void test_a_ca_key_that_is_away_is_told_and_waited_for_with_the_same_bytes(void)
 {
     const char *script = away_script();
@@ -623,6 +636,7 @@ CM_TEST_SUITE(responder, CM_TEST(test_a_ca_key_answers_itself_where_no_provider_
               CM_TEST(test_a_certificate_is_renewed_when_half_of_its_life_is_over),
               CM_TEST(test_a_certificate_that_has_ended_answers_nothing),
               CM_TEST(test_a_certificate_that_ends_with_its_issuer_is_not_renewed),
+              CM_TEST(test_a_certificate_of_a_minute_is_valid_now_and_for_most_of_it),
               CM_TEST(test_a_ca_key_that_is_away_is_told_and_waited_for_with_the_same_bytes),
               CM_TEST(test_a_wrong_signature_abandons_its_serial),
               CM_TEST(test_a_key_that_cannot_be_opened_is_told_and_tried_again),

@@ -573,9 +573,11 @@ static void test_a_suspect_clock_signs_nothing(void)
     cm_publisher_look(rig.publisher);
     rig_run(200);
     CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT(rig_wait_notice("no CRLs are made"));
     rig.time_ms = RIG_NOW_S * 1000ll;
     cm_publisher_look(rig.publisher);
     CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_notice("the clock is right again"));
     end();
 }
 

@@ -65,6 +65,9 @@ static void test_an_answer_is_valid_within_its_time(void)
     CU_ASSERT(cm_ocsp_answer_is_valid(answer, 1000));
     CU_ASSERT(cm_ocsp_answer_is_valid(answer, 1999));
     CU_ASSERT_FALSE(cm_ocsp_answer_is_valid(answer, 2000));
+    /* Who does not know the time gives what is true, and does not say that it is old. */
+    CU_ASSERT(cm_ocsp_answer_is_valid(answer, -1));
+    CU_ASSERT_FALSE(cm_ocsp_answer_is_old(answer, -1));
     CU_ASSERT_FALSE(cm_ocsp_answer_is_old(answer, 1499));
     CU_ASSERT(cm_ocsp_answer_is_old(answer, 1500));
     cm_ocsp_answer_let_go(answer);
@@ -91,6 +94,7 @@ static void test_what_is_forgotten_is_outdated_with_every_holder(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(held);
     cm_answers_forget(answers, 7, id.id.serial);
     CU_ASSERT_FALSE(cm_ocsp_answer_is_valid(held, 1000));
+    CU_ASSERT_FALSE(cm_ocsp_answer_is_valid(held, -1));
     CU_ASSERT_FALSE(has(answers, 1, 0, 7));
     CU_ASSERT_FALSE(has(answers, 1, 1, 7));
     CU_ASSERT(has(answers, 2, 0, 7));
