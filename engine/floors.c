@@ -34,13 +34,13 @@ static void widen(struct cm_floor *floor, const struct cm_profile *profile)
 {
     enum cm_lane lane = cm_lane_of(profile);
     floor->lanes |= CM_LANE_BIT(lane);
-    if (lane == CM_LANE_OCSP && profile->validity_s != CM_VALIDITY_NO_EXPIRY)
-        floor->responder_validity_s_max =
-            larger(floor->responder_validity_s_max, profile->validity_s);
-    if (profile->validity_s == CM_VALIDITY_NO_EXPIRY)
+    bool is_endless = profile->validity_s == CM_VALIDITY_NO_EXPIRY; /* no responder's */
+    int64_t *validity_s_max =
+        lane == CM_LANE_OCSP ? &floor->responder_validity_s_max : &floor->validity_s_max;
+    if (!is_endless)
+        *validity_s_max = larger(*validity_s_max, profile->validity_s);
+    else if (lane != CM_LANE_OCSP)
         floor->allows_no_expiry = true;
-    else
-        floor->validity_s_max = larger(floor->validity_s_max, profile->validity_s);
     floor->past_s_max = larger(floor->past_s_max, profile->backdate_s + PROMISE_AGE_S_MAX);
 }
 

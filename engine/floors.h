@@ -13,8 +13,9 @@ enum cm_lane cm_lane_of(const struct cm_profile *profile);
 
 /*
  * The floor of an authority's key: its own name, the longest validity of the profiles that groups
- * may have from it, the ceremony lane where one of them makes authorities; CRLs and its responder's
- * certificate as long as the settings make them. issuer_name is borrowed.
+ * may have from it, the ceremony lane where one of them makes authorities; CRLs as long as the settings
+ * make them; certificates of responders where it has one (ocsp-responder) or a group may have such a
+ * profile, and as long as these say. issuer_name is borrowed.
  */
 struct cm_floor cm_floor_of(const struct cm_settings *settings,
                             const struct cm_settings_authority *authority,

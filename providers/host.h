@@ -47,7 +47,7 @@ struct cm_floor {
     bool allows_no_expiry;       /* or notAfter is 99991231235959Z (RFC 5280, 4.1.2.5) */
     int64_t past_s_max;          /* notBefore lies at most so far before now */
     bool is_responder; /* a delegated responder's: it signs ResponseData of its own alone */
-    int64_t responder_validity_s_max; /* of responders' certificates; 0: validity_s_max */
+    int64_t responder_validity_s_max; /* of responders' certificates; 0: none are given */
     int64_t crl_validity_s_max;       /* from thisUpdate to nextUpdate; 0: 400 d */
     int64_t ocsp_validity_s_max;      /* of a response, from now to nextUpdate; 0: 30 d */
     uint32_t rate_per_s_max;          /* signatures; 0: no ceiling */

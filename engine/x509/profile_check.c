@@ -166,6 +166,8 @@ static cm_status check_ocsp(const struct cm_profile *profile, struct cm_error *e
 {
     if (profile->ocsp_no_check && !has_purpose(profile, "ocsp-signing"))
         return REFUSE(err, "ocsp_no_check: only with the purpose ocsp-signing");
+    if (profile->validity_s == CM_VALIDITY_NO_EXPIRY && has_purpose(profile, "ocsp-signing"))
+        return REFUSE(err, "validity: a responder's certificate ends (purpose ocsp-signing)");
     return CM_OK;
 }
 

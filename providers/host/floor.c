@@ -83,7 +83,7 @@ static bool check_validity(struct cm_look *look, struct cm_der *tbs)
         return cm_look_deny(look, "notBefore lies in the future");
     if (end_s < begin_s)
         return cm_look_deny(look, "notAfter lies before notBefore");
-    bool is_endless = end_s == CM_DER_TIME_MAX_S && floor->allows_no_expiry;
+    bool is_endless = end_s == CM_DER_TIME_MAX_S && look->allows_no_expiry;
     return is_endless || end_s - begin_s <= look->validity_s_max
            || cm_look_deny(look, "the validity is longer than this key may give");
 }
@@ -209,8 +209,12 @@ static bool check_responder_certificate(struct cm_look *look)
 {
     if (look->floor->is_responder)
         return cm_look_deny(look, "a responder's key signs no certificates");
-    if (look->floor->responder_validity_s_max)
-        look->validity_s_max = look->floor->responder_validity_s_max;
+    if (!look->question->intent_hash)
+        return cm_look_deny(look, "no intent stands for it");
+    if (look->floor->responder_validity_s_max == 0)
+        return cm_look_deny(look, "this key gives no responder a certificate");
+    look->validity_s_max = look->floor->responder_validity_s_max;
+    look->allows_no_expiry = false;
     return check_end_entity(look)
            && ((look->has_ocsp_purpose && !look->has_other_purpose)
                || cm_look_deny(look, "its purpose is not OCSP signing alone"));
@@ -272,7 +276,8 @@ bool cm_floor_allows(const struct cm_floor *floor, const struct cm_floor_questio
                             .question = question,
                             .refusal = &refusal,
                             .text = text,
-                            .validity_s_max = floor->validity_s_max };
+                            .validity_s_max = floor->validity_s_max,
+                            .allows_no_expiry = floor->allows_no_expiry };
     text[0] = '\0';
     if ((unsigned)question->lane > CM_LANE_CEREMONY
         || (floor->lanes & CM_LANE_BIT(question->lane)) == 0)

@@ -11,8 +11,9 @@
  *   leaf      an intent's hash; a TBSCertificate (below) without cA, keyCertSign, cRLSign or a
  *             Netscape certificate type, and without OCSPSigning among its purposes
  *   ceremony  an intent's hash; a TBSCertificate
- *   ocsp      a ResponseData (below); or, unless the key is a responder's itself, a TBSCertificate as
- *             in leaf, whose purposes are OCSPSigning alone
+ *   ocsp      a ResponseData (below); or, where the key gives responders certificates at all, an
+ *             intent's hash and a TBSCertificate as in leaf, but with OCSPSigning as its only purpose,
+ *             and with a validity of its own bound that always ends
  *   crl       a TBSCertList, version 2, of the key's own name; thisUpdate is no later than tomorrow,
  *             nextUpdate after it, and not too long
  *

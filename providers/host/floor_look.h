@@ -18,6 +18,7 @@ struct cm_look {
     char *text;
     /* of a TBSCertificate */
     int64_t validity_s_max; /* in this lane */
+    bool allows_no_expiry;  /* in this lane */
     bool is_ca, has_netscape_type;
     unsigned usages;
     bool has_ocsp_purpose, has_other_purpose;

@@ -1,6 +1,8 @@
 /*
- * The signer's floor: the first byte is the lane, the rest the message. What it lets out of the leaf
- * lane makes no authority of anyone, by OpenSSL's reading.
+ * The signer's floor: the first byte is the lane, with its highest bit where no intent comes along, the
+ * rest the message. What it lets out of the leaf lane makes no authority of anyone, by OpenSSL's
+ * reading; out of the OCSP lane come responses, and responders' certificates that an intent stands for
+ * and that end in time.
  */
 #include <stdlib.h>
 
@@ -11,6 +13,7 @@
 #include "providers/host/floor.h"
 
 enum { NOW_S = 1795867200, DAY_S = 86400, SIZE_MAX_HERE = 65536 };
+enum { LANE_BITS = 0x7f, NO_INTENT = 0x80, RESPONDER_DAYS_MAX = 5 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,7 +48,15 @@ static bool contains(struct cm_bytes bytes, struct cm_bytes part)
     return false;
 }
 
-static void check_leaf(struct cm_bytes tbs)
+static void check_ends_in_time(const X509 *x509)
+{
+    int days, seconds;
+    if (!ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(x509), X509_get0_notAfter(x509))
+        || days > RESPONDER_DAYS_MAX || (days == RESPONDER_DAYS_MAX && seconds > 0))
+        abort();
+}
+
+static void check_certificate(struct cm_bytes tbs, bool is_responder)
 {
     uint8_t *certificate = malloc(tbs.size + 64);
     const unsigned char *at = certificate;
@@ -58,18 +69,22 @@ static void check_leaf(struct cm_bytes tbs)
         uint32_t usage = flags & EXFLAG_KUSAGE ? X509_get_key_usage(x509) : 0;
         if ((flags & EXFLAG_CA) || (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
             abort();
+        if (is_responder)
+            check_ends_in_time(x509);
     }
     X509_free(x509);
     free(certificate);
 }
 
 /* A responder's certificate makes no authority; a response is one by OpenSSL's reading, and of our key. */
-static void check_ocsp(struct cm_bytes tbs)
+static void check_ocsp(struct cm_bytes tbs, bool has_intent)
 {
     const unsigned char *at = tbs.data;
     OCSP_RESPDATA *response = d2i_OCSP_RESPDATA(NULL, &at, (long)tbs.size);
     if (!response) {
-        check_leaf(tbs);
+        if (!has_intent)
+            abort();
+        check_certificate(tbs, true);
         return;
     }
     if (at != tbs.data + tbs.size || !contains(tbs, cm_bytes(key_hash, sizeof key_hash)))
@@ -82,22 +97,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct cm_floor floor = { .issuer_name = cm_bytes(name, sizeof name),
                                     .lanes = 0xf,
                                     .validity_s_max = 10 * DAY_S,
+                                    .allows_no_expiry = true,
+                                    .responder_validity_s_max = RESPONDER_DAYS_MAX * DAY_S,
                                     .past_s_max = DAY_S };
     uint8_t hash[CM_SHA256_SIZE];
     char text[CM_FLOOR_TEXT_SIZE];
     if (size < 1 || size > SIZE_MAX_HERE)
         return 0;
-    const struct cm_floor_question question = { .lane = (enum cm_lane)data[0],
+    bool has_intent = (data[0] & NO_INTENT) == 0;
+    const struct cm_floor_question question = { .lane = (enum cm_lane)(data[0] & LANE_BITS),
                                                 .message = cm_bytes(data + 1, size - 1),
-                                                .intent_hash = hash,
+                                                .intent_hash = has_intent ? hash : NULL,
                                                 .key_hash = key_hash,
                                                 .now_s = NOW_S };
     cm_sha256(&question.message, 1, hash);
     if (cm_floor_allows(&floor, &question, text)) {
+        if (!has_intent && (question.lane == CM_LANE_LEAF || question.lane == CM_LANE_CEREMONY))
+            abort();
         if (question.lane == CM_LANE_LEAF)
-            check_leaf(question.message);
+            check_certificate(question.message, false);
         if (question.lane == CM_LANE_OCSP)
-            check_ocsp(question.message);
+            check_ocsp(question.message, has_intent);
     } else if (text[0] == '\0') {
         abort(); /* a refusal says why */
     }

@@ -63,13 +63,13 @@ static void test_floors_bound_crls_and_responders_as_the_settings_make_them(void
           .signatures_per_s_max = 70 },
     };
     static const char *const purposes[] = { "ocsp-signing" };
-    const struct cm_profile responder = { .validity_s = 90 * DAY_S,
-                                          .purposes = purposes,
-                                          .purposes_count = 1 };
+    struct cm_profile responder = { .validity_s = 90 * DAY_S,
+                                    .purposes = purposes,
+                                    .purposes_count = 1 };
     const struct cm_profile *const profiles[] = { &responder };
-    const struct cm_settings_group group = { .authority = &authorities[1],
-                                             .profiles = profiles,
-                                             .profiles_count = 1 };
+    struct cm_settings_group group = { .authority = &authorities[1],
+                                       .profiles = profiles,
+                                       .profiles_count = 1 };
     struct cm_settings settings = { 0 };
     struct cm_bytes name = cm_bytes_str("name");
     struct cm_floor floor = cm_floor_of(&settings, &authorities[0], name);
@@ -84,6 +84,15 @@ static void test_floors_bound_crls_and_responders_as_the_settings_make_them(void
     settings = (struct cm_settings){ .groups = &group, .groups_count = 1 };
     floor = cm_floor_of(&settings, &authorities[1], name);
     CU_ASSERT_EQUAL(floor.responder_validity_s_max, 90 * DAY_S);
+    CU_ASSERT_EQUAL(floor.validity_s_max, 0); /* which is no leaf's */
+    /* One that has no responder of its own, but devices that may be one. */
+    group.authority = &authorities[0];
+    floor = cm_floor_of(&settings, &authorities[0], name);
+    CU_ASSERT_EQUAL(floor.responder_validity_s_max, 90 * DAY_S);
+    responder.validity_s = CM_VALIDITY_NO_EXPIRY;
+    floor = cm_floor_of(&settings, &authorities[0], name);
+    CU_ASSERT_EQUAL(floor.responder_validity_s_max, 0);
+    CU_ASSERT_FALSE(floor.allows_no_expiry);
     floor = cm_floor_of_responder(&authorities[1], name);
     CU_ASSERT_TRUE(floor.is_responder);
     CU_ASSERT_EQUAL(floor.ocsp_validity_s_max, 60 * DAY_S);

@@ -32,6 +32,7 @@ static struct cm_floor floor_of(unsigned lanes)
     return (struct cm_floor){ .issuer_name = tbs_name("CA"),
                               .lanes = lanes,
                               .validity_s_max = 10 * DAY_S,
+                              .responder_validity_s_max = 10 * DAY_S,
                               .past_s_max = DAY_S };
 }
 
@@ -216,6 +217,12 @@ static void test_floor_signs_only_what_an_intent_stands_for(void)
     CU_ASSERT_FALSE(allows_intent(CM_LANE_CEREMONY, leaf, NULL));
     hash[31] ^= 1;
     CU_ASSERT_FALSE(allows_intent(CM_LANE_LEAF, leaf, hash));
+    const struct tbs_parts responder = { .extensions = USAGE_SIGNATURE PURPOSE_OCSP };
+    leaf = tbs_make(memory, &responder);
+    cm_sha256(&leaf, 1, hash);
+    CU_ASSERT_TRUE(allows_intent(CM_LANE_OCSP, leaf, hash));
+    CU_ASSERT_FALSE(allows_intent(CM_LANE_OCSP, leaf, NULL));
+    expect_words("intent");
     /* CRLs need none; but one that comes along is looked at. */
     struct cm_bytes crl = tbs_make_crl(crl_memory, &(struct tbs_crl_parts){ 0 });
     CU_ASSERT_TRUE(allows_intent(CM_LANE_CRL, crl, NULL));
@@ -358,6 +365,22 @@ static void test_floor_bounds_responders_certificates_by_themselves(void)
     floor.responder_validity_s_max = DAY_S;
     CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &short_one)));
     expect_words("validity");
+    floor.responder_validity_s_max = 0; /* however long a leaf may live */
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &short_one)));
+    expect_words("no responder a certificate");
+}
+
+static void test_floor_gives_no_responder_an_endless_certificate(void)
+{
+    struct cm_floor floor = floor_of(all_lanes);
+    const struct tbs_parts endless = { .not_after_s = CM_DER_TIME_MAX_S,
+                                       .extensions = USAGE_SIGNATURE PURPOSE_OCSP };
+    floor.allows_no_expiry = true; /* for leaves */
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_OCSP, tbs_make(memory, &endless)));
+    expect_words("validity");
+    CU_ASSERT_TRUE(
+        allows_under(&floor, CM_LANE_LEAF,
+                     tbs_make(memory, &(struct tbs_parts){ .not_after_s = CM_DER_TIME_MAX_S })));
 }
 
 static void test_floor_hashes_the_bits_of_a_key(void)
@@ -457,6 +480,7 @@ CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
               CM_TEST(test_floor_gives_responders_certificates_in_the_ocsp_lane_only),
               CM_TEST(test_floor_of_a_responder_signs_responses_and_no_certificate),
               CM_TEST(test_floor_bounds_responders_certificates_by_themselves),
+              CM_TEST(test_floor_gives_no_responder_an_endless_certificate),
               CM_TEST(test_floor_hashes_the_bits_of_a_key),
               CM_TEST(test_floor_makes_authorities_in_the_ceremony_lane_of_a_key_for_it),
               CM_TEST(test_floor_refuses_whatever_is_cut_short_or_spoilt),

@@ -63,9 +63,7 @@ void host_sign_when_back(struct rig_batch *batch)
     rig_wait(rig, &batch->dones, dones + 1);
 }
 
-const struct cm_host_settings host_stuck = { .kind = "stuck",
-                                             .call_deadline_ms = 300,
-                                             .signs_anything = true };
+const struct cm_host_settings host_stuck = { .kind = "stuck", .signs_anything = true };
 
 static const struct rig_backend host_fake = { .name = "fake-hosted",
                                               .ops = &cm_provider_fake,

@@ -17,7 +17,10 @@ struct host_told {
 extern struct host_told host_told;
 
 extern const struct cm_host_settings host_usual; /* openssl, and may sign anything */
-extern const struct cm_host_settings host_stuck; /* a backend whose calls may not come back */
+
+/* A backend whose calls may not come back. It has the usual deadline: with a short one a busy machine
+ * ends signers that do nothing wrong. */
+extern const struct cm_host_settings host_stuck;
 
 /* workers_count 1, in the scratch folder; name is the instance's, and names the signer's ways. */
 cm_status host_try_open(struct rig *rig, const struct cm_host_settings *host, const char *name,

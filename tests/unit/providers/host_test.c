@@ -139,7 +139,9 @@ static void test_host_replaces_a_signer_whose_call_does_not_come_back(void)
 {
     struct rig rig;
     struct cm_key *key = NULL;
-    host_open(&rig, &host_stuck, "stuck");
+    struct cm_host_settings impatient = host_stuck;
+    impatient.call_deadline_ms = 1000;
+    host_open(&rig, &impatient, "stuck");
     CU_ASSERT_EQUAL_FATAL(rig_open_key(&rig, "any", CM_SIGALG_UNKNOWN, &key, NULL), CM_OK);
     struct rig_batch *batch = rig_batch_new(&rig, key, 2);
     batch->items[1].message = cm_bytes_str("hang here");

@@ -198,6 +198,13 @@ static enum cm_text_result expand(const char *text, const struct cm_template_inp
     return cm_text_template_expand(&template, in, &space, ret_text);
 }
 
+static void test_certificates_of_ocsp_responders_end(void)
+{
+    struct cm_profile profile = *cm_profile_builtin("ocsp-responder");
+    profile.validity_s = CM_VALIDITY_NO_EXPIRY;
+    refuse(&profile, "validity: ");
+}
+
 static void test_only_ocsp_responders_are_exempt_from_status_checks(void)
 {
     static const char *const by_number[] = { "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.9" };
@@ -271,6 +278,7 @@ CM_TEST_SUITE(profile, CM_TEST(test_every_builtin_profile_is_good),
               CM_TEST(test_ca_settings_that_contradict_each_other_are_refused),
               CM_TEST(test_times_out_of_range_are_refused),
               CM_TEST(test_lists_with_mistakes_are_refused),
+              CM_TEST(test_certificates_of_ocsp_responders_end),
               CM_TEST(test_only_ocsp_responders_are_exempt_from_status_checks),
               CM_TEST(test_placeholders_take_the_first_value_that_is_there),
               CM_TEST(test_placeholders_without_a_value_say_which_they_are),
