@@ -315,7 +315,7 @@ static void hear_of_orders(struct cm_batch *batch)
         if (order->code == CM_REFUSAL_NONE) {
             is_any_done = true;
         } else if (order->code == CM_REFUSAL_REVOKE_DATE_INVALID && batch->clock_suspect) {
-            request->outcome = CM_OUTCOME_GIVEN_BACK; /* our own date may be what is wrong */
+            request->outcome = CM_OUTCOME_GIVEN_BACK; /* our own clock may be what is wrong */
         } else {
             cm_refuse(&request->refusal, order->code, CM_REFUSAL_NO_OFFSET, "%s", order->message);
             cm_request_refuse(request);

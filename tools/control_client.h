@@ -55,6 +55,12 @@ CM_MUST_USE cm_status cm_control_client_call(struct cm_control_client *client,
                                              const struct json_t *request,
                                              struct json_t **ret_answer, struct cm_error *err);
 
+/* What an import has come to. */
+struct cm_imported_devices {
+    uint32_t changed;    /* new or replaced */
+    uint32_t state_kept; /* among these: stay quarantined or retired */
+};
+
 /*
  * Does:       has the engine check all rows, then put them on the allow-list, a thousand at a time.
  * Fails with: DENIED (the engine's words), UNCERTAIN (no answer), MALFORMED (an answer that is
@@ -62,7 +68,8 @@ CM_MUST_USE cm_status cm_control_client_call(struct cm_control_client *client,
  */
 CM_MUST_USE cm_status cm_control_client_import(struct cm_control_client *client, const char *actor,
                                                const struct cm_device_row *rows, uint32_t count,
-                                               struct cm_progress *progress, uint32_t *ret_changed,
+                                               struct cm_progress *progress,
+                                               struct cm_imported_devices *ret_imported,
                                                struct cm_error *err);
 
 /*

@@ -48,8 +48,8 @@ static uint32_t count_part(const struct cm_device_row *rows, uint32_t count)
 }
 
 static cm_status send_part(struct cm_control_client *client, const char *op, const char *actor,
-                           const struct cm_device_row *rows, uint32_t count, uint32_t *ret_changed,
-                           struct cm_error *err)
+                           const struct cm_device_row *rows, uint32_t count,
+                           struct cm_imported_devices *ret_imported, struct cm_error *err)
 {
     json_t *devices = json_array();
     json_t *answer = NULL;
@@ -63,7 +63,8 @@ static cm_status send_part(struct cm_control_client *client, const char *op, con
     json_decref(request);
     if (status != CM_OK)
         return status;
-    *ret_changed = (uint32_t)json_integer_value(json_object_get(answer, "changed"));
+    ret_imported->changed = (uint32_t)json_integer_value(json_object_get(answer, "changed"));
+    ret_imported->state_kept = (uint32_t)json_integer_value(json_object_get(answer, "state_kept"));
     json_decref(answer);
     return CM_OK;
 }
@@ -73,7 +74,7 @@ static cm_status check_all(struct cm_control_client *client, const char *actor,
                            const struct cm_device_row *rows, uint32_t count, struct cm_error *err)
 {
     cm_status status = CM_OK;
-    uint32_t ignored;
+    struct cm_imported_devices ignored;
     for (uint32_t at = 0, taken; at < count && status == CM_OK; at += taken) {
         taken = count_part(rows + at, count - at);
         status = send_part(client, "check-devices", actor, rows + at, taken, &ignored, err);
@@ -93,21 +94,23 @@ static cm_status explain_half(uint32_t done, struct cm_error *err)
 
 cm_status cm_control_client_import(struct cm_control_client *client, const char *actor,
                                    const struct cm_device_row *rows, uint32_t count,
-                                   struct cm_progress *progress, uint32_t *ret_changed,
-                                   struct cm_error *err)
+                                   struct cm_progress *progress,
+                                   struct cm_imported_devices *ret_imported, struct cm_error *err)
 {
-    uint32_t done = 0, total = 0, changed = 0;
+    struct cm_imported_devices total = { 0 }, part = { 0 };
+    uint32_t done = 0;
     cm_status status = check_all(client, actor, rows, count, err);
     while (done < count && status == CM_OK) {
         uint32_t taken = count_part(rows + done, count - done);
-        status = send_part(client, "devices", actor, rows + done, taken, &changed, err);
+        status = send_part(client, "devices", actor, rows + done, taken, &part, err);
         if (status != CM_OK)
             return done > 0 || status == CM_UNCERTAIN ? explain_half(done, err) : status;
         done += taken;
-        total += changed;
+        total.changed += part.changed;
+        total.state_kept += part.state_kept;
         cm_progress_set(progress, done);
     }
     if (status == CM_OK)
-        *ret_changed = total;
+        *ret_imported = total;
     return status;
 }

@@ -12,7 +12,8 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static cm_status store_rows(struct cm_deployment *deployment, const struct cm_device_file *file,
-                            bool replace, uint32_t *ret_changed, struct cm_error *err)
+                            bool replace, struct cm_imported_devices *ret_imported,
+                            struct cm_error *err)
 {
     struct cm_arena *arena = &deployment->arena;
     struct cm_audit_event audit = {
@@ -29,14 +30,15 @@ static cm_status store_rows(struct cm_deployment *deployment, const struct cm_de
     if (status == CM_OK)
         status = cm_store_apply(deployment->store, &op, err);
     if (status == CM_OK)
-        *ret_changed = op.devices_changed;
+        *ret_imported = (struct cm_imported_devices){ .changed = op.devices_changed,
+                                                      .state_kept = op.devices_kept };
     return status;
 }
 
 /* To the engine that writes the store. busy says which process that is. */
 static cm_status send_rows(const struct cm_call *call, struct cm_deployment *deployment,
-                           const struct cm_device_file *file, uint32_t *ret_changed,
-                           struct cm_error *busy)
+                           const struct cm_device_file *file,
+                           struct cm_imported_devices *ret_imported, struct cm_error *busy)
 {
     struct cm_control_client *client;
     struct cm_progress progress;
@@ -46,15 +48,15 @@ static cm_status send_rows(const struct cm_call *call, struct cm_deployment *dep
     cm_progress_start(&progress, "devices imported", file->count,
                       cm_call_flag(call, "json") || cm_call_flag(call, "quiet"));
     status = cm_control_client_import(client, cm_operator_name(&deployment->arena), file->rows,
-                                      file->count, &progress, ret_changed, busy);
+                                      file->count, &progress, ret_imported, busy);
     cm_progress_end(&progress);
     cm_control_client_close(client);
     return status;
 }
 
 static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *deployment,
-                            const struct cm_device_file *file, uint32_t *ret_changed,
-                            struct cm_error *err)
+                            const struct cm_device_file *file,
+                            struct cm_imported_devices *ret_imported, struct cm_error *err)
 {
     bool replace = cm_call_flag(call, "replace");
     for (uint32_t i = 0; i < file->count; i++)
@@ -62,35 +64,44 @@ static cm_status apply_rows(const struct cm_call *call, struct cm_deployment *de
     /* Only now: nobody waits for the store while a file is read. */
     cm_status status = cm_deployment_open_store(deployment, CM_DEPLOYMENT_WRITE, err);
     if (status == CM_BUSY)
-        return send_rows(call, deployment, file, ret_changed, err);
+        return send_rows(call, deployment, file, ret_imported, err);
     if (status == CM_OK)
-        status = store_rows(deployment, file, replace, ret_changed, err);
+        status = store_rows(deployment, file, replace, ret_imported, err);
     return status;
 }
 
-static void say_imported(const struct cm_call *call, uint32_t read, uint32_t changed)
+static void say_imported(const struct cm_call *call, uint32_t read,
+                         const struct cm_imported_devices *imported)
 {
-    if (cm_call_flag(call, "json"))
-        printf("{\"read\":%u,\"imported\":%u,\"unchanged\":%u}\n", read, changed, read - changed);
-    else if (!cm_call_flag(call, "quiet"))
-        printf("%u device%s read, %u imported, %u left as they were\n", read, read == 1 ? "" : "s",
-               changed, read - changed);
+    uint32_t changed = imported->changed, kept = imported->state_kept;
+    if (cm_call_flag(call, "json")) {
+        printf("{\"read\":%u,\"imported\":%u,\"unchanged\":%u,\"state_kept\":%u}\n", read, changed,
+               read - changed, kept);
+        return;
+    }
+    if (cm_call_flag(call, "quiet"))
+        return;
+    printf("%u device%s read, %u imported, %u left as they were\n", read, read == 1 ? "" : "s",
+           changed, read - changed);
+    if (kept > 0)
+        printf("%u of them stay quarantined or retired: `certmill device reinstate` ends that\n",
+               kept);
 }
 
 static cm_status import(const struct cm_call *call, struct cm_deployment *deployment,
                         struct cm_error *err)
 {
     struct cm_device_file file;
-    uint32_t changed = 0;
+    struct cm_imported_devices imported = { 0 };
     cm_status status =
         cm_device_file_read(call->operands[0], deployment->settings, cm_call_value(call, "group"),
                             &deployment->arena, &file, err);
     if (status != CM_OK)
         return status;
     if (file.count > 0)
-        status = apply_rows(call, deployment, &file, &changed, err);
+        status = apply_rows(call, deployment, &file, &imported, err);
     if (status == CM_OK)
-        say_imported(call, file.count, changed);
+        say_imported(call, file.count, &imported);
     cm_device_file_done(&file);
     return status;
 }
@@ -115,6 +126,7 @@ static const char *const paragraphs[] = {
     "JSON lines hold one object each: `{\"device\":\"m-1\",\"group\":\"default\","
     "\"attributes\":{\"model\":\"M200\"}}`.",
     "A device that is on the list already is left as it is, unless `--replace` is given.",
+    "Importing lets no device out of quarantine or retirement: its group and attributes are replaced, its state stays, and how many that were is said. `certmill device reinstate` lets it out.",
     "While `certmill serve` runs, the store is its own: the devices are then handed to it, through the socket `control.sock` beside the store's file, which is for its user and root. All are checked before the first is taken; a certificate can be had for a device as soon as the command is done. Should the engine stop halfway, the message says how many devices are on the list; do the same again.",
     NULL
 };
@@ -127,7 +139,7 @@ static const struct cm_option options[] = {
       .help = "Of devices whose line names none." },
     { .name = "replace",
       .type = CM_OPTION_FLAG,
-      .help = "Overwrite the group and attributes of devices that are there." },
+      .help = "Overwrite the group and attributes of devices that are there; their state stays." },
     CM_OPTION_JSON,
     CM_OPTION_QUIET,
 };

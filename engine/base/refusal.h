@@ -67,7 +67,7 @@ enum cm_refusal_kind {
     X(REVOKE_GROUP_NOT_ALLOWED, "revoke.group-not-allowed", SECURITY, "the requester has no right to this group")     \
     X(REVOKE_NOT_ON_HOLD, "revoke.not-on-hold", PERMANENT, "neither the device nor a certificate of it is on hold")   \
     X(REVOKE_FINAL, "revoke.final", PERMANENT, "the device is retired, for good")                                     \
-    X(REVOKE_DATE_INVALID, "revoke.date-invalid", PERMANENT, "a date in the future, or before the certificate")       \
+    X(REVOKE_DATE_INVALID, "revoke.date-invalid", PERMANENT, "a date that is missing or in the future")               \
     /* DER */                                                                                                         \
     X(DER_EMPTY, "der.empty", PERMANENT, "nothing there")                                                             \
     X(DER_TRUNCATED, "der.truncated", PERMANENT, "the encoding ends too early")                                       \

@@ -11,7 +11,10 @@
  *
  *     {"v":1,"op":"devices","actor":"operator:ann","devices":[
  *         {"id":"m-1","group":"default","state":"allowed","replace":false,"attributes":{"a":"b"}}]}
- *     {"changed":1}                       durable; state, replace and attributes may be left out
+ *     {"changed":1}                       durable; state, replace and attributes may be left out. By
+ *                                         replace a state only ever gets worse: "state_kept" stands
+ *                                         beside "changed" where some of them were to be allowed, and
+ *                                         stay quarantined or retired
  *
  *     {"v":1,"op":"check-devices",...}    the same without the change
  *     {"checked":1}

@@ -55,11 +55,14 @@ static bool any_replaces(const struct cm_device_row *rows, uint32_t count)
 static void on_devices_stored(struct cm_store_op *op)
 {
     struct cm_connection *connection = op->arg;
-    if (op->status == CM_OK)
-        cm_connection_answer(connection,
-                             json_pack("{s:I}", "changed", (json_int_t)op->devices_changed));
-    else
+    json_int_t changed = op->devices_changed, kept = op->devices_kept;
+    if (op->status != CM_OK)
         cm_request_answer_error(connection, &op->err);
+    else if (kept == 0)
+        cm_connection_answer(connection, json_pack("{s:I}", "changed", changed));
+    else
+        cm_connection_answer(connection,
+                             json_pack("{s:I, s:I}", "changed", changed, "state_kept", kept));
 }
 
 /* Fills the operation of the connection. */

@@ -293,7 +293,8 @@ struct cm_usage_row {
 struct cm_device_row {
     struct cm_bytes id, group, attributes;
     enum cm_device_state state;
-    bool replace; /* true: overwrite a record that is there; false: leave it */
+    /* true: overwrite a record that is there, of which the state only ever gets worse; false: leave it */
+    bool replace;
 };
 
 enum cm_store_op_kind {
@@ -344,6 +345,8 @@ struct cm_store_op {
     struct cm_device_row *devices;
     uint32_t devices_count;
     uint32_t devices_changed; /* written by the store: new or replaced */
+    uint32_t
+        devices_kept; /* those of them that were to be allowed, and stay as barred as they were */
 
     /* number 0: a new one, and the store writes its number; else the record of that number is
      * replaced (a change of state). */

@@ -147,9 +147,9 @@ class Control(case.Case):
         self.assertEqual(during.stdout, without.stdout)
         self.assertEqual(run("device", "import", "--quiet", "-", stdin=rows % b"b").stdout, b"")
         self.assertEqual(json.loads(run("device", "import", "--json", "-", stdin=rows % b"b").stdout),
-                         {"read": 1, "imported": 0, "unchanged": 1})
+                         {"read": 1, "imported": 0, "unchanged": 1, "state_kept": 0})
         self.assertEqual(json.loads(run("device", "import", "--json", "--replace", "-", stdin=rows % b"b").stdout),
-                         {"read": 1, "imported": 1, "unchanged": 0})
+                         {"read": 1, "imported": 1, "unchanged": 0, "state_kept": 0})
         listed = self.devices()
         self.assertEqual(dict(listed["b"], device="a"), listed["a"])
         shown = json.loads(run("device", "show", "--json", "b").stdout)
@@ -164,6 +164,20 @@ class Control(case.Case):
         requests[0].expect = "policy.device-state"
         self.backend.push(requests)
         self.finish(engine)
+
+    def test_a_replacement_makes_no_state_better(self):
+        engine, _ = self.serve("worse", 1)
+        for state, said, is_now in ((None, {"changed": 1}, "allowed"),
+                                    ("quarantined", {"changed": 1}, "quarantined"),
+                                    (None, {"changed": 1, "state_kept": 1}, "quarantined"),
+                                    ("allowed", {"changed": 1, "state_kept": 1}, "quarantined"),
+                                    ("retired", {"changed": 1}, "retired"),
+                                    ("quarantined", {"changed": 1}, "retired"),
+                                    ("allowed", {"changed": 1, "state_kept": 1}, "retired")):
+            words = {"state": state} if state else {}
+            self.assertEqual(self.put(device("worse-0", replace=True, **words)), said)
+            self.assertEqual(self.devices()["worse-0"]["state"], is_now)
+        self.stop(engine)
 
     def test_five_thousand_devices_come_in_while_certificates_are_issued(self):
         engine, requests = self.serve("many", 300)

@@ -307,7 +307,7 @@ class Devices(Deployment):
     def test_csv_from_a_spreadsheet_is_understood(self):
         text = '\ufeffdevice,model,place\r\nm-1,"M ""2"", x",Zürich\r\nm-2,,\r\n'
         said = json.loads(self.good("device", "import", "-", "--group", "default", "--json", stdin=text))
-        self.assertEqual(said, {"read": 2, "imported": 2, "unchanged": 0})
+        self.assertEqual(said, {"read": 2, "imported": 2, "unchanged": 0, "state_kept": 0})
         devices = self.devices()
         self.assertEqual(devices["m-1"]["attributes"], {"model": 'M "2", x', "place": "Zürich"})
         self.assertEqual(devices["m-2"]["attributes"], {})
@@ -326,10 +326,23 @@ class Devices(Deployment):
         self.good("device", "import", "-", stdin="device,group,model\na,default,1\n")
         again = "device,group,model\na,default,2\nb,default,2\n"
         said = json.loads(self.good("device", "import", "-", "--json", stdin=again))
-        self.assertEqual(said, {"read": 2, "imported": 1, "unchanged": 1})
+        self.assertEqual(said, {"read": 2, "imported": 1, "unchanged": 1, "state_kept": 0})
         self.assertEqual(self.devices()["a"]["attributes"]["model"], "1")
         self.good("device", "import", "-", "--replace", stdin=again)
         self.assertEqual(self.devices()["a"]["attributes"]["model"], "2")
+
+    def test_an_import_lets_no_device_out_of_quarantine_or_retirement(self):
+        again = "device,group,model\na,default,2\nb,default,2\nc,default,2\n"
+        self.good("device", "import", "-", stdin=again.replace("2", "1"))
+        self.good("device", "quarantine", "a")
+        self.good("device", "retire", "b")
+        said = json.loads(self.good("device", "import", "-", "--replace", "--json", stdin=again))
+        self.assertEqual(said, {"read": 3, "imported": 3, "unchanged": 0, "state_kept": 2})
+        listed = self.devices()
+        self.assertEqual([listed[one]["state"] for one in "abc"], ["quarantined", "retired", "allowed"])
+        self.assertEqual([listed[one]["attributes"]["model"] for one in "abc"], ["2", "2", "2"])
+        self.assertIn("2 of them stay quarantined or retired",
+                      self.good("device", "import", "-", "--replace", stdin=again))
 
     def test_an_unknown_device_and_an_unknown_group_fail(self):
         self.assertEqual(self.certmill("device", "show", "nobody").returncode, 1)

@@ -52,8 +52,25 @@ static cm_status bar_device(struct cm_sqlite_store *store, struct cm_bytes id, s
     return status == CM_OK && found ? cm_sqlite_bar_device(store, values[0], err) : status;
 }
 
+/* *ret_kept: it is quarantined or retired, and stays so: an order takes it out of that, not a list. */
+static cm_status replace_device(struct cm_sqlite_store *store, const struct cm_device_row *row,
+                                int64_t group, bool *ret_kept, struct cm_error *err)
+{
+    int64_t values[2];
+    bool found = false;
+    bind_device(store->statements[CM_SQLITE_DEVICE_REPLACE], row, group);
+    cm_status status = cm_sqlite_step(store, CM_SQLITE_DEVICE_REPLACE, "replace a device", err);
+    if (status != CM_OK)
+        return status;
+    cm_sqlite_bind_text(store->statements[CM_SQLITE_FIND_DEVICE], 1, row->id);
+    status = cm_sqlite_look_up(store, CM_SQLITE_FIND_DEVICE, &found, values, err);
+    if (status == CM_OK)
+        *ret_kept = found && !values[1] && row->state == CM_DEVICE_ALLOWED;
+    return status;
+}
+
 static cm_status change_device(struct cm_sqlite_store *store, const struct cm_device_row *row,
-                               bool *ret_changed, struct cm_error *err)
+                               bool *ret_changed, bool *ret_kept, struct cm_error *err)
 {
     int64_t group = 0;
     bool changed = false;
@@ -61,8 +78,7 @@ static cm_status change_device(struct cm_sqlite_store *store, const struct cm_de
     if (status == CM_OK)
         status = add_device(store, row, group, &changed, err);
     if (status == CM_OK && !changed && row->replace) {
-        bind_device(store->statements[CM_SQLITE_DEVICE_REPLACE], row, group);
-        status = cm_sqlite_step(store, CM_SQLITE_DEVICE_REPLACE, "replace a device", err);
+        status = replace_device(store, row, group, ret_kept, err);
         changed = true;
     }
     if (status == CM_OK && changed && row->state != CM_DEVICE_ALLOWED)
@@ -76,11 +92,12 @@ cm_status cm_sqlite_change_devices(struct cm_sqlite_store *store, struct cm_stor
                                    struct cm_error *err)
 {
     cm_status status = CM_OK;
-    op->devices_changed = 0; /* this may be the second attempt */
+    op->devices_changed = op->devices_kept = 0; /* this may be the second attempt */
     for (uint32_t i = 0; status == CM_OK && i < op->devices_count; i++) {
-        bool changed = false;
-        status = change_device(store, &op->devices[i], &changed, err);
+        bool changed = false, kept = false;
+        status = change_device(store, &op->devices[i], &changed, &kept, err);
         op->devices_changed += changed;
+        op->devices_kept += kept;
     }
     return status;
 }
@@ -98,8 +115,8 @@ cm_status cm_sqlite_enroll_device(struct cm_sqlite_store *store,
                                           .state = CM_DEVICE_ALLOWED };
     bool found = false;
     int64_t values[2];
-    bool changed;
-    cm_status status = change_device(store, &device, &changed, err);
+    bool changed, kept;
+    cm_status status = change_device(store, &device, &changed, &kept, err);
     if (status != CM_OK)
         return status;
     cm_sqlite_bind_text(store->statements[CM_SQLITE_FIND_DEVICE], 1, device.id);

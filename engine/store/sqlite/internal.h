@@ -137,8 +137,9 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
     X(FIND_GROUP, "SELECT number FROM device_group WHERE name = ?1")                                \
     X(DEVICE, "INSERT INTO device(id, device_group, state, attributes)"                             \
               " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")                                    \
-    X(DEVICE_REPLACE, "UPDATE device SET device_group = ?2, state = ?3, attributes = ?4"            \
-                      " WHERE id = ?1")                                                             \
+    /* a state only ever gets worse by it */                                                        \
+    X(DEVICE_REPLACE, "UPDATE device SET device_group = ?2, attributes = ?4, state ="               \
+                      " iif(state = 'allowed' OR ?3 = 'retired', ?3, state) WHERE id = ?1")         \
     X(FIND_DEVICE, "SELECT number, state = 'allowed' FROM device WHERE id = ?1")                    \
     X(GENERATION, "INSERT INTO generation(authority, generation, state, provider, key, sigalg,"     \
                   " certificate, chain, created_ms, crl_shards, crl_url)"                           \

@@ -64,8 +64,11 @@ static cm_status check_contract(const struct cm_order *order, struct cm_error *e
                           targets == 1 ? "values are outside the contract" : "object");
 }
 
-/* A certificate's own beginning is looked at where there is only one. */
-static bool has_good_dates(struct cm_sqlite_ordering *ordering, int64_t issued_s)
+/*
+ * Nothing is held against the certificates' own beginning: a clock may have gone back since, and a key
+ * may have been lost before its certificate was made (RFC 5280, 5.3.2).
+ */
+static bool has_good_dates(const struct cm_sqlite_ordering *ordering)
 {
     struct cm_order *order = ordering->order;
     int64_t latest_s = ordering->now_s + FUTURE_S;
@@ -75,12 +78,6 @@ static bool has_good_dates(struct cm_sqlite_ordering *ordering, int64_t issued_s
     else if (order->invalidity_s > latest_s)
         cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_DATE_INVALID,
                                "the date of the invalidity is in the future");
-    else if (order->time_s < issued_s)
-        cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_DATE_INVALID,
-                               "the date of the revocation is before the certificate");
-    else if (order->invalidity_s != 0 && order->invalidity_s < issued_s)
-        cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_DATE_INVALID,
-                               "the date of the invalidity is before the certificate");
     return order->code == CM_REFUSAL_NONE;
 }
 
@@ -121,8 +118,7 @@ cm_status cm_sqlite_order_certificate(struct cm_sqlite_ordering *ordering,
         .serial = cm_serial_content(&issued->serial),
         .reason = reason_of(ordering),
         .revoked_s = cm_sqlite_max(order->time_s, issued->issued_s),
-        .invalidity_s =
-            order->invalidity_s != 0 ? cm_sqlite_max(order->invalidity_s, issued->issued_s) : 0,
+        .invalidity_s = order->invalidity_s,
         .not_after_s = issued->not_after_s,
     };
     bool changed = false;
@@ -231,9 +227,7 @@ static cm_status order_serial(struct cm_sqlite_ordering *ordering, struct cm_err
     if (!reaches)
         return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED,
                                       "the certificate is of a device of another group");
-    return has_good_dates(ordering, issued.issued_s)
-               ? cm_sqlite_order_certificate(ordering, &issued, err)
-               : CM_OK;
+    return cm_sqlite_order_certificate(ordering, &issued, err);
 }
 
 /* ------------------------------------------------------------------ the record -- */
@@ -324,7 +318,7 @@ static cm_status carry_out(struct cm_sqlite_ordering *ordering, struct cm_error 
 {
     struct cm_order *order = ordering->order;
     cm_status status = CM_OK;
-    if (!has_good_dates(ordering, 0))
+    if (!has_good_dates(ordering))
         return CM_OK;
     if (order->serial.size > 0)
         status = order_serial(ordering, err);

@@ -462,12 +462,11 @@ static void test_a_key_that_cannot_be_opened_is_told_and_tried_again(void)
     end();
 }
 
-static void set_device(enum cm_device_state state)
+static void put_device_in_quarantine(void)
 {
     struct cm_device_row row = { .id = cm_bytes_str("ocsp-responder/issuing-1"),
                                  .group = cm_bytes_str("ocsp-responders"),
-                                 .state = state,
-                                 .replace = true };
+                                 .state = CM_DEVICE_QUARANTINED };
     const struct cm_audit_event audit = { .kind = "test",
                                           .actor = cm_bytes_str("test"),
                                           .detail = cm_bytes_str("{}") };
@@ -476,6 +475,19 @@ static void set_device(enum cm_device_state state)
     };
     struct cm_error err;
     CU_ASSERT_EQUAL_FATAL(cm_store_apply(rig.store, &op, &err), CM_OK);
+    CU_ASSERT_EQUAL(op.devices_changed, 1);
+}
+
+static void reinstate_device(void)
+{
+    struct cm_order order = { .kind = CM_ORDER_REINSTATE,
+                              .device = cm_bytes_str("ocsp-responder/issuing-1"),
+                              .actor = cm_bytes_str("test"),
+                              .time_s = (int64_t)time(NULL) };
+    struct cm_store_op op = { .kind = CM_STORE_RECORD, .orders = &order, .orders_count = 1 };
+    struct cm_error err;
+    CU_ASSERT_EQUAL_FATAL(cm_store_apply(rig.store, &op, &err), CM_OK);
+    CU_ASSERT_EQUAL(order.devices_changed, 1);
 }
 
 static void test_a_device_in_quarantine_gets_no_certificate_until_it_is_let_out(void)
@@ -485,12 +497,12 @@ static void test_a_device_in_quarantine_gets_no_certificate_until_it_is_let_out(
     rig.authority.responder_validity_s = 30 * DAY_S;
     issuing_add(&rig, CM_GENERATION_ACTIVE, 365);
     CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
-    set_device(CM_DEVICE_QUARANTINED);
+    put_device_in_quarantine();
     open_responders();
     wait_for_words("not allowed");
     CU_ASSERT_PTR_NULL(find(0));
     CU_ASSERT_EQUAL(count().certificates, 0);
-    set_device(CM_DEVICE_ALLOWED);
+    reinstate_device();
     wait_for_changes(1);
     CU_ASSERT_EQUAL(count().certificates, 1);
     end();
