@@ -359,7 +359,6 @@ void cm_engine_close(struct cm_engine *engine)
 {
     if (!engine)
         return;
-    cm_timer_done(&engine->gathering_timer);
     cm_timer_done(&engine->promises_timer);
     cm_timer_done(&engine->stop_timer);
     cm_control_close(engine->control);

@@ -4,6 +4,9 @@
  * A batch goes on when it is full. When its oldest request has waited long enough it goes on too,
  * but only if a worker is free for it: while all are busy, waiting costs nothing and the batch
  * keeps filling. So batches are small when there is little to do and large when there is much.
+ *
+ * Orders gather in batches of their own, have the first turn, and always find a batch: nothing of theirs
+ * waits for a key. A certificate's batch may hang on one for hours.
  */
 #include "engine/internal.h"
 
@@ -15,11 +18,12 @@
 
 enum { GIVE_BACK_MAX = 256 };
 
-static void flush(struct cm_engine *engine)
+static void flush(struct cm_inlet *inlet)
 {
-    struct cm_batch *batch = engine->gathering;
-    engine->gathering = NULL;
-    cm_timer_stop(&engine->gathering_timer);
+    struct cm_engine *engine = inlet->engine;
+    struct cm_batch *batch = inlet->gathering;
+    inlet->gathering = NULL;
+    cm_timer_stop(&inlet->timer);
     engine->considering_count++;
     engine->begin(batch);
 }
@@ -41,16 +45,17 @@ static void on_age(void *arg);
  * Whenever something has changed: the batch goes on, or a timer is running that will look again, or
  * all workers are busy, and the first that becomes free looks again.
  */
-static void flush_when_due(struct cm_engine *engine)
+static void flush_when_due(struct cm_inlet *inlet)
 {
-    const struct cm_batch *batch = engine->gathering;
+    struct cm_engine *engine = inlet->engine;
+    const struct cm_batch *batch = inlet->gathering;
     if (!batch || batch->requests_count == 0 || !worker_is_free(engine))
         return;
     if (is_aged(engine, batch))
-        flush(engine);
-    else if (!cm_timer_is_running(&engine->gathering_timer))
-        cm_timer_start(&engine->gathering_timer, engine->loop,
-                       engine->settings->engine.batch_age_ms_max, on_age, engine);
+        flush(inlet);
+    else if (!cm_timer_is_running(&inlet->timer))
+        cm_timer_start(&inlet->timer, engine->loop, engine->settings->engine.batch_age_ms_max,
+                       on_age, inlet);
 }
 
 static void on_age(void *arg)
@@ -130,60 +135,88 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
     return true;
 }
 
+/* What names no order, or nothing that is known, goes the way of certificates: it is refused there. */
+static struct cm_inlet *inlet_of(struct cm_engine *engine, const struct cm_entry *entry)
+{
+    enum cm_operation operation;
+    struct cm_bytes op = entry->fields[CM_FIELD_OP];
+    bool is_order = op.data && cm_operation_find(op, &operation) && operation != CM_OPERATION_ISSUE;
+    return &engine->inlets[is_order ? CM_INLET_ORDERS : CM_INLET_CERTIFICATES];
+}
+
 /* False when no batch is free. */
 static bool gather(struct cm_engine *engine, struct cm_entry *entry)
 {
-    if (!engine->gathering) {
-        engine->gathering = cm_pool_take(engine);
-        if (!engine->gathering)
+    struct cm_inlet *inlet = inlet_of(engine, entry);
+    if (!inlet->gathering) {
+        inlet->gathering = cm_pool_take(engine, (enum cm_inlet_kind)(inlet - engine->inlets));
+        if (!inlet->gathering)
             return false;
     }
-    struct cm_batch *batch = engine->gathering;
+    struct cm_batch *batch = inlet->gathering;
     add_request(engine, batch, entry);
     if (batch->requests_count == engine->batch_items_max)
-        flush(engine);
+        flush(inlet);
     return true;
 }
 
 static void backlog_push(struct cm_engine *engine, struct cm_entry *entry)
 {
-    if (engine->backlog_count == engine->backlog_space)
+    struct cm_inlet *inlet = inlet_of(engine, entry);
+    if (inlet->backlog_count == engine->backlog_space)
         abort(); /* the credit given to the queue is the ring's size */
-    uint32_t last = (engine->backlog_first + engine->backlog_count++) % engine->backlog_space;
-    engine->backlog[last] = entry;
+    uint32_t last = (inlet->backlog_first + inlet->backlog_count++) % engine->backlog_space;
+    inlet->backlog[last] = entry;
 }
 
-static struct cm_entry *backlog_peek(const struct cm_engine *engine)
+static struct cm_entry *backlog_peek(const struct cm_inlet *inlet)
 {
-    return engine->backlog_count ? engine->backlog[engine->backlog_first] : NULL;
+    return inlet->backlog_count ? inlet->backlog[inlet->backlog_first] : NULL;
 }
 
-static void backlog_pop(struct cm_engine *engine)
+static void backlog_pop(struct cm_inlet *inlet)
 {
-    engine->backlog_first = (engine->backlog_first + 1) % engine->backlog_space;
-    engine->backlog_count--;
+    inlet->backlog_first = (inlet->backlog_first + 1) % inlet->engine->backlog_space;
+    inlet->backlog_count--;
+}
+
+static void gather_orders(struct cm_engine *engine)
+{
+    struct cm_inlet *orders = &engine->inlets[CM_INLET_ORDERS];
+    struct cm_entry *entry;
+    while ((entry = backlog_peek(orders)) && gather(engine, entry))
+        backlog_pop(orders);
 }
 
 /* While both have some they alternate: after an outage tens of thousands may come from aside. */
 static bool is_turn_of_aside(const struct cm_engine *engine)
 {
-    return cm_aside_peek(engine) && (engine->backlog_count == 0 || !engine->aside.had_turn);
+    return cm_aside_peek(engine)
+           && (engine->inlets[CM_INLET_CERTIFICATES].backlog_count == 0 || !engine->aside.had_turn);
 }
 
-void cm_intake_continue(struct cm_engine *engine)
+static void gather_certificates(struct cm_engine *engine)
 {
+    struct cm_inlet *certificates = &engine->inlets[CM_INLET_CERTIFICATES];
     for (;;) {
         bool is_of_aside = is_turn_of_aside(engine);
-        struct cm_entry *entry = is_of_aside ? cm_aside_peek(engine) : backlog_peek(engine);
+        struct cm_entry *entry = is_of_aside ? cm_aside_peek(engine) : backlog_peek(certificates);
         if (!entry || !gather(engine, entry))
             break;
         if (is_of_aside)
             cm_aside_take(engine);
         else
-            backlog_pop(engine);
+            backlog_pop(certificates);
         engine->aside.had_turn = is_of_aside;
     }
-    flush_when_due(engine);
+}
+
+void cm_intake_continue(struct cm_engine *engine)
+{
+    gather_orders(engine);
+    gather_certificates(engine);
+    for (unsigned i = 0; i < CM_INLETS; i++)
+        flush_when_due(&engine->inlets[i]);
 }
 
 void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count)
@@ -224,10 +257,14 @@ void cm_intake_give_back_all(struct cm_engine *engine,
 
 static struct cm_entry *backlog_take(struct cm_engine *engine)
 {
-    struct cm_entry *entry = backlog_peek(engine);
-    if (entry)
-        backlog_pop(engine);
-    return entry;
+    for (unsigned i = 0; i < CM_INLETS; i++) {
+        struct cm_entry *entry = backlog_peek(&engine->inlets[i]);
+        if (!entry)
+            continue;
+        backlog_pop(&engine->inlets[i]);
+        return entry;
+    }
+    return NULL;
 }
 
 void cm_intake_give_back_backlog(struct cm_engine *engine)

@@ -50,6 +50,20 @@ struct cm_engine_news {
     char text[CM_ERROR_TEXT_SIZE];
 };
 
+/*
+ * Two ways in, each with batches of its own: orders wait for no key, so they share no batch with what
+ * does.
+ */
+enum cm_inlet_kind { CM_INLET_ORDERS, CM_INLET_CERTIFICATES, CM_INLETS };
+
+struct cm_inlet {
+    struct cm_engine *engine;
+    struct cm_batch *gathering; /* the batch that intake fills; NULL: none */
+    struct cm_timer timer;      /* until it is old enough */
+    struct cm_entry **backlog;  /* entries for which no batch is free; a ring of backlog_space */
+    uint32_t backlog_first, backlog_count;
+};
+
 struct cm_engine {
     struct cm_loop *loop;
     const struct cm_settings *settings;
@@ -86,13 +100,11 @@ struct cm_engine {
     struct cm_batch *batches; /* the pool's memory */
     uint32_t batches_count;
     struct cm_batch *free_batches;
-    struct cm_batch *gathering;            /* the batch that intake fills; NULL: none */
+    struct cm_inlet inlets[CM_INLETS];
     void (*begin)(struct cm_batch *batch); /* where a filled batch goes */
-    struct cm_timer gathering_timer;
     uint32_t considering_count; /* batches waiting for or on a worker in the first half */
-    struct cm_entry **backlog;  /* entries for which no batch is free */
-    uint32_t backlog_first, backlog_count, backlog_space; /* ring */
-    struct cm_aside aside;                                /* entries that wait for a key */
+    uint32_t backlog_space;     /* of each inlet: the credit that the queue has */
+    struct cm_aside aside;      /* entries that wait for a key */
 
     struct cm_engine_counters counters;
     /* NULL: this engine tells nobody what certificates are worth. */
@@ -108,7 +120,7 @@ struct cm_engine {
  */
 typedef void cm_batch_done_fn(struct cm_batch *batch);
 
-/* Loop: puts entries into batches; full or aged ones go to engine->begin. */
+/* Loop: puts entries into batches, orders into their own; full or aged ones go to engine->begin. */
 void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count);
 /* Loop: a batch has come free, or a worker has: what waits may go on. */
 void cm_intake_continue(struct cm_engine *engine);
@@ -152,10 +164,10 @@ void cm_pipeline_begin(struct cm_batch *batch);
 
 /* --- around them --------------------------------------------------------------------------------- */
 
-/* The pool. take returns NULL when all are on their way. */
+/* The pool. take returns NULL when all are on their way; the last that is free is for orders. */
 void cm_pool_init(struct cm_engine *engine);
 void cm_pool_done(struct cm_engine *engine);
-struct cm_batch *cm_pool_take(struct cm_engine *engine);
+struct cm_batch *cm_pool_take(struct cm_engine *engine, enum cm_inlet_kind kind);
 void cm_pool_give(struct cm_batch *batch);
 
 /* A worker's keys of all requesters. Fails with what their secrets fail with. close always. */

@@ -1,5 +1,6 @@
 #include "engine/orders.h"
 
+#include "engine/store/device.h"
 #include "engine/x509/name_text.h"
 
 enum { DEVICE_SIZE_MAX = 255, SERIAL_DIGITS_MAX = 2 * CM_SERIAL_SIZE, SECONDS_DIGITS_MAX = 12 };
@@ -72,9 +73,13 @@ bool cm_order_check_device(struct cm_bytes id, struct cm_refusal *refusal)
         return cm_refuse(refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, CM_REFUSAL_NO_OFFSET,
                          "the device id has %zu octets, expected 1 to %d", id.size,
                          DEVICE_SIZE_MAX);
-    return cm_utf8_is_line(id, &offset)
-           || cm_refuse(refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, offset,
-                        "the device id holds a control character or is not UTF-8");
+    if (!cm_utf8_is_line(id, &offset))
+        return cm_refuse(refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, offset,
+                         "the device id holds a control character or is not UTF-8");
+    return !cm_device_is_reserved(id)
+           || cm_refuse(refusal, CM_REFUSAL_POLICY_DEVICE_INVALID, 0,
+                        "device ids that begin with " CM_DEVICE_RESERVED_PREFIX
+                        " are the engine's own");
 }
 
 static bool read_reason(struct cm_bytes text, enum cm_reason *ret_reason,

@@ -11,7 +11,7 @@
  *
  *     kind         revoke, quarantine, reinstate, retire
  *     serial       of a certificate: hexadecimal digits, at most 20 octets; zeros in front are dropped
- *     device       id: 1 to 255 octets of UTF-8, no control characters
+ *     device       id: 1 to 255 octets of UTF-8, no control characters; not ocsp-responder/...
  *     group        name: each device of it
  *     issuer       with serial: "issuing-1", where two generations could have issued the same serial
  *     reason       of revoke: a name of RFC 5280, 5.3.1; absent: unspecified
@@ -60,7 +60,8 @@ bool cm_order_read(const struct cm_order_texts *texts, int64_t time_s, struct cm
 bool cm_order_read_serial(struct cm_bytes text, struct cm_arena *arena,
                           struct cm_bytes *ret_serial);
 
-/* A device id, as it stands in orders and in requests for certificates; else policy.device-invalid. */
+/* A device id, as it stands in orders and in requests for certificates, and not one of the engine's own
+ * (engine/store/device.h); else policy.device-invalid. */
 bool cm_order_check_device(struct cm_bytes id, struct cm_refusal *refusal);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * Pool: the batches, and the ring of entries for which none is free. All memory that a request needs
+ * Pool: the batches, and the rings of entries for which none is free. All memory that a request needs
  * is here before the first one comes; exhaustion is back-pressure, because the queue gets no more
  * credit than there is room.
  */
@@ -9,16 +9,26 @@
 
 enum { ARENA_BLOCK_SIZE = 256 * 1024 };
 
-/* A batch for each in flight, and the one that fills. */
+static void init_inlets(struct cm_engine *engine)
+{
+    for (unsigned i = 0; i < CM_INLETS; i++) {
+        engine->inlets[i].engine = engine;
+        engine->inlets[i].backlog = calloc(engine->backlog_space, sizeof(struct cm_entry *));
+        if (!engine->inlets[i].backlog)
+            abort();
+    }
+}
+
+/* A batch for each in flight, the one that fills, and one more that only orders get. */
 void cm_pool_init(struct cm_engine *engine)
 {
     const struct cm_settings_engine *settings = &engine->settings->engine;
-    engine->batches_count = settings->batches_in_flight + 1;
+    engine->batches_count = settings->batches_in_flight + 2;
     engine->backlog_space = engine->batches_count * engine->batch_items_max;
     engine->batches = calloc(engine->batches_count, sizeof *engine->batches);
-    engine->backlog = calloc(engine->backlog_space, sizeof(struct cm_entry *));
-    if (!engine->batches || !engine->backlog)
+    if (!engine->batches)
         abort();
+    init_inlets(engine);
     for (uint32_t i = 0; i < engine->batches_count; i++) {
         struct cm_batch *batch = &engine->batches[i];
         batch->engine = engine;
@@ -41,13 +51,17 @@ void cm_pool_done(struct cm_engine *engine)
         free(engine->batches[i].requests);
     }
     free(engine->batches);
-    free(engine->backlog);
+    for (unsigned i = 0; i < CM_INLETS; i++) {
+        cm_timer_done(&engine->inlets[i].timer);
+        free(engine->inlets[i].backlog);
+    }
 }
 
-struct cm_batch *cm_pool_take(struct cm_engine *engine)
+/* What waits for a key may hold all batches but one; orders soon give back what they hold. */
+struct cm_batch *cm_pool_take(struct cm_engine *engine, enum cm_inlet_kind kind)
 {
     struct cm_batch *batch = engine->free_batches;
-    if (!batch)
+    if (!batch || (kind != CM_INLET_ORDERS && !batch->next))
         return NULL;
     engine->free_batches = batch->next;
     batch->requests_count = 0;

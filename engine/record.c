@@ -5,10 +5,9 @@
  * intents and the audit entries stand or fall together. When the disk is full the operation is tried
  * again until it succeeds: the certificates exist, and an unrecorded certificate may never leave.
  *
- * The store carries the orders out first. A certificate for a device that has lost its right by then, in
- * this very batch or meanwhile, is left out: its serial is abandoned, its request refused, and the rest
- * is recorded without it. An order that the store refuses has changed nothing; that it was refused is
- * remembered by a second operation.
+ * A certificate for a device that has lost its right since it was admitted is left out: its serial is
+ * abandoned, its request refused, and the rest is recorded without it. An order that the store refuses
+ * has changed nothing; that it was refused is remembered by a second operation.
  */
 #include "engine/internal.h"
 

@@ -8,6 +8,7 @@ struct search {
     int64_t now_s;
     int64_t best_s;       /* end of the best one */
     struct cm_bytes best; /* owned; empty: none */
+    bool is_barred;       /* the device gets no certificate */
 };
 
 /* Of this key, and not yet to be renewed. */
@@ -41,12 +42,13 @@ static cm_status read_all(struct search *search, struct cm_store_reader *reader,
                           struct cm_error *err)
 {
     struct cm_arena arena;
-    struct cm_device device;
+    struct cm_device device = { .number = 0 };
     cm_status status = cm_store_reader_begin(reader, err);
     if (status != CM_OK)
         return status;
     cm_arena_init(&arena, 4096);
     status = cm_store_find_device(reader, cm_bytes_str(search->slot->device), &arena, &device, err);
+    search->is_barred = device.number != 0 && device.state != CM_DEVICE_ALLOWED;
     if (status == CM_OK && device.number != 0)
         status = cm_store_walk_device_certificates(reader, device.number, look_at, search, err);
     cm_arena_done(&arena);
@@ -64,7 +66,10 @@ cm_status cm_responder_find(struct cm_responder_slot *slot, struct cm_error *err
         return status;
     status = read_all(&search, reader, err);
     cm_store_reader_close(reader);
-    if (status == CM_OK && search.best.size > 0)
+    if (status == CM_OK && search.is_barred && (slot->in_use || search.best.size == 0))
+        status =
+            CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "device %s is not allowed", slot->device);
+    else if (status == CM_OK && search.best.size > 0)
         status = cm_responder_use(slot, search.best, err);
     free((void *)(uintptr_t)search.best.data);
     return status;

@@ -151,7 +151,10 @@ static void on_abandoned(struct cm_store_op *op)
     struct cm_responder_slot *slot = op->arg;
     struct cm_error err = op->err;
     if (op->status == CM_OK) {
-        slot->making.is_promised = false;
+        if (slot->making
+                .is_signed) /* its device is barred: no other serial before that has ended */
+            slot->was_looked_for = false;
+        slot->making.is_promised = slot->making.is_signed = false;
         (void)CM_FAIL(&err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "%s", slot->making.why);
     }
     cm_responder_failed(slot, &err);
@@ -224,6 +227,10 @@ static void on_recorded(struct cm_store_op *op)
     struct cm_responder_making *making = &slot->making;
     struct cm_error err = op->err;
     cm_status status = op->status;
+    if (status == CM_DENIED) {
+        abandon(slot, "its device is not allowed");
+        return;
+    }
     if (status == CM_OK) {
         CM_FAULT_POINT("responder-recorded");
         making->is_promised = making->is_signed = false;

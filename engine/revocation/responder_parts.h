@@ -84,7 +84,8 @@ void cm_responder_open_key(struct cm_responder_slot *slot);
  */
 char *cm_responder_reference(const char *kind, const char *neighbour, const char *issuer_name);
 
-/* responder_found.c: the one that there is, if there is one, is in use. */
+/* responder_found.c: the one that there is, if there is one, is in use. Fails with DENIED where there can
+ * be none: the device is not allowed. */
 CM_MUST_USE cm_status cm_responder_find(struct cm_responder_slot *slot, struct cm_error *err);
 
 /* responder_issue.c: takes up what stands, or begins anew. */

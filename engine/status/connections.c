@@ -224,6 +224,7 @@ static void on_birth(evutil_socket_t fd, short what, void *arg)
         enter(connection, ASKING);
         settle(all, connection);
     }
+    all->limits.accept(true, all->limits.arg);
 }
 
 /* Held until on_birth, which comes before anything that the socket brings. */
@@ -240,7 +241,8 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
     if (!evbuffer_add_cb(bufferevent_get_input(bev), on_input, connection))
         abort();
     all->newborn = connection;
-    atomic_fetch_add(all->limits.shared_count, 1);
+    if (atomic_fetch_add(all->limits.shared_count, 1) >= all->limits.connections_max)
+        all->limits.accept(false, all->limits.arg);
     event_active(all->birth, EV_TIMEOUT, 1);
     return bev;
 }

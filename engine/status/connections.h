@@ -13,7 +13,9 @@
  *   - CM_CONNECTION_IDLE_MS between an answer and the next request.
  *
  * When there are too many, the one that has waited between requests for longest makes room for one more;
- * where none does, the new one is closed at once. Room may come a turn later than the new one.
+ * where none does, the new one is closed at once. Room may come a turn later than the new one. One that is
+ * too many is the last of its turn: what waits in the socket's backlog would else be accepted all at once,
+ * and take the descriptors of everybody else.
  *
  * Whoever is over its time has its socket shut down; evhttp then frees what belongs to it. Looked at eight
  * times a deadline. What a client sends ahead stays in its socket beyond CM_CONNECTION_AHEAD_SIZE.
@@ -42,6 +44,7 @@ struct cm_connections_limits {
     _Atomic uint64_t *refused_count; /* over the limit, closed at once */
     _Atomic uint64_t *cut_count;     /* too slow */
     void (*on_look)(void *arg); /* at each look, for whoever has something to do now and then */
+    void (*accept)(bool may_accept, void *arg); /* false: no more before true, later in this turn */
     void *arg;
 };
 

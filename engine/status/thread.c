@@ -31,6 +31,19 @@ static void on_look(void *arg)
     thread->is_deaf = false;
 }
 
+/* Called while the listener accepts: it stops with the one that it has. */
+static void accept_more(bool may_accept, void *arg)
+{
+    struct cm_status_thread *thread = arg;
+    if (!thread->bound || thread->is_deaf)
+        return;
+    struct evconnlistener *listener = evhttp_bound_socket_get_listener(thread->bound);
+    if (may_accept)
+        evconnlistener_enable(listener);
+    else
+        evconnlistener_disable(listener);
+}
+
 static void bind_http(struct cm_status_thread *thread)
 {
     struct event_base *base = cm_loop_event_base(thread->loop);
@@ -74,6 +87,7 @@ cm_status cm_thread_open(struct cm_status_service *service, struct cm_status_thr
                                          .refused_count = &thread->counters.connections_refused,
                                          .cut_count = &thread->counters.connections_cut,
                                          .on_look = on_look,
+                                         .accept = accept_more,
                                          .arg = thread });
     return CM_OK;
 }

@@ -24,6 +24,12 @@ static const char *printable(const char *text, char *space)
     return cm_bytes_printable(cm_bytes_str(text), space, 64);
 }
 
+bool cm_device_is_reserved(struct cm_bytes id)
+{
+    const size_t size = sizeof CM_DEVICE_RESERVED_PREFIX - 1;
+    return id.size >= size && memcmp(id.data, CM_DEVICE_RESERVED_PREFIX, size) == 0;
+}
+
 cm_status cm_device_check_id(const char *id, struct cm_error *err)
 {
     char shown[64];
@@ -35,6 +41,11 @@ cm_status cm_device_check_id(const char *id, struct cm_error *err)
     if (!is_text(id))
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
                        "the device id \"%s\" is not UTF-8 without control characters",
+                       printable(id, shown));
+    if (cm_device_is_reserved(cm_bytes_str(id)))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                       "the device id \"%s\" begins with " CM_DEVICE_RESERVED_PREFIX
+                       ", which is the engine's own",
                        printable(id, shown));
     return CM_OK;
 }

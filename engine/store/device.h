@@ -22,7 +22,13 @@ struct cm_device_pair {
     const char *value;
 };
 
-/* 1 to 255 bytes of UTF-8 without control characters; id may be NULL. Fails with: MALFORMED. */
+/* What the engine records its own certificates with: nobody else registers, enrols or orders it. */
+#define CM_DEVICE_RESERVED_PREFIX "ocsp-responder/"
+
+bool cm_device_is_reserved(struct cm_bytes id);
+
+/* 1 to 255 bytes of UTF-8 without control characters, and not reserved; id may be NULL. Fails with:
+ * MALFORMED. */
 CM_MUST_USE cm_status cm_device_check_id(const char *id, struct cm_error *err);
 
 /* 1 to 64 letters, digits, '.', '_', '-'. */

@@ -5,15 +5,21 @@ import http.client
 import json
 import os
 import random
+import resource
+import signal
 import socket
 import sys
 import threading
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
+import deployment
 import ocsp
+from backend import Order
+from deployment import wait_until
 from load import Load
 from trail_case import TrailCase
 
@@ -117,6 +123,45 @@ class Flood(TrailCase):
         self.expect_answers(self.issued[1].serial)
         self.finish_flood(engine)
         self.assertGreater(self.cut_count, 0)
+
+    def test_connections_leave_certificates_orders_and_signers_the_descriptors_that_they_need(self):
+        """A system that allows few, and as many connections as can be had, held by clients that never finish."""
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        program = os.path.join(deployment.scratch(), "certmill-with-few-descriptors")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\nexec prlimit --nofile=600:600 "{deployment.CERTMILL}" "$@"\n')
+        os.chmod(program, 0o755)
+        with unittest.mock.patch.object(deployment, "CERTMILL", program):
+            requests = self.begin("few", 30)
+            self.deployment.edit(r"(?m)^(  listen: .*)$", r"\g<0>\n  connections-max: 1000\n  deadline: 60s")
+            engine = self.serve()
+        self.assertIn("status.connections-max: 344 at a time, not 1000", engine.text())
+        self.issue_all(requests[:10])
+        self.watch(asks=False)
+        held = [self.connect() for _ in range(900)]
+        for sock in held:
+            try:
+                sock.sendall(b"POST /ocsp HTTP/1.1\r\nHost: h\r\n")
+            except OSError:
+                pass  # there was no room for it
+        self.issue_all(requests[10:20])
+        order = Order("few-revoke", "revoke", "device", requests[0].device, "reason", "keyCompromise")
+        self.backend.push([order])
+        self.backend.wait_answered()
+        for pid in engine.signers():
+            os.kill(pid, signal.SIGKILL)
+        self.issue_all(requests[20:])
+        for sock in held:
+            sock.close()
+        wait_until(lambda: self.can_be_asked(), 20, "others are answered again")
+        self.wait_settled()
+        self.stop(engine)
+
+    def can_be_asked(self):
+        try:
+            return self.get("/crl/issuing-1/0.crl")[0] == 200
+        except (ConnectionError, http.client.HTTPException):
+            return False
 
 
 if __name__ == "__main__":

@@ -137,6 +137,20 @@ class Control(case.Case):
         self.assertTrue(bytes(actor, "utf-8").startswith(b"operator:"), actor)
         self.assertEqual(json.loads(detail), {"devices": 3, "replace": False})
 
+    def test_a_device_of_the_engines_own_is_not_imported_and_not_enrolled(self):
+        engine, known = self.serve("own", 1)
+        self.backend.push(known)
+        self.backend.wait_answered(20)
+        own = "ocsp-responder/issuing-1"
+        self.assertIn(b"is the engine's own", self.import_devices([own], check=False).stderr)
+        self.assertIn("is the engine's own", self.put(device(own))["error"])
+        request = fleet(1, "own-wrong")[0]
+        request.device = own
+        self.backend.push([request])
+        self.backend.wait_answered(20)
+        self.assertEqual(self.backend.answers()[request.id][0]["code"], b"policy.device-invalid")
+        self.stop(engine)
+
     def test_output_and_list_are_the_same_with_and_without_an_engine(self):
         self.deploy("same")
         rows = b'{"device":"%s","group":"default","attributes":{"model":"M \\"1\\"","site":"B\xc3\xa4r"}}\n'

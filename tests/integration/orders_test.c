@@ -241,17 +241,44 @@ static void test_a_requester_without_groups_orders_nothing(void)
     CU_ASSERT_FALSE(rig_find_revocation(serial, &found));
 }
 
-/* All of them go into one batch: what was decided from its snapshot is not so any more as it is recorded. */
-static void test_a_device_that_is_held_in_the_batch_of_its_request_gets_no_certificate(void)
+/* While there is such a file, the fake provider does what its script says. */
+static const char *switch_path(void)
+{
+    return cm_arena_printf(&arena, "%s/switch", cm_test_scratch());
+}
+
+static const char *script_with_switch(const char *name, const char *more)
+{
+    return cm_arena_printf(&arena, "%s=%s %s", name, switch_path(), more);
+}
+
+static void turn_on(void)
+{
+    FILE *file = fopen(switch_path(), "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fclose(file);
+}
+
+static void turn_off(void)
+{
+    CU_ASSERT_EQUAL_FATAL(remove(switch_path()), 0);
+}
+
+/* What was decided from the snapshot of their batch is not so any more as it is recorded. */
+static void test_a_device_that_is_held_while_its_request_is_signed_gets_no_certificate(void)
 {
     deploy();
-    rig_open("");
+    rig_open(script_with_switch("holds", ""));
+    turn_on();
     for (int i = 0; i < DEVICES; i++)
         issue(cm_arena_printf(&arena, "mixed-%d", i), i);
+    rig_pause(300);
     order("mixed-hold", "quarantine", "dev-3");
     order("mixed-end", "retire", "dev-30");
     revoke("mixed-unknown", "0abc", "superseded");
-    rig_run(DEVICES + 3);
+    rig_run(3);
+    turn_off();
+    rig_run(DEVICES);
     for (int i = 0; i < DEVICES; i++) {
         const char *id = cm_arena_printf(&arena, "mixed-%d", i);
         if (i == 3 || i == 30)
@@ -273,6 +300,58 @@ static void test_a_device_that_is_held_in_the_batch_of_its_request_gets_no_certi
     CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES);
 }
 
+static void test_an_order_beside_requests_is_answered_while_their_key_is_away(void)
+{
+    struct cm_bytes serial;
+    deploy();
+    rig_open(script_with_switch("away", ""));
+    issue("away-first", 0);
+    rig_run(1);
+    const char *hex = serial_of("away-first", &serial);
+    turn_on();
+    issue("away-waits", 1);
+    revoke("away-order", hex, "keyCompromise");
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("away-order"), CM_ANSWER_DONE);
+    CU_ASSERT_PTR_NULL(rig_answer("away-waits"));
+    revoke("away-order", hex, "keyCompromise"); /* and once more, from the store */
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("away-order"), CM_ANSWER_DONE);
+    turn_off();
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("away-waits"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(reason_of(serial), CM_REASON_KEY_COMPROMISE);
+    CU_ASSERT_EQUAL(rig_audit_count("revoke", "requester:local"), 1);
+}
+
+/* Batches of one: as many requests hang on their key as there are batches for them. */
+static void test_an_order_finds_a_batch_while_all_others_hang_on_a_key(void)
+{
+    enum { BATCHES = 8 + 1 };
+    struct cm_bytes serial;
+    deploy();
+    rig_open(script_with_switch("away", "items-max=1"));
+    issue("full-first", 0);
+    rig_run(1);
+    const char *hex = serial_of("full-first", &serial);
+    turn_on();
+    for (int i = 0; i < BATCHES; i++)
+        issue(cm_arena_printf(&arena, "full-%d", i), i);
+    revoke("full-order", hex, "keyCompromise");
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("full-order"), CM_ANSWER_DONE);
+    order("full-hold", "quarantine", "dev-20"); /* its batch came free again */
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("full-hold"), CM_ANSWER_DONE);
+    turn_off();
+    rig_run(BATCHES);
+    for (int i = 0; i < BATCHES; i++)
+        CU_ASSERT_EQUAL(status_of(cm_arena_printf(&arena, "full-%d", i)), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(reason_of(serial), CM_REASON_KEY_COMPROMISE);
+}
+
 /* The promise of an engine before this one is kept, and the certificate denied. */
 static void test_a_promise_to_a_device_that_is_held_meanwhile_is_settled(void)
 {
@@ -284,9 +363,12 @@ static void test_a_promise_to_a_device_that_is_held_meanwhile_is_settled(void)
     rig_pause(300);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
-    rig_open("");
+    rig_open(script_with_switch("holds", ""));
+    turn_on();
     order("promise-hold", "quarantine", "dev-1");
-    rig_run(2);
+    rig_run(1);
+    turn_off();
+    rig_run(1);
     expect_code("promise-2", CM_REFUSAL_POLICY_DEVICE_STATE);
     CU_ASSERT_EQUAL(status_of("promise-hold"), CM_ANSWER_DONE);
     rig_close();
@@ -380,7 +462,9 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_why_is_part_of_the_content),
     CM_TEST(test_a_requester_orders_what_its_settings_say),
     CM_TEST(test_a_requester_without_groups_orders_nothing),
-    CM_TEST(test_a_device_that_is_held_in_the_batch_of_its_request_gets_no_certificate),
+    CM_TEST(test_a_device_that_is_held_while_its_request_is_signed_gets_no_certificate),
+    CM_TEST(test_an_order_beside_requests_is_answered_while_their_key_is_away),
+    CM_TEST(test_an_order_finds_a_batch_while_all_others_hang_on_a_key),
     CM_TEST(test_a_promise_to_a_device_that_is_held_meanwhile_is_settled),
     CM_TEST(test_texts_that_are_wrong_are_refused),
     CM_TEST(test_an_order_by_serial_is_carried_out_while_the_clock_has_gone_back),

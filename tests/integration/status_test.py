@@ -8,7 +8,9 @@ import json
 import os
 import random
 import re
+import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -580,6 +582,28 @@ class RaisedDescriptors(Case):
         for sock in held:
             sock.sendall(PERFECT)
             self.assertTrue(self.read_answers(sock).startswith(b"HTTP/1.1 200 "))
+
+
+class Burst(Case):
+    words = ("connections=20", "deadline_ms=60000")
+
+    def descriptor_places(self):
+        """Of the process's table, which only grows: as many as there were descriptors at a time, and some."""
+        with open(f"/proc/{self.server.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"FDSize:\s+(\d+)", file.read())[1])
+
+    def test_a_backlog_of_connections_takes_no_more_descriptors_than_there_may_be_connections(self):
+        pid = self.server.process.pid
+        self.say(PERFECT)
+        places = self.descriptor_places()
+        os.kill(pid, signal.SIGSTOP)
+        held = [self.connect() for _ in range(900)]
+        os.kill(pid, signal.SIGCONT)
+        deployment.wait_until(lambda: len(select.select(held, [], [], 0)[0]) >= 870, 20, "the others are closed")
+        for sock in held:
+            sock.close()
+        deployment.wait_until(lambda: self.say(PERFECT).startswith(b"HTTP/1.1 200 "), 20, "it is served")
+        self.assertEqual(self.descriptor_places(), places)
 
 
 class WrongSignatures(Case):

@@ -46,7 +46,6 @@ static void close(void)
 {
     while (cm_aside_peek(&engine))
         cm_aside_take(&engine);
-    cm_timer_done(&engine.gathering_timer);
     cm_aside_done(&engine);
     cm_pool_done(&engine);
     cm_inflight_done(&engine.inflight);
@@ -117,6 +116,26 @@ static void test_intake_starves_neither_with_batches_of_one(void)
     close();
 }
 
+static void test_intake_puts_orders_into_a_batch_of_their_own_that_is_always_there(void)
+{
+    struct cm_entry *certificates[BATCHES + 1], *order = &from_queue[BATCHES + 1];
+    open(1);
+    for (uint32_t i = 0; i < BATCHES + 1; i++)
+        certificates[i] = &from_queue[i];
+    cm_intake(&engine, certificates, BATCHES + 1);
+    CU_ASSERT_EQUAL_FATAL(begun_count, BATCHES); /* one waits, and all hang */
+    begun_count = 0;
+    order->fields[CM_FIELD_OP] = cm_bytes_str("revoke");
+    cm_intake(&engine, &order, 1);
+    CU_ASSERT_EQUAL_FATAL(begun_count, 1);
+    CU_ASSERT_PTR_EQUAL(begun[0]->requests[0].entry, order);
+    cm_pool_give(begun[0]);
+    cm_intake_continue(&engine);
+    CU_ASSERT_EQUAL(begun_count, 1); /* what came free is for orders again */
+    close();
+}
+
 CM_TEST_SUITE(intake, CM_TEST(test_intake_gives_what_was_set_aside_no_more_than_half_of_a_batch),
               CM_TEST(test_intake_fills_batches_from_either_when_the_other_has_none),
-              CM_TEST(test_intake_starves_neither_with_batches_of_one));
+              CM_TEST(test_intake_starves_neither_with_batches_of_one),
+              CM_TEST(test_intake_puts_orders_into_a_batch_of_their_own_that_is_always_there));

@@ -109,6 +109,8 @@ static const struct {
     { { .kind = "retire", .device = "\xc2\x85" }, CM_REFUSAL_POLICY_DEVICE_INVALID },
     { { .kind = "retire", .device = "caf\xe9" }, CM_REFUSAL_POLICY_DEVICE_INVALID },
     { { .kind = "retire", .device = LINE_256 }, CM_REFUSAL_POLICY_DEVICE_INVALID },
+    { { .kind = "quarantine", .device = "ocsp-responder/issuing-1" },
+      CM_REFUSAL_POLICY_DEVICE_INVALID },
     /* reasons */
     { { .kind = "revoke", .device = D, .reason = "" }, CM_REFUSAL_REQUEST_REASON_INVALID },
     { { .kind = "revoke", .device = D, .reason = "keycompromise" },

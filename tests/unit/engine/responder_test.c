@@ -505,6 +505,28 @@ static void test_a_device_in_quarantine_gets_no_certificate_until_it_is_let_out(
     reinstate_device();
     wait_for_changes(1);
     CU_ASSERT_EQUAL(count().certificates, 1);
+    CU_ASSERT_EQUAL(count().open_intents, 0);
+    end();
+}
+
+/* Barred between the look and the record: what was signed is given up, once. */
+static void test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abandoned(void)
+{
+    const char *script = away_script();
+    touch(away);
+    begin("fake", script, "openssl");
+    wait_for_words("no OCSP responses yet from the OCSP responder of issuing-1");
+    CU_ASSERT_EQUAL(count().open_intents, 1);
+    set_device(CM_DEVICE_QUARANTINED);
+    CU_ASSERT_EQUAL_FATAL(unlink(away), 0);
+    wait_for_words("its device is not allowed");
+    CU_ASSERT_EQUAL(count().open_intents, 0);
+    CU_ASSERT_EQUAL(count().abandoned, 1);
+    wait_for_words("device ocsp-responder/issuing-1 is not allowed");
+    set_device(CM_DEVICE_ALLOWED);
+    wait_for_changes(1);
+    CU_ASSERT_EQUAL(count().certificates, 1);
+    CU_ASSERT_EQUAL(count().abandoned, 1);
     end();
 }
 
@@ -653,6 +675,7 @@ CM_TEST_SUITE(responder, CM_TEST(test_a_ca_key_answers_itself_where_no_provider_
               CM_TEST(test_a_wrong_signature_abandons_its_serial),
               CM_TEST(test_a_key_that_cannot_be_opened_is_told_and_tried_again),
               CM_TEST(test_a_device_in_quarantine_gets_no_certificate_until_it_is_let_out),
+              CM_TEST(test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abandoned),
               CM_TEST(test_each_generation_has_its_own_and_a_retired_one_too),
               CM_TEST(test_nothing_is_issued_while_the_clock_is_suspect),
               CM_TEST(test_a_promise_that_a_crash_leaves_is_one_like_any_other),
