@@ -328,13 +328,21 @@ static void on_finished(struct cm_work *work)
 
 /* ------------------------------------------------------------------ begin -- */
 
+/* Not only the next one: a store that was restored has forgotten numbers that were given out, but all of
+ * them were given out at a time before. */
+static uint64_t next_number(const struct cm_shard *shard, int64_t now_s)
+{
+    uint64_t next = shard->last_number + 1;
+    return now_s > 0 && next < (uint64_t)now_s ? (uint64_t)now_s : next;
+}
+
 static void fill_list(struct cm_publication *publication, bool is_delta, int64_t now_s)
 {
     struct cm_shard *shard = publication->shard;
     const struct cm_settings_authority *authority = shard->key->authority;
     struct list *list = &publication->lists[publication->count++];
     bool has_complete = publication->need != CM_NEED_DELTA;
-    uint64_t number = shard->last_number + 1;
+    uint64_t number = next_number(shard, now_s);
     uint32_t validity_s = is_delta ? authority->delta_validity_s : authority->crl_validity_s;
     list->is_delta = is_delta;
     list->question = (struct cm_book_question){
