@@ -550,19 +550,47 @@ static void test_a_key_that_is_busy_is_asked_again_with_the_same_number(void)
     end();
 }
 
-static void test_a_folder_that_takes_nothing_keeps_the_old_list(void)
+/* In the way of the file; root is stopped by it, too. */
+static const char *path_in_the_way(void)
 {
-    char path[500];
-    begin(&plain);
+    static char path[500];
     snprintf(path, sizeof path, "%s/crl/issuing-1/.0.crl.unfinished", rig.folder);
-    mkdir(path, 0755); /* in the way; root is stopped by it, too */
+    return path;
+}
+
+static void test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf(void)
+{
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_wait_notice(rig.folder));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
-    CU_ASSERT(rig_folder_agrees(CRL));
-    rmdir(path);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
+    CU_ASSERT_FALSE(rig_folder_agrees(CRL));
+    unsigned notices = rig.notices_count;
+    uint64_t signatures = cm_fake_signatures_count(rig.provider);
+    rig_run(800); /* the file is tried again meanwhile, and nothing is signed for it */
+    CU_ASSERT(count().failed > 1);
+    CU_ASSERT_EQUAL(rig.notices_count, notices);
+    CU_ASSERT_EQUAL(cm_fake_signatures_count(rig.provider), signatures);
+    rmdir(path_in_the_way());
     CU_ASSERT(rig_wait_notice("CRLs are published again"));
-    CU_ASSERT_EQUAL(rig_crl(CRL).entries_count, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT(rig_folder_agrees(CRL));
+    end();
+}
+
+static void test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start(void)
+{
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    CU_ASSERT(rig_wait_notice(rig.folder));
+    rig_close();
+    rmdir(path_in_the_way());
+    rig_open();
+    CU_ASSERT(rig_wait_number(CRL, NTH(3)));
+    CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
     end();
 }
@@ -694,6 +722,20 @@ static void test_whoever_asks_hears_why_nothing_could_be_published(void)
     end();
 }
 
+static void test_whoever_asks_hears_of_a_folder_that_takes_nothing(void)
+{
+    struct answer answer;
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
+    ask(&answer, 1);
+    CU_ASSERT(rig_wait(has_come, &answer));
+    CU_ASSERT_EQUAL(answer.failed_count, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, rig.folder));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    rmdir(path_in_the_way());
+    end();
+}
+
 static void test_a_stop_waits_for_no_key(void)
 {
     struct answer answer;
@@ -712,41 +754,43 @@ static void test_a_stop_waits_for_no_key(void)
     end();
 }
 
-CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
-                   CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
-                   CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
-                   CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
-                   CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
-                   CM_TEST(test_a_change_touches_its_own_shard_only),
-                   CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
-                   CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
-                   CM_TEST(test_an_entry_leaves_after_it_was_shown_past_its_end),
-                   CM_TEST(test_a_delta_says_what_its_base_does_not),
-                   CM_TEST(test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base),
-                   CM_TEST(test_a_restart_goes_on_with_what_is_published),
-                   CM_TEST(test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once),
-                   CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
-                   CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
-                   CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
-                   CM_TEST(test_the_list_of_the_software_before_stays_until_there_is_one_of_ours),
-                   CM_TEST(test_numbers_that_somebody_else_has_taken_are_left_out),
-                   CM_TEST(test_a_shard_takes_no_list_of_another),
-                   CM_TEST(test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers),
-                   CM_TEST(test_numbers_do_not_go_back_with_a_store_that_was_restored),
-                   CM_TEST(test_an_old_copy_of_the_store_takes_nothing_back),
-                   CM_TEST(test_a_crash_behind_the_number_burns_it),
-                   CM_TEST(test_a_crash_behind_the_signature_burns_the_number),
-                   CM_TEST(test_a_crash_before_the_file_is_in_its_place_leaves_the_old_one),
-                   CM_TEST(test_a_crash_behind_the_renaming_has_published),
-                   CM_TEST(test_while_the_key_is_away_the_old_list_stays),
-                   CM_TEST(test_a_key_that_comes_late_signs_then),
-                   CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
-                   CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
-                   CM_TEST(test_a_folder_that_takes_nothing_keeps_the_old_list),
-                   CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
-                   CM_TEST(test_a_suspect_clock_signs_nothing),
-                   CM_TEST(test_lists_that_have_ended_are_counted),
-                   CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
-                   CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
-                   CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
-                   CM_TEST(test_a_stop_waits_for_no_key));
+CM_TEST_SUITE_WITH(
+    publisher, rig_begin_suite, rig_end_suite,
+    CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
+    CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
+    CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
+    CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
+    CM_TEST(test_a_change_touches_its_own_shard_only),
+    CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
+    CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
+    CM_TEST(test_an_entry_leaves_after_it_was_shown_past_its_end),
+    CM_TEST(test_a_delta_says_what_its_base_does_not),
+    CM_TEST(test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base),
+    CM_TEST(test_a_restart_goes_on_with_what_is_published),
+    CM_TEST(test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once),
+    CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
+    CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
+    CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
+    CM_TEST(test_the_list_of_the_software_before_stays_until_there_is_one_of_ours),
+    CM_TEST(test_numbers_that_somebody_else_has_taken_are_left_out),
+    CM_TEST(test_a_shard_takes_no_list_of_another),
+    CM_TEST(test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers),
+    CM_TEST(test_numbers_do_not_go_back_with_a_store_that_was_restored),
+    CM_TEST(test_an_old_copy_of_the_store_takes_nothing_back),
+    CM_TEST(test_a_crash_behind_the_number_burns_it),
+    CM_TEST(test_a_crash_behind_the_signature_burns_the_number),
+    CM_TEST(test_a_crash_before_the_file_is_in_its_place_leaves_the_old_one),
+    CM_TEST(test_a_crash_behind_the_renaming_has_published),
+    CM_TEST(test_while_the_key_is_away_the_old_list_stays),
+    CM_TEST(test_a_key_that_comes_late_signs_then),
+    CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
+    CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
+    CM_TEST(test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf),
+    CM_TEST(test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start),
+    CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
+    CM_TEST(test_a_suspect_clock_signs_nothing), CM_TEST(test_lists_that_have_ended_are_counted),
+    CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
+    CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
+    CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
+    CM_TEST(test_whoever_asks_hears_of_a_folder_that_takes_nothing),
+    CM_TEST(test_a_stop_waits_for_no_key));
