@@ -52,7 +52,11 @@ static void consider(struct due *due, enum cm_need need, int64_t since_ms)
 static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t now_s)
 {
     struct due due = { .need = CM_NEED_NOTHING };
-    if (shard->publication || shard->retry_ns > now_ns)
+    if (shard->publication)
+        return due;
+    if ((shard->unwritten[0] || shard->unwritten[1]) && shard->file_retry_ns <= now_ns)
+        consider(&due, CM_NEED_FILES, 0);
+    if (shard->retry_ns > now_ns)
         return due;
     if (!shard->complete.is_there)
         consider(&due, CM_NEED_RENEWAL, INT64_MAX);

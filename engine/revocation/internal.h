@@ -6,6 +6,9 @@
  *     begin ─> compose ─> number ─> sign ─> finish ─> shelve
  *     loop     worker     store     provider worker    loop
  *
+ * Finish also writes the files. A folder that takes none keeps no list from the shelf: the files alone are
+ * tried again, by a publication that has no lists.
+ *
  * Everything is the loop's, but what a publication holds while a worker has it.
  */
 #ifndef CM_REVOCATION_INTERNAL_H
@@ -42,6 +45,13 @@ struct cm_shard {
 
     uint64_t change_due_ns, retry_ns; /* monotonic; 0: none */
     uint32_t failures_count;          /* in a row */
+
+    /* On the shelf and not in the folder, which is tried again for itself: [0] complete, [1] delta. The
+     * publication's while there is one. */
+    struct cm_document *unwritten[2];
+    uint64_t file_retry_ns;
+    uint32_t file_failures_count;
+
     bool is_asked;
     bool is_doubtful; /* the complete one is ours, but not what the store and the settings say */
     struct cm_publication *publication; /* NULL: idle */
@@ -74,6 +84,7 @@ void cm_publisher_wake(struct cm_publisher *publisher);
 /* What is to be written anew of a shard. */
 enum cm_need {
     CM_NEED_NOTHING,
+    CM_NEED_FILES,   /* nothing: what is on the shelf goes into the folder */
     CM_NEED_DELTA,   /* the delta alone has become old */
     CM_NEED_CHANGE,  /* both, and the delta's base stays */
     CM_NEED_RENEWAL, /* both, and the complete one is the base from now on */
@@ -111,8 +122,10 @@ void cm_publication_begin(struct cm_shard *shard, enum cm_need need, int64_t now
 /* A wish: it does not wait for its key any longer. */
 void cm_publication_cancel(struct cm_publication *publication);
 
-/* publisher.c: it has ended, and is freed; err NULL: all of it is on the shelf. */
-void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err);
+/* publisher.c: it has ended, and is freed; err NULL: all of it is on the shelf, and file_err NULL: in the
+ * folder, too. */
+void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err,
+                          const struct cm_error *file_err);
 
 /* Something that was in flight has ended, publications aside. */
 void cm_publisher_step_ended(struct cm_publisher *publisher);

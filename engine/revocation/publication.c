@@ -35,14 +35,15 @@ struct cm_publication {
     uint64_t deadline_ns; /* of the signature */
     struct cm_timer busy;
     struct cm_work work;
-    cm_status status;
-    struct cm_error err;
+    cm_status status, file_status;
+    struct cm_error err, file_err;
 };
 
 static void end(struct cm_publication *publication, const struct cm_error *err)
 {
     struct cm_shard *shard = publication->shard;
-    struct cm_error why = { .status = CM_OK };
+    struct cm_error why = { .status = CM_OK }, file_why = publication->file_err;
+    bool is_in_folder = publication->file_status == CM_OK;
     uint32_t count = publication->count;
     if (err)
         why = *err;
@@ -53,7 +54,7 @@ static void end(struct cm_publication *publication, const struct cm_error *err)
     cm_timer_done(&publication->busy);
     free(publication);
     shard->publication = NULL;
-    cm_publication_ended(shard, count, err ? &why : NULL);
+    cm_publication_ended(shard, count, err ? &why : NULL, is_in_folder ? NULL : &file_why);
 }
 
 static void submit_work(struct cm_publication *publication,
@@ -263,15 +264,38 @@ static const char *path_of(const struct cm_publication *publication, const struc
     return list->is_delta ? publication->shard->delta_path : publication->shard->path;
 }
 
+static void note_unwritten(struct cm_publication *publication)
+{
+    for (uint32_t i = 0; i < publication->count; i++) {
+        struct list *list = &publication->lists[i];
+        struct cm_document **unwritten = &publication->shard->unwritten[list->is_delta];
+        cm_document_let_go(*unwritten);
+        cm_document_hold(list->document);
+        *unwritten = list->document;
+    }
+}
+
+/* Also what an attempt before has left, unless there is something newer. The complete one first: a delta
+ * needs its base. */
 static cm_status write_files(struct cm_publication *publication)
 {
+    struct cm_shard *shard = publication->shard;
     const char *folder = publication->publisher->env.settings->status.publish_folder;
-    cm_status status = CM_OK;
-    for (uint32_t i = 0; folder && i < publication->count && status == CM_OK; i++)
-        status = cm_crl_files_write(folder, path_of(publication, &publication->lists[i]),
-                                    publication->lists[i].document->content, &publication->err);
-    return status;
+    for (unsigned i = 0; i < 2; i++) {
+        struct cm_document **unwritten = &shard->unwritten[i];
+        if (!*unwritten)
+            continue;
+        cm_status status = cm_crl_files_write(folder, i == 1 ? shard->delta_path : shard->path,
+                                              (*unwritten)->content, &publication->file_err);
+        if (status != CM_OK)
+            return status;
+        cm_document_let_go(*unwritten);
+        *unwritten = NULL;
+    }
+    return CM_OK;
 }
+
+/* Before the shelf: what was served is in the folder, too, where it can be, and a crash takes nothing back. */
 
 static void run_finish(struct cm_work *work, void *context)
 {
@@ -280,8 +304,18 @@ static void run_finish(struct cm_work *work, void *context)
     publication->status = verify(publication);
     if (publication->status == CM_OK)
         publication->status = assemble(publication);
-    if (publication->status == CM_OK)
-        publication->status = write_files(publication);
+    if (publication->status != CM_OK
+        || !publication->publisher->env.settings->status.publish_folder)
+        return;
+    note_unwritten(publication);
+    publication->file_status = write_files(publication);
+}
+
+static void run_write(struct cm_work *work, void *context)
+{
+    struct cm_publication *publication = of_work(work);
+    (void)context;
+    publication->file_status = write_files(publication);
 }
 
 /* ------------------------------------------------------------------ shelve -- */
@@ -328,13 +362,21 @@ static void on_finished(struct cm_work *work)
 
 /* ------------------------------------------------------------------ begin -- */
 
+/* Not only the next one: a store that was restored has forgotten numbers that were given out, but all of
+ * them were given out at a time before. */
+static uint64_t next_number(const struct cm_shard *shard, int64_t now_s)
+{
+    uint64_t next = shard->last_number + 1;
+    return now_s > 0 && next < (uint64_t)now_s ? (uint64_t)now_s : next;
+}
+
 static void fill_list(struct cm_publication *publication, bool is_delta, int64_t now_s)
 {
     struct cm_shard *shard = publication->shard;
     const struct cm_settings_authority *authority = shard->key->authority;
     struct list *list = &publication->lists[publication->count++];
     bool has_complete = publication->need != CM_NEED_DELTA;
-    uint64_t number = shard->last_number + 1;
+    uint64_t number = next_number(shard, now_s);
     uint32_t validity_s = is_delta ? authority->delta_validity_s : authority->crl_validity_s;
     list->is_delta = is_delta;
     list->question = (struct cm_book_question){
@@ -370,6 +412,10 @@ void cm_publication_begin(struct cm_shard *shard, enum cm_need need, int64_t now
     publication->publisher = shard->publisher;
     publication->need = need;
     shard->publication = publication;
+    if (need == CM_NEED_FILES) {
+        submit_work(publication, run_write, on_finished);
+        return;
+    }
     if (need != CM_NEED_DELTA)
         fill_list(publication, false, now_s);
     if (shard->has_delta)

@@ -52,7 +52,7 @@ static void look_whether_all_is_well(struct cm_publisher *publisher)
     if (publisher->told == 0)
         return;
     for (uint32_t i = 0; i < publisher->shards_count; i++)
-        if (publisher->shards[i].failures_count > 0)
+        if (publisher->shards[i].failures_count > 0 || publisher->shards[i].file_failures_count > 0)
             return;
     publisher->told = 0;
     tell(publisher, "CRLs are published again");
@@ -89,7 +89,34 @@ void cm_publisher_step_ended(struct cm_publisher *publisher)
     cm_publisher_wake(publisher);
 }
 
-void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err)
+static void note_made(struct cm_shard *shard, uint32_t lists_count)
+{
+    if (lists_count == 0)
+        return;
+    shard->failures_count = 0;
+    shard->retry_ns = 0;
+    shard->change_due_ns = 0; /* what came meanwhile waits for its own time */
+    shard->publisher->published_count += lists_count;
+}
+
+/* A folder in trouble keeps nothing from those who ask over HTTP: it has pauses of its own. */
+static void note_files(struct cm_shard *shard, const struct cm_error *err)
+{
+    char what[160];
+    if (!err) {
+        shard->file_failures_count = 0;
+        return;
+    }
+    shard->file_retry_ns =
+        cm_clock_monotonic_ns() + cm_retry_pause_ns(shard->file_failures_count++);
+    shard->publisher->failed_count++;
+    snprintf(what, sizeof what, "CRL %u of %s is not in the folder", shard->index,
+             shard->key->name);
+    cm_publisher_tell_trouble(shard->publisher, what, err);
+}
+
+void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const struct cm_error *err,
+                          const struct cm_error *file_err)
 {
     struct cm_publisher *publisher = shard->publisher;
     if (err) {
@@ -97,12 +124,10 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
         fail_shard(shard, CM_WAIT_END, err);
         shard->is_asked = was_asked_again;
     } else {
-        shard->failures_count = 0;
-        shard->retry_ns = 0;
-        shard->change_due_ns = 0; /* what came meanwhile waits for its own time */
-        publisher->published_count += lists_count;
+        note_made(shard, lists_count);
+        note_files(shard, file_err);
         look_whether_all_is_well(publisher);
-        cm_asked_note_outcome(shard, CM_WAIT_END, NULL);
+        cm_asked_note_outcome(shard, CM_WAIT_END, file_err);
     }
     cm_publisher_step_ended(publisher);
 }
@@ -122,13 +147,15 @@ static cm_status check_ready(const struct cm_shard *shard, int64_t now_s, struct
 static void begin(struct cm_shard *shard, enum cm_need need, int64_t now_s)
 {
     struct cm_error err;
-    if (check_ready(shard, now_s, &err) != CM_OK) {
+    if (need != CM_NEED_FILES && check_ready(shard, now_s, &err) != CM_OK) {
         fail_shard(shard, CM_WAIT_BEGIN, &err);
         return;
     }
-    shard->is_asked = false;
     shard->publisher->in_flight++;
-    cm_asked_note_begun(shard);
+    if (need != CM_NEED_FILES) {
+        shard->is_asked = false;
+        cm_asked_note_begun(shard);
+    }
     cm_publication_begin(shard, need, now_s);
 }
 
@@ -326,6 +353,8 @@ void cm_publisher_close(struct cm_publisher *publisher)
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
         struct cm_shard *shard = &publisher->shards[i];
         cm_document_let_go(shard->document);
+        cm_document_let_go(shard->unwritten[0]);
+        cm_document_let_go(shard->unwritten[1]);
         free(shard->url);
         free(shard->delta_url);
         free(shard->path);

@@ -16,7 +16,8 @@
  * signature: a number is burned rather than used twice), signature by the generation's key in the CRL
  * lane, signature verified, file written (temporary, fsync, rename, fsync of the folder), document on
  * the shelf. A failure anywhere leaves the CRL before it in its place and is tried again; the news is
- * told once. An entry that was published and has not ended does not go: a list without it is refused
+ * told once. Where only the file fails, the document goes on the shelf all the same, and the file alone is
+ * tried again, without another number. An entry that was published and has not ended does not go: a list without it is refused
  * (is the store an old copy?). thisUpdate never goes back: while the clock stands before the last thisUpdate, or has gone
  * back, nothing is written.
  *
@@ -65,7 +66,7 @@ void cm_publisher_look(struct cm_publisher *publisher);
 /*
  * Does:       publishes every shard of the generation anew, or of all (0), now.
  * Calls back: done, once, on the loop, never inside the call: how many were published and how many
- *             could not be.
+ *             could not be, or are on the shelf and not in the folder.
  */
 typedef void cm_published_fn(uint32_t published_count, uint32_t failed_count, const char *why,
                              void *arg);

@@ -5,7 +5,16 @@
 #include "engine/base/clock.h"
 #include "engine/status/http_date.h"
 
-enum { MAX_AGE_S = 3600 };
+/* What caches keep they give on without asking, so a revocation that is published reaches whoever is behind
+ * one so much later. A CRL that has not changed costs a 304 then. */
+enum { CRL_MAX_AGE_S = 60 };
+
+/* CA certificates do not change. */
+enum { CERTIFICATE_MAX_AGE_S = 3600 };
+
+/* As with CRLs, but longer: caches are what spares the responder questions. RFC 9919 bounds it by nextUpdate
+ * only, which is hours away. */
+enum { ANSWER_MAX_AGE_S = 300 };
 
 static void add(struct evhttp_request *request, const char *name, const char *value)
 {
@@ -80,17 +89,15 @@ static bool send_unmodified(struct cm_status_thread *thread, struct evhttp_reque
     return true;
 }
 
-/* A tenth of the validity, an hour at most, and nothing past the end. */
+/* Nothing past the end. */
 static int64_t document_max_age_s(const struct cm_document *document, int64_t now_s)
 {
-    int64_t age_s = MAX_AGE_S;
-    if (document->expires_s > 0) {
-        int64_t tenth_s = (document->expires_s - document->modified_s) / 10;
-        int64_t rest_s = document->expires_s - now_s;
-        age_s = tenth_s < age_s ? tenth_s : age_s;
-        age_s = rest_s < age_s ? rest_s : age_s;
-    }
-    return age_s > 0 ? age_s : 0;
+    int64_t rest_s = document->expires_s - now_s;
+    if (document->expires_s == 0)
+        return CERTIFICATE_MAX_AGE_S;
+    if (rest_s > CRL_MAX_AGE_S)
+        return CRL_MAX_AGE_S;
+    return rest_s > 0 ? rest_s : 0;
 }
 
 static void let_document_go(const void *data, size_t size, void *document)
@@ -128,7 +135,7 @@ void cm_send_document(struct cm_status_thread *thread, struct evhttp_request *re
     send_body(thread, request, 200);
 }
 
-/* Until the next one is made; near the end, for half of what is left; without a clock, not at all. */
+/* Not beyond the time of the next one; near the end, half of what is left; without a clock, nothing. */
 static int64_t answer_max_age_s(const struct cm_ocsp_answer *answer, int64_t now_s)
 {
     if (now_s < 0)
@@ -136,6 +143,8 @@ static int64_t answer_max_age_s(const struct cm_ocsp_answer *answer, int64_t now
     int64_t rest_s = cm_ocsp_answer_is_old(answer, now_s)
                          ? (answer->next_update_s - now_s) / 2
                          : (answer->this_update_s + answer->next_update_s) / 2 - now_s;
+    if (rest_s > ANSWER_MAX_AGE_S)
+        return ANSWER_MAX_AGE_S;
     return rest_s > 0 ? rest_s : 0;
 }
 

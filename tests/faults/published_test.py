@@ -63,7 +63,7 @@ class Disk(Published):
         ballast = small_disk.fill(folder)
         before = self.numbers()
         self.revoke(self.issued[1])
-        self.wait_told(engine, "was not published")
+        self.wait_told(engine, "is not in the folder")
         self.assertEqual(self.state(self.issued[1]), "revoked")
         self.issue_all(requests[12:])
         self.assertEqual(self.numbers(), before)

@@ -411,7 +411,7 @@ class Http(served.Served):
         self.control("publish")
         code, _, newer = self.ask("GET", "/crl/issuing-1/0.crl", headers={"If-None-Match": headers["ETag"]})
         self.assertEqual(code, 200)
-        self.assertEqual(Crl(newer).number, crl.number + 1)
+        self.assertGreater(Crl(newer).number, crl.number)
 
     def test_the_issuers_certificate_is_where_certificates_say(self):
         code, headers, body = self.get("/ca/issuing-1.cer")

@@ -16,6 +16,10 @@
 #define CRL   "/crl/issuing-1/0.crl"
 #define DELTA "/crl/issuing-1/0-delta.crl"
 
+/* Numbers of lists: the nth of those that are made in the rig's first second; the first of a later one. */
+#define NTH(n)            (RIG_NOW_S + (n)-1)
+#define AT(seconds_later) (RIG_NOW_S + (seconds_later))
+
 static const struct rig_settings plain = { .shards = 1 };
 static const struct rig_settings with_delta = { .shards = 1, .delta_validity_s = 7200 };
 
@@ -23,7 +27,7 @@ static void begin(const struct rig_settings *settings)
 {
     rig_make(settings);
     rig_open();
-    CU_ASSERT_FATAL(rig_wait_number(CRL, 1));
+    CU_ASSERT_FATAL(rig_wait_number(CRL, NTH(1)));
 }
 
 static void end(void)
@@ -44,8 +48,8 @@ static struct cm_publisher_counts count(void)
 static void test_a_first_start_publishes_an_empty_list_of_every_shard(void)
 {
     begin(&(const struct rig_settings){ .shards = 3 });
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", 1));
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", 1));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", NTH(1)));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", NTH(1)));
     struct rig_crl crl = rig_crl("/crl/issuing-1/2.crl");
     CU_ASSERT(crl.verifies);
     CU_ASSERT(crl.has_idp);
@@ -91,14 +95,14 @@ static void test_a_revocation_is_in_the_next_list_and_others_go_with_it(void)
     begin(&plain);
     rig_revoke(3, CM_REASON_KEY_COMPROMISE);
     rig_revoke(4, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT_EQUAL(rig_crl(CRL).entries_count, 2);
     CU_ASSERT(rig_crl(CRL).verifies);
     CU_ASSERT_EQUAL(rig_reason(CRL, 3), CM_REASON_KEY_COMPROMISE);
     CU_ASSERT_EQUAL(rig_reason(CRL, 4), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
     rig_run(100);
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     end();
 }
 
@@ -114,7 +118,7 @@ static unsigned count_second(void)
 {
     unsigned count_of_them = 0;
     for (unsigned i = 0; i < 3; i++)
-        count_of_them += rig_crl(path_of(i)).number == 2;
+        count_of_them += rig_crl(path_of(i)).number == NTH(2);
     return count_of_them;
 }
 
@@ -133,9 +137,9 @@ static void test_what_comes_while_a_list_is_made_waits_for_its_own_time(void)
     rig.authority.crl_delay_ms = 3600 * 1000;
     rig_revoke(3, CM_REASON_UNSPECIFIED);
     rig_remove(rig.holds);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     rig_run(100);
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     end();
 }
 
@@ -143,8 +147,8 @@ static void test_a_change_touches_its_own_shard_only(void)
 {
     unsigned shown = 0;
     begin(&(const struct rig_settings){ .shards = 3 });
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", 1));
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", 1));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", NTH(1)));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", NTH(1)));
     rig_revoke(3, CM_REASON_KEY_COMPROMISE);
     CU_ASSERT(rig_wait(has_second, NULL));
     rig_run(100);
@@ -160,14 +164,14 @@ static void test_a_list_is_renewed_before_it_ends_and_not_before_that(void)
     begin(&plain);
     rig_pass(4 * RIG_DAY_S - 1);
     rig_run(100);
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
     rig_pass(1);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, AT(4 * RIG_DAY_S)));
     CU_ASSERT_EQUAL(rig_crl(CRL).this_update_s, RIG_NOW_S + 4 * RIG_DAY_S);
     CU_ASSERT_EQUAL(rig_crl(CRL).next_update_s, RIG_NOW_S + 11 * RIG_DAY_S);
     rig.authority.crl_overlap_s = 6 * RIG_DAY_S;
     rig_pass(RIG_DAY_S);
-    CU_ASSERT(rig_wait_number(CRL, 3));
+    CU_ASSERT(rig_wait_number(CRL, AT(5 * RIG_DAY_S)));
     end();
 }
 
@@ -179,7 +183,7 @@ static void test_without_a_url_there_is_one_list_that_covers_all(void)
     CU_ASSERT_FALSE(rig_crl(CRL).has_idp);
     CU_ASSERT_FALSE(rig_crl(DELTA).is_there);
     rig_revoke(1, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT_EQUAL(access(rig.folder, F_OK), -1);
     end();
 }
@@ -188,13 +192,13 @@ static void test_an_entry_leaves_after_it_was_shown_past_its_end(void)
 {
     begin(&plain);
     rig_import(1, RIG_NOW_S + RIG_DAY_S);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), CM_REASON_SUPERSEDED);
     rig_pass(4 * RIG_DAY_S);
-    CU_ASSERT(rig_wait_number(CRL, 3));
+    CU_ASSERT(rig_wait_number(CRL, AT(4 * RIG_DAY_S)));
     CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), CM_REASON_SUPERSEDED);
     rig_pass(4 * RIG_DAY_S);
-    CU_ASSERT(rig_wait_number(CRL, 4));
+    CU_ASSERT(rig_wait_number(CRL, AT(8 * RIG_DAY_S)));
     CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), -1);
     CU_ASSERT_EQUAL(rig.notices_count, 0);
     end();
@@ -206,24 +210,24 @@ static void test_a_delta_says_what_its_base_does_not(void)
 {
     begin(&with_delta);
     CU_ASSERT(rig_crl(CRL).has_freshest);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).number, 1);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 1);
+    CU_ASSERT_EQUAL(rig_crl(DELTA).number, NTH(1));
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(1));
     CU_ASSERT_EQUAL(rig_crl(DELTA).entries_count, 0);
     CU_ASSERT(rig_crl(DELTA).has_idp);
     CU_ASSERT_FALSE(rig_crl(DELTA).has_freshest);
     CU_ASSERT_EQUAL(rig_crl(DELTA).next_update_s, RIG_NOW_S + 7200);
     rig_order(CM_ORDER_QUARANTINE, "d1");
-    CU_ASSERT(rig_wait_number(DELTA, 2));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 1);
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(1));
     CU_ASSERT(rig_crl(DELTA).verifies);
     CU_ASSERT_EQUAL(rig_reason(CRL, 1), CM_REASON_CERTIFICATE_HOLD);
     CU_ASSERT_EQUAL(rig_reason(DELTA, 1), CM_REASON_CERTIFICATE_HOLD);
     rig_order(CM_ORDER_REINSTATE, "d1");
-    CU_ASSERT(rig_wait_number(DELTA, 3));
+    CU_ASSERT(rig_wait_number(DELTA, NTH(3)));
     CU_ASSERT_EQUAL(rig_reason(CRL, 1), -1);
     CU_ASSERT_EQUAL(rig_reason(DELTA, 1), CM_REASON_REMOVE_FROM_CRL);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 1);
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(1));
     CU_ASSERT_EQUAL(rig.notices_count, 0);
     CU_ASSERT(rig_folder_agrees(DELTA));
     end();
@@ -233,16 +237,16 @@ static void test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base(void)
 {
     begin(&with_delta);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(DELTA, 2));
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
     rig_pass(3600);
-    CU_ASSERT(rig_wait_number(DELTA, 3));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 1);
+    CU_ASSERT(rig_wait_number(DELTA, AT(3600)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(1));
     CU_ASSERT_EQUAL(rig_reason(DELTA, 2), CM_REASON_UNSPECIFIED);
     rig_pass(4 * RIG_DAY_S);
-    CU_ASSERT(rig_wait_number(DELTA, 4));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 4);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 4);
+    CU_ASSERT(rig_wait_number(DELTA, AT(3600 + 4 * RIG_DAY_S)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, AT(3600 + 4 * RIG_DAY_S));
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, AT(3600 + 4 * RIG_DAY_S));
     CU_ASSERT_EQUAL(rig_crl(DELTA).entries_count, 0);
     end();
 }
@@ -253,7 +257,7 @@ static void test_a_restart_goes_on_with_what_is_published(void)
 {
     begin(&with_delta);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(DELTA, 2));
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
     struct rig_crl before = rig_crl(CRL), delta = rig_crl(DELTA);
     rig_close();
     rig_open();
@@ -262,9 +266,9 @@ static void test_a_restart_goes_on_with_what_is_published(void)
     rig_run(100);
     CU_ASSERT_EQUAL(cm_fake_signatures_count(rig.provider), 0);
     rig_revoke(3, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(DELTA, 3));
+    CU_ASSERT(rig_wait_number(DELTA, NTH(3)));
     CU_ASSERT_EQUAL(rig_crl(CRL).entries_count, 2);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 2);
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(2));
     CU_ASSERT_EQUAL(rig_crl(DELTA).entries_count, 1);
     end();
 }
@@ -276,10 +280,10 @@ static void test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_on
     rig_close();
     rig.authority.delta_validity_s = 7200;
     rig_open();
-    CU_ASSERT(rig_wait_number(DELTA, 2));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     CU_ASSERT(rig_crl(CRL).has_freshest);
-    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, 2);
+    CU_ASSERT_EQUAL(rig_crl(DELTA).base_number, NTH(2));
     end();
 }
 
@@ -290,8 +294,8 @@ static void test_what_was_revoked_while_nobody_looked_is_published_after_a_start
     rig.publisher = NULL;
     rig_import(1, RIG_NOW_S + RIG_DAY_S);
     rig_open();
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), CM_REASON_SUPERSEDED);
     end();
 }
@@ -300,12 +304,12 @@ static void test_a_number_that_was_taken_and_not_used_is_burned(void)
 {
     begin(&plain);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     rig_close();
-    rig_take_number(7);
+    rig_take_number(NTH(7));
     rig_open();
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2); /* better than none, until there is a new one */
-    CU_ASSERT(rig_wait_number(CRL, 8));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2)); /* better than none, until there is a new one */
+    CU_ASSERT(rig_wait_number(CRL, NTH(8)));
     CU_ASSERT_EQUAL(rig_crl(CRL).entries_count, 1);
     end();
 }
@@ -319,7 +323,7 @@ static void test_a_file_of_somebody_else_is_replaced_and_told(void)
     rig_open();
     CU_ASSERT_NOT_EQUAL(rig.notices_count, 0);
     CU_ASSERT_FALSE(rig_crl(CRL).is_there);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT(rig_folder_agrees(CRL));
     end();
 }
@@ -331,7 +335,7 @@ static void test_the_list_of_the_software_before_stays_until_there_is_one_of_our
     rig_import(1, RIG_NOW_S + RIG_DAY_S);
     rig_open();
     CU_ASSERT_EQUAL(rig_crl(CRL).number, 4711);
-    CU_ASSERT(rig_wait_number(CRL, 4712));
+    CU_ASSERT(rig_wait_number(CRL, NTH(1)));
     CU_ASSERT_EQUAL(rig_imported_reason(CRL, 1), CM_REASON_SUPERSEDED);
     CU_ASSERT_EQUAL(rig.notices_count, 0);
     end();
@@ -340,9 +344,9 @@ static void test_the_list_of_the_software_before_stays_until_there_is_one_of_our
 static void test_numbers_that_somebody_else_has_taken_are_left_out(void)
 {
     begin(&plain);
-    rig_take_number(900);
+    rig_take_number(NTH(900));
     rig_revoke(2, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(CRL, 901));
+    CU_ASSERT(rig_wait_number(CRL, NTH(901)));
     end();
 }
 
@@ -351,14 +355,14 @@ static void test_a_shard_takes_no_list_of_another(void)
     struct cm_bytes other;
     struct cm_error err;
     begin(&(const struct rig_settings){ .shards = 2 });
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", 1));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", NTH(1)));
     rig_close();
     CU_ASSERT_EQUAL(cm_crl_files_read(rig.folder, "/crl/issuing-1/1.crl", &other, &err), CM_OK);
     CU_ASSERT_EQUAL(cm_crl_files_write(rig.folder, CRL, other, &err), CM_OK);
     free((void *)(uintptr_t)other.data);
     rig_open();
     CU_ASSERT(rig_wait_notice("is no CRL of its shard"));
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     end();
 }
 
@@ -368,7 +372,20 @@ static void test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers
     rig_close();
     rig_open();
     CU_ASSERT_FALSE(rig_crl(CRL).is_there);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
+    end();
+}
+
+static void test_numbers_do_not_go_back_with_a_store_that_was_restored(void)
+{
+    begin(&(const struct rig_settings){ .shards = 1, .has_no_folder = true });
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
+    rig_close();
+    rig_forget_store();
+    rig.time_ms += 10 * 1000;
+    rig_open();
+    CU_ASSERT(rig_wait_number(CRL, AT(10)));
     end();
 }
 
@@ -376,12 +393,12 @@ static void test_an_old_copy_of_the_store_takes_nothing_back(void)
 {
     begin(&plain);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     rig_close();
     rig_forget_store();
     rig_open();
     CU_ASSERT(rig_wait_notice("is the store an old copy"));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
     CU_ASSERT_NOT_EQUAL(count().failed, 0);
@@ -434,8 +451,8 @@ static bool crash_at(const char *fault)
 static void check_burned(void)
 {
     rig_open();
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
-    CU_ASSERT(rig_wait_number(CRL, 3));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
+    CU_ASSERT(rig_wait_number(CRL, NTH(3)));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_KEY_COMPROMISE);
     CU_ASSERT(rig_folder_agrees(CRL));
     end();
@@ -469,7 +486,7 @@ static void test_a_crash_behind_the_renaming_has_published(void)
     if (!crash_at("crl-renamed:1:kill"))
         return;
     rig_open();
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 2);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_KEY_COMPROMISE);
     rig_run(100);
     CU_ASSERT_EQUAL(cm_fake_signatures_count(rig.provider), 0);
@@ -484,7 +501,7 @@ static void test_while_the_key_is_away_the_old_list_stays(void)
     rig_touch(rig.away);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_wait_notice("CRL 0 of issuing-1 was not published"));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
     CU_ASSERT(rig_folder_agrees(CRL));
     unsigned notices = rig.notices_count;
     rig_run(800); /* it is tried again meanwhile */
@@ -493,7 +510,7 @@ static void test_while_the_key_is_away_the_old_list_stays(void)
     rig_remove(rig.away);
     CU_ASSERT(rig_wait_notice("CRLs are published again"));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
-    CU_ASSERT(rig_crl(CRL).number > 2); /* what failed has burned numbers */
+    CU_ASSERT(rig_crl(CRL).number > NTH(2)); /* what failed has burned numbers */
     end();
 }
 
@@ -506,7 +523,7 @@ static void test_a_key_that_comes_late_signs_then(void)
     CU_ASSERT(rig_wait_notice("the key is not there"));
     CU_ASSERT_FALSE(rig_crl(CRL).is_there);
     rig.key.key = key;
-    CU_ASSERT(rig_wait_number(CRL, 1));
+    CU_ASSERT(rig_wait_number(CRL, NTH(1)));
     end();
 }
 
@@ -516,7 +533,7 @@ static void test_a_signature_that_does_not_verify_is_not_published(void)
     rig_open_with("item=0:wrong");
     CU_ASSERT(rig_wait_notice("did not verify"));
     CU_ASSERT_FALSE(rig_crl(CRL).is_there);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT(rig_crl(CRL).verifies);
     end();
 }
@@ -525,27 +542,55 @@ static void test_a_key_that_is_busy_is_asked_again_with_the_same_number(void)
 {
     rig_make(&(const struct rig_settings){ .shards = 4 });
     rig_open_with("in-flight=1 delay=60");
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/0.crl", 1));
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", 1));
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", 1));
-    CU_ASSERT(rig_wait_number("/crl/issuing-1/3.crl", 1));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/0.crl", NTH(1)));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/1.crl", NTH(1)));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/2.crl", NTH(1)));
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/3.crl", NTH(1)));
     CU_ASSERT_EQUAL(count().failed, 0);
     end();
 }
 
-static void test_a_folder_that_takes_nothing_keeps_the_old_list(void)
+/* In the way of the file; root is stopped by it, too. */
+static const char *path_in_the_way(void)
 {
-    char path[500];
-    begin(&plain);
+    static char path[500];
     snprintf(path, sizeof path, "%s/crl/issuing-1/.0.crl.unfinished", rig.folder);
-    mkdir(path, 0755); /* in the way; root is stopped by it, too */
+    return path;
+}
+
+static void test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf(void)
+{
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
     rig_revoke(2, CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_wait_notice(rig.folder));
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
-    CU_ASSERT(rig_folder_agrees(CRL));
-    rmdir(path);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
+    CU_ASSERT_FALSE(rig_folder_agrees(CRL));
+    unsigned notices = rig.notices_count;
+    uint64_t signatures = cm_fake_signatures_count(rig.provider);
+    rig_run(800); /* the file is tried again meanwhile, and nothing is signed for it */
+    CU_ASSERT(count().failed > 1);
+    CU_ASSERT_EQUAL(rig.notices_count, notices);
+    CU_ASSERT_EQUAL(cm_fake_signatures_count(rig.provider), signatures);
+    rmdir(path_in_the_way());
     CU_ASSERT(rig_wait_notice("CRLs are published again"));
-    CU_ASSERT_EQUAL(rig_crl(CRL).entries_count, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    CU_ASSERT(rig_folder_agrees(CRL));
+    end();
+}
+
+static void test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start(void)
+{
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    CU_ASSERT(rig_wait_notice(rig.folder));
+    rig_close();
+    rmdir(path_in_the_way());
+    rig_open();
+    CU_ASSERT(rig_wait_number(CRL, NTH(3)));
+    CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
     end();
 }
@@ -557,9 +602,9 @@ static void test_a_clock_before_the_last_list_signs_nothing(void)
     rig_revoke(2, CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_wait_notice("the clock stands before"));
     rig_run(100);
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
     rig_pass(3600);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT_EQUAL(rig_crl(CRL).this_update_s, RIG_NOW_S);
     end();
 }
@@ -572,11 +617,11 @@ static void test_a_suspect_clock_signs_nothing(void)
     CU_ASSERT_EQUAL(order_apply(&rig.store, &order), CM_OK);
     cm_publisher_look(rig.publisher);
     rig_run(200);
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
     CU_ASSERT(rig_wait_notice("no CRLs are made"));
     rig.time_ms = RIG_NOW_S * 1000ll;
     cm_publisher_look(rig.publisher);
-    CU_ASSERT(rig_wait_number(CRL, 2));
+    CU_ASSERT(rig_wait_number(CRL, NTH(2)));
     CU_ASSERT(rig_wait_notice("the clock is right again"));
     end();
 }
@@ -655,7 +700,7 @@ static void test_whoever_asks_hears_when_all_of_it_is_published(void)
     CU_ASSERT_EQUAL(one.failed_count, 0);
     CU_ASSERT_EQUAL(all.published_count, 3);
     CU_ASSERT_EQUAL(none.published_count, 0);
-    CU_ASSERT(rig_crl(CRL).number >= 2);
+    CU_ASSERT(rig_crl(CRL).number >= NTH(2));
     end();
 }
 
@@ -677,6 +722,20 @@ static void test_whoever_asks_hears_why_nothing_could_be_published(void)
     end();
 }
 
+static void test_whoever_asks_hears_of_a_folder_that_takes_nothing(void)
+{
+    struct answer answer;
+    begin(&plain);
+    mkdir(path_in_the_way(), 0755);
+    ask(&answer, 1);
+    CU_ASSERT(rig_wait(has_come, &answer));
+    CU_ASSERT_EQUAL(answer.failed_count, 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, rig.folder));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    rmdir(path_in_the_way());
+    end();
+}
+
 static void test_a_stop_waits_for_no_key(void)
 {
     struct answer answer;
@@ -691,44 +750,47 @@ static void test_a_stop_waits_for_no_key(void)
     CU_ASSERT_EQUAL(answer.failed_count, 1);
     rig_remove(rig.holds);
     rig_open();
-    CU_ASSERT_EQUAL(rig_crl(CRL).number, 1);
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
     end();
 }
 
-CM_TEST_SUITE_WITH(publisher, rig_begin_suite, rig_end_suite,
-                   CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
-                   CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
-                   CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
-                   CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
-                   CM_TEST(test_a_change_touches_its_own_shard_only),
-                   CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
-                   CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
-                   CM_TEST(test_an_entry_leaves_after_it_was_shown_past_its_end),
-                   CM_TEST(test_a_delta_says_what_its_base_does_not),
-                   CM_TEST(test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base),
-                   CM_TEST(test_a_restart_goes_on_with_what_is_published),
-                   CM_TEST(test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once),
-                   CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
-                   CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
-                   CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
-                   CM_TEST(test_the_list_of_the_software_before_stays_until_there_is_one_of_ours),
-                   CM_TEST(test_numbers_that_somebody_else_has_taken_are_left_out),
-                   CM_TEST(test_a_shard_takes_no_list_of_another),
-                   CM_TEST(test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers),
-                   CM_TEST(test_an_old_copy_of_the_store_takes_nothing_back),
-                   CM_TEST(test_a_crash_behind_the_number_burns_it),
-                   CM_TEST(test_a_crash_behind_the_signature_burns_the_number),
-                   CM_TEST(test_a_crash_before_the_file_is_in_its_place_leaves_the_old_one),
-                   CM_TEST(test_a_crash_behind_the_renaming_has_published),
-                   CM_TEST(test_while_the_key_is_away_the_old_list_stays),
-                   CM_TEST(test_a_key_that_comes_late_signs_then),
-                   CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
-                   CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
-                   CM_TEST(test_a_folder_that_takes_nothing_keeps_the_old_list),
-                   CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
-                   CM_TEST(test_a_suspect_clock_signs_nothing),
-                   CM_TEST(test_lists_that_have_ended_are_counted),
-                   CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
-                   CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
-                   CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
-                   CM_TEST(test_a_stop_waits_for_no_key));
+CM_TEST_SUITE_WITH(
+    publisher, rig_begin_suite, rig_end_suite,
+    CM_TEST(test_a_first_start_publishes_an_empty_list_of_every_shard),
+    CM_TEST(test_the_authoritys_certificate_is_published_in_both_forms),
+    CM_TEST(test_a_revocation_is_in_the_next_list_and_others_go_with_it),
+    CM_TEST(test_what_comes_while_a_list_is_made_waits_for_its_own_time),
+    CM_TEST(test_a_change_touches_its_own_shard_only),
+    CM_TEST(test_a_list_is_renewed_before_it_ends_and_not_before_that),
+    CM_TEST(test_without_a_url_there_is_one_list_that_covers_all),
+    CM_TEST(test_an_entry_leaves_after_it_was_shown_past_its_end),
+    CM_TEST(test_a_delta_says_what_its_base_does_not),
+    CM_TEST(test_a_delta_is_renewed_alone_and_a_renewed_list_is_its_base),
+    CM_TEST(test_a_restart_goes_on_with_what_is_published),
+    CM_TEST(test_deltas_that_are_new_in_the_settings_are_named_by_the_list_at_once),
+    CM_TEST(test_what_was_revoked_while_nobody_looked_is_published_after_a_start),
+    CM_TEST(test_a_number_that_was_taken_and_not_used_is_burned),
+    CM_TEST(test_a_file_of_somebody_else_is_replaced_and_told),
+    CM_TEST(test_the_list_of_the_software_before_stays_until_there_is_one_of_ours),
+    CM_TEST(test_numbers_that_somebody_else_has_taken_are_left_out),
+    CM_TEST(test_a_shard_takes_no_list_of_another),
+    CM_TEST(test_without_a_folder_a_start_makes_new_lists_behind_the_old_numbers),
+    CM_TEST(test_numbers_do_not_go_back_with_a_store_that_was_restored),
+    CM_TEST(test_an_old_copy_of_the_store_takes_nothing_back),
+    CM_TEST(test_a_crash_behind_the_number_burns_it),
+    CM_TEST(test_a_crash_behind_the_signature_burns_the_number),
+    CM_TEST(test_a_crash_before_the_file_is_in_its_place_leaves_the_old_one),
+    CM_TEST(test_a_crash_behind_the_renaming_has_published),
+    CM_TEST(test_while_the_key_is_away_the_old_list_stays),
+    CM_TEST(test_a_key_that_comes_late_signs_then),
+    CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
+    CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
+    CM_TEST(test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf),
+    CM_TEST(test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start),
+    CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
+    CM_TEST(test_a_suspect_clock_signs_nothing), CM_TEST(test_lists_that_have_ended_are_counted),
+    CM_TEST(test_a_list_that_could_never_be_made_is_overdue),
+    CM_TEST(test_whoever_asks_hears_when_all_of_it_is_published),
+    CM_TEST(test_whoever_asks_hears_why_nothing_could_be_published),
+    CM_TEST(test_whoever_asks_hears_of_a_folder_that_takes_nothing),
+    CM_TEST(test_a_stop_waits_for_no_key));
