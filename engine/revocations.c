@@ -99,6 +99,7 @@ static cm_status open_responders(struct cm_engine *engine, struct cm_error *err)
                                            .store = engine->store,
                                            .providers = engine->providers,
                                            .issuers = &engine->issuers,
+                                           .book = engine->revocations->book,
                                            .serials = &engine->serials,
                                            .clones = &engine->clones,
                                            .time_ms = time_ms,
@@ -230,8 +231,11 @@ void cm_engine_close_revocations(struct cm_engine *engine)
 void cm_engine_look_at_revocations(struct cm_engine *engine)
 {
     engine->revocation_looks_count++;
-    if (engine->revocations && engine->revocations->publisher)
-        cm_publisher_look(engine->revocations->publisher);
+    if (!engine->revocations || !engine->revocations->publisher)
+        return;
+    cm_publisher_look(engine->revocations->publisher); /* the book has been read then */
+    if (engine->revocations->responders)
+        cm_responders_look(engine->revocations->responders);
 }
 
 static const struct cm_issuer_key *find_issuer(const struct cm_issuers *issuers, const char *name)

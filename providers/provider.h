@@ -49,6 +49,7 @@ struct cm_provider_caps {
     uint32_t batch_items_max;   /* items in one batch */
     uint32_t batches_in_flight; /* more than these are BUSY */
     bool blocks;                /* each signature occupies a worker until it is done */
+    size_t batch_octets_max;    /* about so many in one batch's messages; 0: no bound */
 };
 
 /* What a new key is to be. */

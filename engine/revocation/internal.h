@@ -67,6 +67,7 @@ struct cm_publisher {
     struct cm_timer timer;
     bool must_look, is_stopping;
     bool is_clock_suspect; /* and that was told */
+    bool is_size_told;     /* that a list comes near to what its signer takes */
     uint64_t published_count, failed_count;
     uint32_t told; /* kinds of trouble, by status, until all is well again */
     struct cm_authority_files *authority_files;
@@ -75,6 +76,10 @@ struct cm_publisher {
 /* A notice; once a kind of trouble: a disk that is full is the same for every shard. */
 void cm_publisher_tell_trouble(struct cm_publisher *publisher, const char *what,
                                const struct cm_error *err);
+
+/* A list of so many octets is to be signed: a notice, once a start, when that is more than half of what
+ * its signer takes. */
+void cm_publisher_note_size(const struct cm_shard *shard, size_t size);
 
 /* Looks over the shards on the next turn. */
 void cm_publisher_wake(struct cm_publisher *publisher);

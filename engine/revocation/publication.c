@@ -29,6 +29,7 @@ struct cm_publication {
     struct cm_crl_row rows[2];
     struct cm_sign_item items[2];
     uint32_t count;
+    uint32_t signed_count; /* of them: each has a batch of its own, for both may be large */
     struct cm_store_op op;
     struct cm_sign_batch batch;
     bool is_signing;
@@ -74,36 +75,43 @@ static struct cm_publication *of_work(struct cm_work *work)
 
 static void run_finish(struct cm_work *work, void *context);
 static void on_finished(struct cm_work *work);
+static void sign(void *arg);
 
 static void on_signed(struct cm_sign_batch *batch, void *arg)
 {
     struct cm_publication *publication = arg;
+    cm_status status = batch->items[0].status;
     publication->is_signing = false;
-    CM_FAULT_POINT("crl-signed");
-    for (uint32_t i = 0; i < batch->items_count; i++) {
-        if (batch->items[i].status == CM_OK)
-            continue;
-        (void)CM_FAIL(&publication->err, batch->items[i].status, CM_ORIGIN_SELF, 0,
-                      "the signature did not come: %s", cm_status_text(batch->items[i].status));
-        end(publication, &publication->err);
+    if (status == CM_OK && ++publication->signed_count == publication->count) {
+        CM_FAULT_POINT("crl-signed");
+        submit_work(publication, run_finish, on_finished);
         return;
     }
-    submit_work(publication, run_finish, on_finished);
+    if (status == CM_OK && publication->publisher->is_stopping)
+        status = CM_CANCELLED;
+    if (status == CM_OK) {
+        sign(publication);
+        return;
+    }
+    (void)CM_FAIL(&publication->err, status, CM_ORIGIN_SELF, 0, "the signature did not come: %s",
+                  cm_status_text(status));
+    end(publication, &publication->err);
 }
 
+/* Of the first list that has no signature yet. */
 static void prepare_batch(struct cm_publication *publication)
 {
-    for (uint32_t i = 0; i < publication->count; i++) {
-        struct list *list = &publication->lists[i];
-        publication->items[i] = (struct cm_sign_item){ .message = list->draft.tbs,
-                                                       .intent_hash = publication->rows[i].tbs_hash,
-                                                       .signature = list->signature,
-                                                       .signature_space = sizeof list->signature };
-    }
+    uint32_t index = publication->signed_count;
+    struct list *list = &publication->lists[index];
+    publication->items[index] =
+        (struct cm_sign_item){ .message = list->draft.tbs,
+                               .intent_hash = publication->rows[index].tbs_hash,
+                               .signature = list->signature,
+                               .signature_space = sizeof list->signature };
     publication->batch = (struct cm_sign_batch){ .key = publication->shard->key->key,
                                                  .lane = CM_LANE_CRL,
-                                                 .items = publication->items,
-                                                 .items_count = publication->count,
+                                                 .items = &publication->items[index],
+                                                 .items_count = 1,
                                                  .deadline_ns = publication->deadline_ns,
                                                  .done = on_signed,
                                                  .done_arg = publication };
@@ -154,6 +162,8 @@ static void on_composed(struct cm_work *work)
         end(publication, &publication->err);
         return;
     }
+    for (uint32_t i = 0; i < publication->count; i++)
+        cm_publisher_note_size(publication->shard, publication->lists[i].draft.tbs.size);
     publication->op = (struct cm_store_op){ .kind = CM_STORE_CRLS,
                                             .crls = publication->rows,
                                             .crls_count = publication->count,

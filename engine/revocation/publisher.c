@@ -58,6 +58,23 @@ static void look_whether_all_is_well(struct cm_publisher *publisher)
     tell(publisher, "CRLs are published again");
 }
 
+void cm_publisher_note_size(const struct cm_shard *shard, size_t size)
+{
+    struct cm_publisher *publisher = shard->publisher;
+    char text[CM_ERROR_TEXT_SIZE];
+    if (!shard->key->key || publisher->is_size_told)
+        return;
+    size_t size_max = cm_provider_caps(shard->key->key->provider).batch_octets_max;
+    if (size <= size_max / 2 || size_max == 0)
+        return;
+    publisher->is_size_told = true;
+    snprintf(text, sizeof text,
+             "CRL %u of %s has %zu KiB, and its signer takes no list of more than %zu KiB: a new "
+             "generation needs more crl-shards",
+             shard->index, shard->key->name, size >> 10, size_max >> 10);
+    tell(publisher, text);
+}
+
 /* ------------------------------------------------------------------ outcomes -- */
 
 static void fail_shard(struct cm_shard *shard, enum cm_wait wait, const struct cm_error *err)

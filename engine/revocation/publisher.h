@@ -10,7 +10,9 @@
  *
  * A complete CRL and its delta are made together and have one number. The base of deltas is the last
  * complete CRL that was renewed or asked for: whoever has that one, or a later one, and a delta, knows as
- * much as the newest complete one says. A delta that becomes old is renewed alone.
+ * much as the newest complete one says. A delta that becomes old is renewed alone. Each list is signed
+ * in a batch of its own, because a signer takes so many octets at a time and no more; that a list has
+ * come to half of that is told once a start, for the remedy, more crl-shards, takes a new generation.
  *
  * The way of a CRL: entries from the book (worker), number and hash into the store (durable before the
  * signature: a number is burned rather than used twice), signature by the generation's key in the CRL

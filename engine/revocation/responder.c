@@ -28,6 +28,13 @@ int64_t cm_responder_time_ms(const struct cm_responders *responders)
     return env->time_ms ? env->time_ms(env->arg) : cm_clock_wall_ms();
 }
 
+bool cm_responder_is_revoked(const struct cm_responder_slot *slot, struct cm_bytes serial)
+{
+    const struct cm_book *book = slot->responders->env.book;
+    struct cm_book_found ignored;
+    return book && cm_book_find(book, slot->issuer->generation_number, serial, &ignored);
+}
+
 /* ------------------------------------------------------------------ steps -- */
 
 void cm_responder_begin(struct cm_responder_slot *slot)
@@ -106,11 +113,15 @@ cm_status cm_responder_use(struct cm_responder_slot *slot, struct cm_bytes certi
                            struct cm_error *err)
 {
     struct cm_certificate read;
-    cm_status status = cm_certificate_read(certificate, &read, err);
-    if (status != CM_OK)
+    struct cm_bytes copy = cm_bytes_copy(certificate);
+    cm_status status = cm_certificate_read(copy, &read, err);
+    if (status != CM_OK) {
+        free((void *)(uintptr_t)copy.data);
         return status;
+    }
     struct cm_responder_use *use = new_use(slot, slot->key);
-    use->responder.certificate = cm_bytes_copy(certificate);
+    use->responder.certificate = copy;
+    use->serial = read.serial;
     use->responder.not_after_s = read.not_after_s;
     /* One that ends with its issuer has no longer-lived successor. */
     if (read.not_after_s < slot->issuer->issuer.not_after_s)
@@ -135,7 +146,8 @@ const struct cm_responder *cm_responders_find(const struct cm_responders *respon
 
 static bool is_due(const struct cm_responder_slot *slot, int64_t now_s)
 {
-    return !slot->in_use || now_s >= slot->in_use->renew_s;
+    return !slot->in_use || now_s >= slot->in_use->renew_s
+           || cm_responder_is_revoked(slot, slot->in_use->serial);
 }
 
 /* A failure to read is no reason to issue: the next look reads again. */

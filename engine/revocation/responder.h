@@ -13,7 +13,8 @@
  *     ... sign with responder->key, lane CM_LANE_OCSP, put responder->certificate into the answer ...
  *
  * The certificate is one of device "ocsp-responder/ISSUER" in group "ocsp-responders". An engine that
- * starts goes on with the one that it finds there, while it is for the same key and not half over. The
+ * starts goes on with the one that it finds there, while it is for the same key, not half over, and not
+ * revoked or on hold. One that is revoked while it is in use is renewed at once, and signs until then. The
  * key is named "ocsp-ISSUER", where the issuer's own key is, or in the folder of key files; one that is
  * not there is made (P-256).
  *
@@ -29,6 +30,7 @@
 
 #include "engine/clones.h"
 #include "engine/issuers.h"
+#include "engine/revocation/book.h"
 #include "engine/serials.h"
 #include "engine/x509/ocsp_response.h"
 
@@ -49,6 +51,7 @@ struct cm_responders_env {
     struct cm_store *store;
     struct cm_provider *const *providers;
     const struct cm_issuers *issuers;
+    const struct cm_book *book; /* a certificate that is revoked there is replaced; NULL: none is */
     struct cm_serials *serials;
     struct cm_clones
         *clones; /* no device gets a certificate for a responder's key; NULL: none asks */
@@ -72,7 +75,8 @@ void cm_responders_stop(struct cm_responders *responders);
 bool cm_responders_are_idle(const struct cm_responders *responders);
 void cm_responders_close(struct cm_responders *responders); /* idle; takes NULL */
 
-/* Is anything due? It looks by itself every second; whoever has moved the clock may call. */
+/* Is anything due? It looks by itself every second; whoever has moved the clock, or has had the book
+ * read, may call. */
 void cm_responders_look(struct cm_responders *responders);
 
 /* NULL: none, for now. Borrowed until close; its key signs only while it is what is found. */

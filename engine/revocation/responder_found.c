@@ -11,7 +11,7 @@ struct search {
     bool is_barred;       /* the device gets no certificate */
 };
 
-/* Of this key, and not yet to be renewed. */
+/* Of this key, not yet to be renewed, and not revoked. */
 static bool will_do(const struct search *search, const struct cm_certificate *certificate)
 {
     const struct cm_issuer *issuer = &search->slot->issuer->issuer;
@@ -20,7 +20,8 @@ static bool will_do(const struct search *search, const struct cm_certificate *ce
                         : certificate->not_after_s;
     return cm_bytes_equal(certificate->spki, search->slot->key->spki)
            && cm_bytes_equal(certificate->issuer, issuer->name)
-           && certificate->not_before_s <= search->now_s && search->now_s < end_s;
+           && certificate->not_before_s <= search->now_s && search->now_s < end_s
+           && !cm_responder_is_revoked(search->slot, certificate->serial);
 }
 
 static bool look_at(const struct cm_certificate_found *found, void *arg)

@@ -15,6 +15,7 @@
 struct cm_responder_use {
     struct cm_responder_use *before;
     struct cm_responder responder; /* certificate is owned */
+    struct cm_bytes serial;        /* within the certificate; empty: the CA's own key */
     int64_t renew_s;               /* half of its life is over */
 };
 
@@ -74,6 +75,8 @@ cm_status cm_responder_use(struct cm_responder_slot *slot, struct cm_bytes certi
 void cm_responder_tell(const struct cm_responders *responders, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int64_t cm_responder_time_ms(const struct cm_responders *responders); /* negative: suspect */
+/* Or on hold; a certificate of the slot's generation. */
+bool cm_responder_is_revoked(const struct cm_responder_slot *slot, struct cm_bytes serial);
 
 /* responder_key.c */
 void cm_responder_open_key(struct cm_responder_slot *slot);

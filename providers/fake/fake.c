@@ -430,6 +430,7 @@ static void make_slots(struct fake *self)
     struct cm_provider_caps *caps = &self->head.caps;
     *caps = cm_provider_caps(self->inner);
     caps->batch_items_max = smaller(self->script.items_max, caps->batch_items_max);
+    caps->batch_octets_max = self->script.octets_max;
     caps->batches_in_flight = smaller(self->script.in_flight, caps->batches_in_flight);
     self->slots = calloc(caps->batches_in_flight, sizeof *self->slots);
     if (!self->slots)

@@ -30,6 +30,7 @@
  *     circuit=PATH    while there is such a file, the circuit of that service is open
  *     items-max=N     caps.batch_items_max
  *     in-flight=N     caps.batches_in_flight
+ *     octets-max=N    caps.batch_octets_max, told and not kept to
  *     witness=PATH    appends a line, 64 hex digits, for every signature before its batch is done
  */
 #ifndef CM_PROVIDERS_FAKE_FAKE_H

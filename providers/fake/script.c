@@ -92,6 +92,11 @@ static bool read_cap(const char *value, uint32_t *ret_cap)
     return true;
 }
 
+static bool read_octets_max(struct cm_fake_script *script, const char *value)
+{
+    return read_cap(value, &script->octets_max);
+}
+
 static bool read_items_max(struct cm_fake_script *script, const char *value)
 {
     return read_cap(value, &script->items_max);
@@ -155,13 +160,21 @@ static bool read_step(struct cm_fake_script *script, char *text)
     static const struct {
         const char *name;
         bool (*read)(struct cm_fake_script *script, const char *value);
-    } kinds[] = { { "item", read_item },           { "delay", read_delay },
-                  { "busy", read_busy },           { "dies", read_dies },
-                  { "items-max", read_items_max }, { "in-flight", read_in_flight },
-                  { "witness", read_witness },     { "away", read_away },
-                  { "loses", read_loses },         { "pins", read_pins },
-                  { "tells", read_tells },         { "pace", read_pace },
-                  { "circuit", read_circuit },     { "holds", read_holds } };
+    } kinds[] = { { "item", read_item },
+                  { "delay", read_delay },
+                  { "busy", read_busy },
+                  { "dies", read_dies },
+                  { "octets-max", read_octets_max },
+                  { "items-max", read_items_max },
+                  { "in-flight", read_in_flight },
+                  { "witness", read_witness },
+                  { "away", read_away },
+                  { "loses", read_loses },
+                  { "pins", read_pins },
+                  { "tells", read_tells },
+                  { "pace", read_pace },
+                  { "circuit", read_circuit },
+                  { "holds", read_holds } };
     const char *equals = strchr(text, '=');
     size_t name_size = equals ? (size_t)(equals - text) : 0;
     for (size_t i = 0; equals && i < sizeof kinds / sizeof kinds[0]; i++)

@@ -31,6 +31,7 @@ struct cm_fake_script {
     uint32_t delay_ms;      /* of every batch */
     uint64_t dies_at;       /* item; UINT64_MAX: never */
     uint32_t items_max;     /* 0: as the wrapped provider */
+    uint32_t octets_max;    /* 0: no bound */
     uint32_t in_flight;     /* 0: as the wrapped provider */
     uint32_t notices_count; /* told with the first batch */
     uint32_t rate_per_s;    /* of the service; 0: there is none */

@@ -199,6 +199,7 @@ static cm_status open_host(struct cm_loop *loop, const struct cm_provider_settin
         return status;
     }
     host->head.caps = host->ready.caps;
+    host->head.caps.batch_octets_max = CM_WIRE_BODY_SIZE_MAX;
     host->batches_count = host->head.caps.batches_in_flight;
     host->batches = calloc(host->batches_count, sizeof *host->batches);
     if (!host->batches)

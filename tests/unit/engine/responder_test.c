@@ -22,6 +22,7 @@ static unsigned changes_count;
 static int64_t changed_generation;
 static char away[450];
 static struct cm_clones clones;
+static struct cm_book *book; /* NULL: the responders have none */
 
 /* ------------------------------------------------------------------ the rig -- */
 
@@ -40,6 +41,7 @@ static void open_responders(void)
                                            .store = rig.store,
                                            .providers = rig.providers,
                                            .issuers = &rig.issuers,
+                                           .book = book,
                                            .serials = &rig.serials,
                                            .clones = &clones,
                                            .on_notice = issuing_on_notice,
@@ -530,6 +532,85 @@ static void test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abando
     end();
 }
 
+static void read_book(void)
+{
+    struct cm_error err;
+    CU_ASSERT_EQUAL_FATAL(cm_book_read(book, rig.reader, NULL, NULL, &err), CM_OK);
+}
+
+static void begin_with_book(void)
+{
+    struct cm_error err;
+    CU_ASSERT_EQUAL_FATAL(cm_book_new(&book, &err), CM_OK);
+    cm_book_add_generation(book, 1, 1);
+    begin("openssl", NULL, "openssl");
+    CU_ASSERT_EQUAL(rig.issuers.keys[0].generation_number, 1);
+    wait_for_changes(1);
+}
+
+static void end_with_book(void)
+{
+    end();
+    cm_book_free(book);
+    book = NULL;
+}
+
+static void order_for_serial(struct cm_bytes serial)
+{
+    struct cm_order order = { .kind = CM_ORDER_REVOKE,
+                              .serial = serial,
+                              .reason = CM_REASON_SUPERSEDED,
+                              .time_s = cm_clock_wall_s(),
+                              .actor = cm_bytes_str("tester"),
+                              .why = cm_bytes_str("a test") };
+    struct cm_store_op op = { .kind = CM_STORE_RECORD, .orders = &order, .orders_count = 1 };
+    struct cm_error err;
+    CU_ASSERT_EQUAL_FATAL(cm_store_apply(rig.store, &op, &err), CM_OK);
+    CU_ASSERT_EQUAL_FATAL(order.code, CM_REFUSAL_NONE);
+    read_book();
+}
+
+static void revoke_what_is_in_use(void)
+{
+    struct cm_certificate read;
+    CU_ASSERT_EQUAL_FATAL(cm_certificate_read(find(0)->certificate, &read, NULL), CM_OK);
+    order_for_serial(read.serial);
+}
+
+static void test_a_certificate_that_is_revoked_has_a_successor_at_once(void)
+{
+    begin_with_book();
+    const struct cm_responder *first = find(0);
+    revoke_what_is_in_use();
+    CU_ASSERT_PTR_EQUAL(find(0), first); /* until there is another */
+    cm_responders_look(responders);
+    wait_for_changes(2);
+    CU_ASSERT_PTR_NOT_EQUAL(find(0), first);
+    CU_ASSERT_FALSE(cm_bytes_equal(find(0)->certificate, first->certificate));
+    CU_ASSERT_PTR_EQUAL(find(0)->key, first->key);
+    expect_openssl_to_verify(0);
+    cm_responders_look(responders);
+    issuing_pause(&rig, 50);
+    CU_ASSERT_EQUAL(count().certificates, 2);
+    end_with_book();
+}
+
+static void test_a_certificate_that_is_revoked_is_not_used_after_a_restart(void)
+{
+    begin_with_book();
+    struct cm_bytes first = cm_bytes_copy(find(0)->certificate);
+    close_responders();
+    struct cm_certificate read;
+    CU_ASSERT_EQUAL_FATAL(cm_certificate_read(first, &read, NULL), CM_OK);
+    order_for_serial(read.serial);
+    open_responders();
+    wait_for_changes(1);
+    CU_ASSERT_FALSE(cm_bytes_equal(find(0)->certificate, first));
+    CU_ASSERT_EQUAL(count().certificates, 2);
+    free((void *)(uintptr_t)first.data);
+    end_with_book();
+}
+
 static void test_each_generation_has_its_own_and_a_retired_one_too(void)
 {
     issuing_begin(&rig, "openssl-hosted", NULL);
@@ -676,6 +757,8 @@ CM_TEST_SUITE(responder, CM_TEST(test_a_ca_key_answers_itself_where_no_provider_
               CM_TEST(test_a_key_that_cannot_be_opened_is_told_and_tried_again),
               CM_TEST(test_a_device_in_quarantine_gets_no_certificate_until_it_is_let_out),
               CM_TEST(test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abandoned),
+              CM_TEST(test_a_certificate_that_is_revoked_has_a_successor_at_once),
+              CM_TEST(test_a_certificate_that_is_revoked_is_not_used_after_a_restart),
               CM_TEST(test_each_generation_has_its_own_and_a_retired_one_too),
               CM_TEST(test_nothing_is_issued_while_the_clock_is_suspect),
               CM_TEST(test_a_promise_that_a_crash_leaves_is_one_like_any_other),

@@ -168,6 +168,7 @@ static void test_host_signs_a_message_as_large_as_a_crl_and_says_no_to_a_larger_
     struct cm_key *key = rig_key(&rig, "p256", CM_SIGALG_UNKNOWN);
     struct rig_batch *batch = rig_batch_new(&rig, key, 1), *usual = rig_batch_new(&rig, key, 16);
     batch->batch.lane = CM_LANE_CRL;
+    CU_ASSERT_EQUAL(cm_provider_caps(rig.provider).batch_octets_max, 64 << 20);
     batch->items[0].message = cm_bytes(large, TOO_LARGE);
     CU_ASSERT_EQUAL(cm_provider_sign(rig.provider, &batch->batch, &err), CM_UNSUPPORTED);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "more shards"));

@@ -550,6 +550,49 @@ static void test_a_key_that_is_busy_is_asked_again_with_the_same_number(void)
     end();
 }
 
+static void test_a_list_and_its_delta_need_no_room_in_one_batch(void)
+{
+    rig_make(&with_delta);
+    rig_open_with("items-max=1");
+    CU_ASSERT(rig_wait_number(DELTA, NTH(1)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(1));
+    CU_ASSERT(rig_crl(CRL).verifies && rig_crl(DELTA).verifies);
+    CU_ASSERT_EQUAL(count().failed, 0);
+    end();
+}
+
+static void test_where_the_second_signature_does_not_come_neither_list_is_published(void)
+{
+    rig_make(&with_delta);
+    rig_open_with("item=1:UNAVAILABLE");
+    CU_ASSERT(rig_wait_notice("CRL 0 of issuing-1 was not published"));
+    CU_ASSERT_FALSE(rig_crl(CRL).is_there || rig_crl(DELTA).is_there);
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
+    CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
+    end();
+}
+
+static void test_that_lists_come_near_to_what_a_signer_takes_is_told_once(void)
+{
+    rig_make(&with_delta);
+    rig_open_with("octets-max=400");
+    CU_ASSERT(rig_wait_number(DELTA, NTH(1)));
+    CU_ASSERT(rig_wait_notice("needs more crl-shards"));
+    rig_revoke(2, CM_REASON_UNSPECIFIED);
+    CU_ASSERT(rig_wait_number(DELTA, NTH(2)));
+    CU_ASSERT_EQUAL(rig.notices_count, 1);
+    end();
+}
+
+static void test_lists_that_have_room_are_not_spoken_of(void)
+{
+    rig_make(&with_delta);
+    rig_open_with("octets-max=4000");
+    CU_ASSERT(rig_wait_number(DELTA, NTH(1)));
+    CU_ASSERT_EQUAL(rig.notices_count, 0);
+    end();
+}
+
 /* In the way of the file; root is stopped by it, too. */
 static const char *path_in_the_way(void)
 {
@@ -785,6 +828,10 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_a_key_that_comes_late_signs_then),
     CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
     CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
+    CM_TEST(test_a_list_and_its_delta_need_no_room_in_one_batch),
+    CM_TEST(test_where_the_second_signature_does_not_come_neither_list_is_published),
+    CM_TEST(test_that_lists_come_near_to_what_a_signer_takes_is_told_once),
+    CM_TEST(test_lists_that_have_room_are_not_spoken_of),
     CM_TEST(test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf),
     CM_TEST(test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start),
     CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
