@@ -519,13 +519,13 @@ static void test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abando
     begin("fake", script, "openssl");
     wait_for_words("no OCSP responses yet from the OCSP responder of issuing-1");
     CU_ASSERT_EQUAL(count().open_intents, 1);
-    set_device(CM_DEVICE_QUARANTINED);
+    put_device_in_quarantine();
     CU_ASSERT_EQUAL_FATAL(unlink(away), 0);
     wait_for_words("its device is not allowed");
     CU_ASSERT_EQUAL(count().open_intents, 0);
     CU_ASSERT_EQUAL(count().abandoned, 1);
     wait_for_words("device ocsp-responder/issuing-1 is not allowed");
-    set_device(CM_DEVICE_ALLOWED);
+    reinstate_device();
     wait_for_changes(1);
     CU_ASSERT_EQUAL(count().certificates, 1);
     CU_ASSERT_EQUAL(count().abandoned, 1);
