@@ -144,9 +144,10 @@ const struct cm_responder *cm_responders_find(const struct cm_responders *respon
 
 /* ------------------------------------------------------------------ what is due -- */
 
+/* What was begun is carried through, though it may no longer be needed: a promise does not stay open. */
 static bool is_due(const struct cm_responder_slot *slot, int64_t now_s)
 {
-    return !slot->in_use || now_s >= slot->in_use->renew_s
+    return slot->making.is_promised || !slot->in_use || now_s >= slot->in_use->renew_s
            || cm_responder_is_revoked(slot, slot->in_use->serial);
 }
 

@@ -555,19 +555,28 @@ static void end_with_book(void)
     book = NULL;
 }
 
-static void order_for_serial(struct cm_bytes serial)
+static void carry_out(struct cm_order order)
 {
-    struct cm_order order = { .kind = CM_ORDER_REVOKE,
-                              .serial = serial,
-                              .reason = CM_REASON_SUPERSEDED,
-                              .time_s = cm_clock_wall_s(),
-                              .actor = cm_bytes_str("tester"),
-                              .why = cm_bytes_str("a test") };
+    order.time_s = cm_clock_wall_s();
+    order.actor = cm_bytes_str("tester");
+    order.why = cm_bytes_str("a test");
     struct cm_store_op op = { .kind = CM_STORE_RECORD, .orders = &order, .orders_count = 1 };
     struct cm_error err;
     CU_ASSERT_EQUAL_FATAL(cm_store_apply(rig.store, &op, &err), CM_OK);
     CU_ASSERT_EQUAL_FATAL(order.code, CM_REFUSAL_NONE);
     read_book();
+}
+
+static void order_for_serial(struct cm_bytes serial)
+{
+    carry_out((struct cm_order){
+        .kind = CM_ORDER_REVOKE, .serial = serial, .reason = CM_REASON_SUPERSEDED });
+}
+
+static void order_for_device(enum cm_order_kind kind)
+{
+    carry_out(
+        (struct cm_order){ .kind = kind, .device = cm_bytes_str("ocsp-responder/issuing-1") });
 }
 
 static void revoke_what_is_in_use(void)
@@ -592,6 +601,21 @@ static void test_a_certificate_that_is_revoked_has_a_successor_at_once(void)
     cm_responders_look(responders);
     issuing_pause(&rig, 50);
     CU_ASSERT_EQUAL(count().certificates, 2);
+    end_with_book();
+}
+
+static void test_what_was_promised_in_a_quarantine_is_carried_through_after_it(void)
+{
+    begin_with_book();
+    const struct cm_responder *first = find(0);
+    order_for_device(CM_ORDER_QUARANTINE); /* its certificate is on hold */
+    cm_responders_look(responders);
+    wait_for_words("not allowed");
+    CU_ASSERT_PTR_EQUAL(find(0), first);
+    order_for_device(CM_ORDER_REINSTATE);
+    wait_for_changes(2);
+    CU_ASSERT_EQUAL(count().certificates, 2);
+    CU_ASSERT_EQUAL(count().open_intents, 0);
     end_with_book();
 }
 
@@ -759,6 +783,7 @@ CM_TEST_SUITE(responder, CM_TEST(test_a_ca_key_answers_itself_where_no_provider_
               CM_TEST(test_what_was_signed_for_a_device_that_is_barred_meanwhile_is_abandoned),
               CM_TEST(test_a_certificate_that_is_revoked_has_a_successor_at_once),
               CM_TEST(test_a_certificate_that_is_revoked_is_not_used_after_a_restart),
+              CM_TEST(test_what_was_promised_in_a_quarantine_is_carried_through_after_it),
               CM_TEST(test_each_generation_has_its_own_and_a_retired_one_too),
               CM_TEST(test_nothing_is_issued_while_the_clock_is_suspect),
               CM_TEST(test_a_promise_that_a_crash_leaves_is_one_like_any_other),
