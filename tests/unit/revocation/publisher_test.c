@@ -550,6 +550,22 @@ static void test_a_key_that_is_busy_is_asked_again_with_the_same_number(void)
     end();
 }
 
+static void test_a_key_that_is_slow_keeps_no_list_of_another(void)
+{
+    rig_make(&(const struct rig_settings){ .shards = 8, .has_second_key = true });
+    rig_touch(rig.holds);
+    rig_open();
+    for (unsigned i = 0; i < 8; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "/crl/issuing-2/%u.crl", i);
+        CU_ASSERT(rig_wait_number(path, NTH(1)));
+    }
+    CU_ASSERT_FALSE(rig_crl(CRL).is_there);
+    rig_remove(rig.holds);
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/7.crl", NTH(1)));
+    end();
+}
+
 /* In the way of the file; root is stopped by it, too. */
 static const char *path_in_the_way(void)
 {
@@ -785,6 +801,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_a_key_that_comes_late_signs_then),
     CM_TEST(test_a_signature_that_does_not_verify_is_not_published),
     CM_TEST(test_a_key_that_is_busy_is_asked_again_with_the_same_number),
+    CM_TEST(test_a_key_that_is_slow_keeps_no_list_of_another),
     CM_TEST(test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf),
     CM_TEST(test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start),
     CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
