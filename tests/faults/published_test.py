@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import checker
+import deployment
 import ocsp
 import small_disk
 from backend import Order
