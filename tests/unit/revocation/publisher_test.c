@@ -398,6 +398,7 @@ static void test_an_old_copy_of_the_store_takes_nothing_back(void)
     rig_forget_store();
     rig_open();
     CU_ASSERT(rig_wait_notice("is the store an old copy"));
+    CU_ASSERT(rig_wait_notice("certmill ca import --issuer issuing-1 --crl "));
     CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
