@@ -27,10 +27,10 @@ static cm_status refuse(const struct cm_entry_span *entry, struct cm_error *err)
     char serial[2 * CM_SERIAL_SIZE + 8] = "?";
     if (entry->serial.size <= CM_SERIAL_SIZE + 1)
         cm_hex_encode(entry->serial, serial);
-    return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
-                   "the CRL before has serial %s, which has not ended and is missing now: is the "
-                   "store an old copy?",
-                   serial);
+    return CM_FAIL(
+        err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+        "serial %s of the CRL before has not ended and is missing: is the store an old copy?",
+        serial);
 }
 
 cm_status cm_crl_diff(const struct cm_book *book, int64_t generation_number, struct cm_bytes before,

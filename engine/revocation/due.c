@@ -74,12 +74,41 @@ static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t 
     return due;
 }
 
+/* Of a key, so that one that is slow leaves room for the others. One that fails may hold what it has for as
+ * long as a signature may take: all of those together get half of the room. */
+enum { KEY_IN_FLIGHT_MAX = 2, FAILING_IN_FLIGHT_MAX = 4 };
+
+struct cm_key_load *cm_key_load_of(const struct cm_shard *shard)
+{
+    return &shard->publisher->loads[shard->key - shard->publisher->env.issuers->keys];
+}
+
+static uint32_t count_failing(const struct cm_publisher *publisher)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < publisher->env.issuers->keys_count; i++)
+        if (publisher->loads[i].is_failing)
+            count += publisher->loads[i].in_flight;
+    return count;
+}
+
+static bool has_room(const struct cm_shard *shard, uint32_t failing_count)
+{
+    const struct cm_key_load *load = cm_key_load_of(shard);
+    if (load->is_failing)
+        return load->in_flight == 0 && failing_count < FAILING_IN_FLIGHT_MAX;
+    return load->in_flight < KEY_IN_FLIGHT_MAX;
+}
+
 struct cm_shard *cm_due_choose(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s,
                                enum cm_need *ret_need)
 {
     struct cm_shard *chosen = NULL;
     int64_t longest_ms = 0;
+    uint32_t failing_count = count_failing(publisher);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
+        if (!has_room(&publisher->shards[i], failing_count))
+            continue;
         struct due due = due_of(&publisher->shards[i], now_ns, now_s);
         if (due.need == CM_NEED_NOTHING || (chosen && due.since_ms <= longest_ms))
             continue;

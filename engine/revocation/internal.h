@@ -57,12 +57,19 @@ struct cm_shard {
     struct cm_publication *publication; /* NULL: idle */
 };
 
+/* What a key has to do with CRLs. */
+struct cm_key_load {
+    uint32_t in_flight; /* publications */
+    bool is_failing;    /* the last one came to nothing */
+};
+
 struct cm_publisher {
     struct cm_publisher_env env;
     struct cm_store_reader *reader;
     struct cm_shard *shards;
     uint32_t shards_count;
-    uint32_t in_flight; /* publications, and the writing of CA certificates */
+    uint32_t in_flight;        /* publications, and the writing of CA certificates */
+    struct cm_key_load *loads; /* by key of the issuers */
     struct cm_request_to_publish *requests;
     struct cm_timer timer;
     bool must_look, is_stopping;
@@ -98,7 +105,7 @@ enum cm_need {
 /* Changes that are not published yet start the clocks of their shards. */
 void cm_due_note_changes(struct cm_publisher *publisher, uint64_t now_ns);
 
-/* The idle shard that has been due for the longest time; NULL: none is. */
+/* The idle shard that has been due for the longest time, of those whose key may take one more; NULL: none. */
 struct cm_shard *cm_due_choose(struct cm_publisher *publisher, uint64_t now_ns, int64_t now_s,
                                enum cm_need *ret_need);
 
@@ -126,6 +133,8 @@ void cm_asked_answer(struct cm_publisher *publisher);
 void cm_publication_begin(struct cm_shard *shard, enum cm_need need, int64_t now_s);
 /* A wish: it does not wait for its key any longer. */
 void cm_publication_cancel(struct cm_publication *publication);
+
+struct cm_key_load *cm_key_load_of(const struct cm_shard *shard);
 
 /* publisher.c: it has ended, and is freed; err NULL: all of it is on the shelf, and file_err NULL: in the
  * folder, too. */

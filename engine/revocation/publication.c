@@ -1,5 +1,6 @@
 #include "engine/revocation/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
@@ -237,6 +238,22 @@ static cm_status verify(struct cm_publication *publication)
     return status;
 }
 
+/* A store that has forgotten certificates learns from the list that they are revoked. */
+static void name_way_out(const struct cm_shard *shard, struct cm_error *err)
+{
+    const char *folder = shard->publisher->env.settings->status.publish_folder;
+    size_t size = strlen(err->text);
+    char text[CM_ERROR_TEXT_SIZE];
+    if (!folder)
+        return;
+    int added = snprintf(text, sizeof text, " Then: certmill ca import --issuer %s --crl %s%s",
+                         shard->key->name, folder, shard->path);
+    if (added < 0 || size + (size_t)added >= sizeof err->text) /* half a path is none */
+        snprintf(text, sizeof text, " Then: certmill ca import --issuer %s --crl FILE",
+                 shard->key->name);
+    snprintf(err->text + size, sizeof err->text - size, "%s", text);
+}
+
 /* Of the complete one against the one that is published. */
 static cm_status check_entries(struct cm_publication *publication, struct cm_bytes der)
 {
@@ -248,8 +265,11 @@ static cm_status check_entries(struct cm_publication *publication, struct cm_byt
     status = cm_crl_read(shard->document->content, &before, &publication->err);
     if (status != CM_OK)
         return status;
-    return cm_crl_diff(publication->publisher->env.book, shard->key->generation_number,
-                       before.entries, before.this_update_s, after.entries, &publication->err);
+    status = cm_crl_diff(publication->publisher->env.book, shard->key->generation_number,
+                         before.entries, before.this_update_s, after.entries, &publication->err);
+    if (status != CM_OK)
+        name_way_out(shard, &publication->err);
+    return status;
 }
 
 /* The document takes the octets over: what is refused afterwards goes with it. */

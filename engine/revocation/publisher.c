@@ -11,7 +11,7 @@
 #include "engine/revocation/crl_files.h"
 #include "engine/revocation/crl_names.h"
 
-enum { SHARDS_IN_FLIGHT_MAX = 4 };
+enum { SHARDS_IN_FLIGHT_MAX = 8 }; /* of all keys */
 
 /* At most 8 s: whatever was in the way, soon after it has gone relying parties know. */
 enum { PAUSE_MS_MIN = 250, PAUSE_SHIFT_MAX = 5 };
@@ -136,6 +136,10 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
                           const struct cm_error *file_err)
 {
     struct cm_publisher *publisher = shard->publisher;
+    struct cm_key_load *load = cm_key_load_of(shard);
+    load->in_flight--;
+    if (err || lists_count > 0)
+        load->is_failing = err != NULL;
     if (err) {
         bool was_asked_again = shard->is_asked;
         fail_shard(shard, CM_WAIT_END, err);
@@ -169,6 +173,7 @@ static void begin(struct cm_shard *shard, enum cm_need need, int64_t now_s)
         return;
     }
     shard->publisher->in_flight++;
+    cm_key_load_of(shard)->in_flight++;
     if (need != CM_NEED_FILES) {
         shard->is_asked = false;
         cm_asked_note_begun(shard);
@@ -303,7 +308,8 @@ static void make_shards(struct cm_publisher *publisher)
     for (uint32_t i = 0; i < issuers->keys_count; i++)
         count += shards_count_of(&issuers->keys[i]);
     publisher->shards = calloc(count ? count : 1, sizeof *publisher->shards);
-    if (!publisher->shards)
+    publisher->loads = calloc(issuers->keys_count + 1, sizeof *publisher->loads);
+    if (!publisher->shards || !publisher->loads)
         abort();
     for (uint32_t i = 0; i < issuers->keys_count; i++) {
         const struct cm_issuer_key *key = &issuers->keys[i];
@@ -378,6 +384,7 @@ void cm_publisher_close(struct cm_publisher *publisher)
         free(shard->delta_path);
     }
     free(publisher->shards);
+    free(publisher->loads);
     if (publisher->reader)
         cm_store_reader_close(publisher->reader);
     free(publisher);

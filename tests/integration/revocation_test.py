@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import shutil
 import sys
 import time
 import urllib.parse
@@ -325,6 +326,27 @@ class Orders(served.Served):
 
 class Restarts(served.Served):
     """What outlasts the engine."""
+
+    def test_a_store_that_was_restored_learns_from_the_list_in_the_folder(self):
+        requests = self.deploy_served("restored", 1)
+        self.stop(self.serve())
+        shutil.copytree(self.path("store"), self.path("backup"))
+        engine = self.serve()
+        (bad,) = self.issue(requests)
+        self.order("revoke", serial=bad.serial, reason="keyCompromise")
+        before = self.wait_listed(bad, "keyCompromise")
+        self.stop(engine)
+        shutil.rmtree(self.path("store"))
+        shutil.copytree(self.path("backup"), self.path("store"))
+        engine = self.serve()
+        wait_until(lambda: "certmill ca import --issuer issuing-1 --crl" in engine.text(), 20, engine.text)
+        self.assertEqual(self.crl(bad).data, before.data)
+        self.run_program(os.environ["CERTMILL"], "ca", "import", "--issuer", "issuing-1", "--crl",
+                         self.path("public", "crl", "issuing-1", f"{bad.shard}.crl"))
+        after = wait_until(lambda: (crl := self.crl(bad)).number > before.number and crl, 20, engine.text)
+        self.assertIn(bad.serial, after.entries)
+        self.assertEqual(self.ask_ocsp(bad.serial).singles, [("revoked", 1)])
+        self.stop(engine)
 
     def restart_after(self, end):
         requests = self.deploy_served("restart", 2)

@@ -42,10 +42,10 @@ int rig_end_suite(void)
     return pki_done();
 }
 
-static void put_generation(void)
+static void put_generation(uint32_t generation)
 {
     struct cm_generation row = { .authority = cm_bytes_str("issuing"),
-                                 .generation = 1,
+                                 .generation = generation,
                                  .state = CM_GENERATION_ACTIVE,
                                  .provider = cm_bytes_str("soft"),
                                  .key = cm_bytes_str("key"),
@@ -69,7 +69,7 @@ static const char *next_store_name(void)
 static void make_store(void)
 {
     fixture_make(&rig.store, next_store_name());
-    put_generation();
+    put_generation(1);
 }
 
 /* All but the store. */
@@ -99,12 +99,18 @@ static void prepare(const struct rig_settings *settings)
     rig.key.issuer.crl_shards = settings->shards;
     rig.issuers =
         (struct cm_issuers){ .settings = &rig.settings, .keys = &rig.key, .keys_count = 1 };
+    if (settings->has_second_key) {
+        rig.issuers.keys = rig.keys;
+        rig.issuers.keys_count = 2;
+    }
 }
 
 void rig_make(const struct rig_settings *settings)
 {
     prepare(settings);
     make_store();
+    if (settings->has_second_key)
+        put_generation(2);
     orders_put_devices(&rig.store, DEVICES);
     orders_record(&rig.store, 1, CERTIFICATES, DEVICES);
 }
@@ -170,6 +176,27 @@ static void open_provider(const char *script)
     CU_ASSERT_FATAL(cm_public_key_read(rig.key.key->spki, &rig.key.public_key, &refusal));
 }
 
+/* The first is as the rig's own, and remains that one's to close. */
+static void open_second_key(void)
+{
+    char reference[420];
+    struct cm_error err;
+    struct cm_key *first = rig.key.key;
+    const struct cm_provider_settings settings = { .name = "second", .options = "" };
+    rig.keys[0] = rig.keys[1] = rig.key;
+    snprintf(rig.keys[1].name, sizeof rig.keys[1].name, "issuing-2");
+    rig.keys[1].generation_number = 2;
+    snprintf(reference, sizeof reference, "file:%s", key_path);
+    CU_ASSERT_EQUAL_FATAL(
+        cm_provider_open(&cm_provider_fake, rig.store.loop, &settings, &rig.second_provider, &err),
+        CM_OK);
+    cm_provider_open_key(rig.second_provider, reference, CM_SIGALG_UNKNOWN, on_key, NULL);
+    cm_loop_run(rig.store.loop);
+    rig.keys[1].key = rig.key.key;
+    rig.key.key = first;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(rig.keys[1].key);
+}
+
 static cm_status open_worker(void *arg, uint32_t index, void **ret_context, struct cm_error *err)
 {
     (void)arg;
@@ -194,6 +221,8 @@ void rig_open_with(const char *script)
     rig.notices_count = 0;
     rig.notices[0] = '\0';
     open_provider(script);
+    if (rig.issuers.keys_count == 2)
+        open_second_key();
     CU_ASSERT_EQUAL_FATAL(cm_workers_new(rig.store.loop, 2, &ops, NULL, &rig.workers, &err), CM_OK);
     CU_ASSERT_EQUAL_FATAL(cm_book_new(&rig.book, &err), CM_OK);
     CU_ASSERT_EQUAL_FATAL(cm_shelf_new(&rig.shelf, &err), CM_OK);
@@ -239,6 +268,13 @@ void rig_close(void)
     cm_workers_free(rig.workers);
     cm_shelf_free(rig.shelf);
     cm_book_free(rig.book);
+    if (rig.second_provider) {
+        cm_provider_close_key(rig.keys[1].key);
+        cm_provider_drain(rig.second_provider, on_drained, NULL);
+        cm_loop_run(rig.store.loop);
+        cm_provider_close(rig.second_provider);
+        rig.second_provider = NULL;
+    }
     cm_provider_close_key(rig.key.key);
     rig.key.key = NULL;
     cm_provider_drain(rig.provider, on_drained, NULL);

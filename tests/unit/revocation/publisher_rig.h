@@ -21,6 +21,7 @@ enum { RIG_NOW_S = 1750000000, RIG_DAY_S = 86400 };
 struct rig_settings {
     uint32_t shards;
     bool has_no_url, has_no_folder;
+    bool has_second_key; /* issuing-2, the same key, of a provider of its own, without a script */
     uint32_t delta_validity_s;
 };
 
@@ -28,9 +29,9 @@ struct rig {
     struct fixture store; /* its certificates 1 to 20 are of devices d1 to d4 */
     struct cm_settings settings;
     struct cm_settings_authority authority;
-    struct cm_issuer_key key;
+    struct cm_issuer_key key, keys[2]; /* keys: both, where there is a second one */
     struct cm_issuers issuers;
-    struct cm_provider *provider;
+    struct cm_provider *provider, *second_provider;
     struct cm_workers *workers;
     struct cm_book *book;
     struct cm_shelf *shelf;

@@ -398,6 +398,7 @@ static void test_an_old_copy_of_the_store_takes_nothing_back(void)
     rig_forget_store();
     rig_open();
     CU_ASSERT(rig_wait_notice("is the store an old copy"));
+    CU_ASSERT(rig_wait_notice("certmill ca import --issuer issuing-1 --crl "));
     CU_ASSERT_EQUAL(rig_crl(CRL).number, NTH(2));
     CU_ASSERT_EQUAL(rig_reason(CRL, 2), CM_REASON_UNSPECIFIED);
     CU_ASSERT(rig_folder_agrees(CRL));
@@ -590,6 +591,22 @@ static void test_lists_that_have_room_are_not_spoken_of(void)
     rig_open_with("octets-max=4000");
     CU_ASSERT(rig_wait_number(DELTA, NTH(1)));
     CU_ASSERT_EQUAL(rig.notices_count, 0);
+    end();
+}
+
+static void test_a_key_that_is_slow_keeps_no_list_of_another(void)
+{
+    rig_make(&(const struct rig_settings){ .shards = 8, .has_second_key = true });
+    rig_touch(rig.holds);
+    rig_open();
+    for (unsigned i = 0; i < 8; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "/crl/issuing-2/%u.crl", i);
+        CU_ASSERT(rig_wait_number(path, NTH(1)));
+    }
+    CU_ASSERT_FALSE(rig_crl(CRL).is_there);
+    rig_remove(rig.holds);
+    CU_ASSERT(rig_wait_number("/crl/issuing-1/7.crl", NTH(1)));
     end();
 }
 
@@ -832,6 +849,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_where_the_second_signature_does_not_come_neither_list_is_published),
     CM_TEST(test_that_lists_come_near_to_what_a_signer_takes_is_told_once),
     CM_TEST(test_lists_that_have_room_are_not_spoken_of),
+    CM_TEST(test_a_key_that_is_slow_keeps_no_list_of_another),
     CM_TEST(test_a_folder_that_takes_nothing_keeps_no_list_from_the_shelf),
     CM_TEST(test_a_list_that_did_not_come_into_the_folder_is_made_anew_after_a_start),
     CM_TEST(test_a_clock_before_the_last_list_signs_nothing),
