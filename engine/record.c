@@ -5,9 +5,9 @@
  * intents and the audit entries stand or fall together. When the disk is full the operation is tried
  * again until it succeeds: the certificates exist, and an unrecorded certificate may never leave.
  *
- * A certificate for a device that has lost its right since it was admitted is left out: its serial is
- * abandoned, its request refused, and the rest is recorded without it. An order that the store refuses
- * has changed nothing; that it was refused is remembered by a second operation.
+ * A certificate for a device that has lost its right, or was revoked, since it was promised is left
+ * out: its serial is abandoned, its request refused, and the rest is recorded without it. An order that
+ * the store refuses has changed nothing; that it was refused is remembered by a second operation.
  */
 #include "engine/internal.h"
 
@@ -293,9 +293,13 @@ static void deny(struct cm_batch *batch, uint32_t position)
     assert(position < batch->record_op.certificates_count);
     struct cm_request *request = find_issued(batch, position);
     char name[64];
-    cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_STATE, CM_REFUSAL_NO_OFFSET,
-              "device %s is not allowed any more",
-              cm_bytes_printable(request->device_id, name, sizeof name));
+    cm_bytes_printable(request->device_id, name, sizeof name);
+    if (batch->record_op.is_denied_once)
+        cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_REVOKED, CM_REFUSAL_NO_OFFSET,
+                  "device %s was revoked while its certificate was being made", name);
+    else
+        cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_STATE, CM_REFUSAL_NO_OFFSET,
+                  "device %s is not allowed any more", name);
     cm_request_refuse(request);
     request->is_denied = true;
 }

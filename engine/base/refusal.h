@@ -49,6 +49,7 @@ enum cm_refusal_kind {
     /* who may have what */                                                                                           \
     X(POLICY_DEVICE_NOT_ALLOWED, "policy.device-not-allowed", PERMANENT, "the device is not on the allow-list")       \
     X(POLICY_DEVICE_STATE, "policy.device-state", PERMANENT, "the device's state does not allow enrolment")           \
+    X(POLICY_DEVICE_REVOKED, "policy.device-revoked", RETRYABLE, "the device was revoked while it was being served")  \
     X(POLICY_DEVICE_INVALID, "policy.device-invalid", PERMANENT, "not 1 to 255 bytes of UTF-8, or the engine's own")   \
     X(POLICY_GROUP_NOT_ALLOWED, "policy.group-not-allowed", SECURITY, "the requester may not ask for this group")     \
     X(POLICY_PROFILE_UNKNOWN, "policy.profile-unknown", PERMANENT, "no such profile")                                 \

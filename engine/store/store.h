@@ -320,6 +320,7 @@ struct cm_store_op {
     struct cm_error err; /* filled when status is not OK */
     uint32_t
         denied_certificate; /* written by the store, with DENIED: position of the certificate */
+    bool is_denied_once;    /* the same: its device was revoked meanwhile, and may ask again */
 
     struct cm_intent *intent;
 

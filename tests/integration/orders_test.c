@@ -300,6 +300,33 @@ static void test_a_device_that_is_held_while_its_request_is_signed_gets_no_certi
     CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES);
 }
 
+/* The device may ask again, under the same id: what it gets then is another certificate. */
+static void
+test_a_device_that_is_revoked_while_its_request_is_signed_gets_no_certificate_of_that(void)
+{
+    deploy();
+    rig_open(script_with_switch("holds", ""));
+    turn_on();
+    issue("meanwhile-0", 0);
+    issue("meanwhile-1", 1);
+    rig_pause(300);
+    rig_push_fields((const char *const[]){ "id", "meanwhile-order", "op", "revoke", "device",
+                                           "dev-0", "reason", "keyCompromise", NULL });
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("meanwhile-order"), CM_ANSWER_DONE);
+    turn_off();
+    rig_run(2);
+    expect_code("meanwhile-0", CM_REFUSAL_POLICY_DEVICE_REVOKED);
+    CU_ASSERT_EQUAL(status_of("meanwhile-1"), CM_ANSWER_ISSUED);
+    issue("meanwhile-0", 0);
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("meanwhile-0"), CM_ANSWER_ISSUED);
+    rig_close();
+    CU_ASSERT_EQUAL(rig_count().certificates, 2);
+    CU_ASSERT_EQUAL(rig_count().abandoned, 1);
+    CU_ASSERT_EQUAL(rig_count().open_intents, 0);
+}
+
 static void test_an_order_beside_requests_is_answered_while_their_key_is_away(void)
 {
     struct cm_bytes serial;
@@ -463,6 +490,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_a_requester_orders_what_its_settings_say),
     CM_TEST(test_a_requester_without_groups_orders_nothing),
     CM_TEST(test_a_device_that_is_held_while_its_request_is_signed_gets_no_certificate),
+    CM_TEST(test_a_device_that_is_revoked_while_its_request_is_signed_gets_no_certificate_of_that),
     CM_TEST(test_an_order_beside_requests_is_answered_while_their_key_is_away),
     CM_TEST(test_an_order_finds_a_batch_while_all_others_hang_on_a_key),
     CM_TEST(test_a_promise_to_a_device_that_is_held_meanwhile_is_settled),

@@ -2,6 +2,10 @@
  * Devices that may not be allowed, a bit for each number. Every certificate is checked against its
  * device's state once more as it is recorded; a bit that is clear answers that without a look-up. A
  * bit that is set only means: look. So bits are set early and stay set, and no rollback touches them.
+ *
+ * A device that is revoked stays allowed; only what was promised to it by then is not to be handed out.
+ * That is remembered in memory: by the number of the last promise, whosever it was. A rollback leaves it
+ * there, and costs a request that may be made again.
  */
 #include "engine/store/sqlite/internal.h"
 
@@ -29,6 +33,60 @@ cm_status cm_sqlite_bar_device(struct cm_sqlite_store *store, int64_t device, st
     if (status == CM_OK)
         barred->bits[at] |= (uint8_t)(1U << (device % 8));
     return status;
+}
+
+enum { REVOKED_SPACE_MIN = 64 };
+
+/* The place of the device, or the free one where it would be. There is one. */
+static struct cm_sqlite_revoked *place_of(struct cm_sqlite_revoked *places, size_t space,
+                                          int64_t device)
+{
+    uint64_t spread = (uint64_t)device * 0x9e3779b97f4a7c15u;
+    size_t at = (size_t)(spread >> 32) & (space - 1);
+    while (places[at].device != 0 && places[at].device != device)
+        at = (at + 1) & (space - 1);
+    return &places[at];
+}
+
+static cm_status grow_revoked(struct cm_sqlite_barred *barred, struct cm_error *err)
+{
+    size_t space = barred->revoked_space ? 2 * barred->revoked_space : REVOKED_SPACE_MIN;
+    struct cm_sqlite_revoked *places = calloc(space, sizeof *places);
+    if (!places)
+        return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for devices");
+    for (size_t i = 0; i < barred->revoked_space; i++)
+        if (barred->revoked[i].device != 0)
+            *place_of(places, space, barred->revoked[i].device) = barred->revoked[i];
+    free(barred->revoked);
+    barred->revoked = places;
+    barred->revoked_space = space;
+    return CM_OK;
+}
+
+cm_status cm_sqlite_note_revoked(struct cm_sqlite_store *store, int64_t device,
+                                 struct cm_error *err)
+{
+    struct cm_sqlite_barred *barred = &store->barred;
+    cm_status status = CM_OK;
+    if (2 * (barred->revoked_count + 1) > barred->revoked_space)
+        status = grow_revoked(barred, err);
+    if (status != CM_OK)
+        return status;
+    struct cm_sqlite_revoked *place = place_of(barred->revoked, barred->revoked_space, device);
+    barred->revoked_count += place->device == 0;
+    *place = (struct cm_sqlite_revoked){ device, store->tally.last_number };
+    return CM_OK;
+}
+
+bool cm_sqlite_was_revoked(const struct cm_sqlite_store *store, int64_t device,
+                           cm_certificate_number number)
+{
+    const struct cm_sqlite_barred *barred = &store->barred;
+    if (barred->revoked_count == 0)
+        return false;
+    const struct cm_sqlite_revoked *place =
+        place_of(barred->revoked, barred->revoked_space, device);
+    return place->device == device && number <= place->number;
 }
 
 cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t device,

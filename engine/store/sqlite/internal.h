@@ -240,10 +240,19 @@ struct cm_sqlite_listing {
     int64_t recent_until;
 };
 
-/* Devices that may not be allowed: a bit each. */
+/* A device whose certificates were revoked, and the last number that was promised to anybody by then. */
+struct cm_sqlite_revoked {
+    int64_t device; /* 0: a free place */
+    int64_t number;
+};
+
+/* Devices that may not be allowed: a bit each; and those that were revoked by this writer. */
 struct cm_sqlite_barred {
     uint8_t *bits;
-    size_t size; /* octets */
+    size_t size;                       /* octets */
+    struct cm_sqlite_revoked *revoked; /* open addressing */
+    size_t revoked_space;              /* a power of two, at least twice the count */
+    size_t revoked_count;
 };
 
 /* Finished operations on their way to the loop. Outlives the store while its task is posted. */
@@ -413,6 +422,11 @@ CM_MUST_USE cm_status cm_sqlite_bar_device(struct cm_sqlite_store *store, int64_
                                            struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t device,
                                                 struct cm_error *err);
+/* The device's certificates are revoked: those that are promised and not recorded are not to come. */
+CM_MUST_USE cm_status cm_sqlite_note_revoked(struct cm_sqlite_store *store, int64_t device,
+                                             struct cm_error *err);
+bool cm_sqlite_was_revoked(const struct cm_sqlite_store *store, int64_t device,
+                           cm_certificate_number number);
 CM_MUST_USE cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err);
 
 /* Ends the process when the error leaves the state of the disk unknown. */

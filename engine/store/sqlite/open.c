@@ -164,6 +164,7 @@ static void close_store(struct cm_store *base)
     cm_sqlite_requests_done(store);
     cm_sqlite_listing_done(store);
     free(store->barred.bits);
+    free(store->barred.revoked);
     free(store->scratch);
     free(store->path);
     free(store);

@@ -60,7 +60,8 @@ static cm_status insert_certificate(struct cm_sqlite_store *store,
 }
 
 static cm_status record_certificate(struct cm_sqlite_store *store,
-                                    const struct cm_certificate_row *row, struct cm_error *err)
+                                    const struct cm_certificate_row *row, bool *ret_is_once,
+                                    struct cm_error *err)
 {
     struct cm_sqlite_tally *tally = &store->tally;
     cm_certificate_number number = cm_serial_number(&row->serial);
@@ -71,6 +72,11 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
     if (status == CM_OK)
         status = device == 0 ? cm_sqlite_enroll_device(store, row, &device, err)
                              : cm_sqlite_require_allowed(store, device, err);
+    if (status == CM_OK && cm_sqlite_was_revoked(store, device, number)) {
+        *ret_is_once = true;
+        status =
+            CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "store: a device was revoked meanwhile");
+    }
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
@@ -171,8 +177,9 @@ static cm_status record_certificates(struct cm_sqlite_store *store, struct cm_st
                                      struct cm_error *err)
 {
     cm_status status = CM_OK;
+    op->is_denied_once = false;
     for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++) {
-        status = record_certificate(store, &op->certificates[i], err);
+        status = record_certificate(store, &op->certificates[i], &op->is_denied_once, err);
         if (status == CM_DENIED)
             op->denied_certificate = i;
     }
