@@ -283,8 +283,7 @@ struct cm_refusal_row {
 struct cm_abandoned_row {
     struct cm_serial serial;
     int64_t generation_number;
-    int64_t
-        not_after_s; /* when the last certificate of it would have ended: its issuer's end will do */
+    int64_t not_after_s; /* when its certificate would have ended; not known: its issuer's end */
 };
 
 /* Uses of a quota: count is added to the name's total of the period. */
