@@ -62,14 +62,29 @@ static void add_order(struct cm_batch *batch, const struct cm_request *request)
 }
 
 static void abandon(struct cm_batch *batch, const struct cm_serial *serial,
-                    int64_t generation_number)
+                    int64_t generation_number, int64_t not_after_s)
 {
     struct cm_store_op *op = &batch->record_op;
-    op->abandoned[op->abandoned_count++] =
-        (struct cm_abandoned_row){ .serial = *serial,
-                                   .generation_number = generation_number,
-                                   .not_after_s = cm_engine_generation_end_s(batch->engine,
-                                                                             generation_number) };
+    op->abandoned[op->abandoned_count++] = (struct cm_abandoned_row){
+        .serial = *serial, .generation_number = generation_number, .not_after_s = not_after_s
+    };
+}
+
+/* What was composed under it may have been signed, and would end then. */
+static void abandon_request(struct cm_batch *batch, const struct cm_request *request)
+{
+    int64_t generation_number = request->issuer->generation_number;
+    int64_t not_after_s = request->tbs.not_after_s;
+    if (not_after_s == 0)
+        not_after_s = cm_engine_generation_end_s(batch->engine, generation_number);
+    abandon(batch, &request->serial, generation_number, not_after_s);
+}
+
+/* Of a promise only the hash is known: it ends with its authority at the latest. */
+static void abandon_promise(struct cm_batch *batch, const struct cm_promise *promise)
+{
+    abandon(batch, &promise->item.serial, promise->generation_number,
+            cm_engine_generation_end_s(batch->engine, promise->generation_number));
 }
 
 static void add_usage(struct cm_batch *batch, const char *name)
@@ -120,7 +135,7 @@ static void settle_promise(struct cm_batch *batch, struct cm_request *request)
     if (!promise || (!is_used && !is_broken))
         return;
     if (is_broken)
-        abandon(batch, &promise->item.serial, promise->generation_number);
+        abandon_promise(batch, promise);
     promise->settled_by = batch;
 }
 
@@ -137,11 +152,11 @@ static void add_request(struct cm_batch *batch, struct cm_request *request)
     case CM_OUTCOME_REFUSED:
         add_refusal(batch, request);
         if (request->is_denied)
-            abandon(batch, &request->serial, request->issuer->generation_number);
+            abandon_request(batch, request);
         break;
     case CM_OUTCOME_FAILED:
     case CM_OUTCOME_MOVED:
-        abandon(batch, &request->serial, request->issuer->generation_number);
+        abandon_request(batch, request);
         break;
     case CM_OUTCOME_OPEN:
     case CM_OUTCOME_REPEATED:

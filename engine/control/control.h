@@ -37,7 +37,8 @@
  *          "revoked":1700000000,"invalidity":1690000000}]}
  *     {"changed":1}                       certificates that another CA software has issued with this
  *                                         issuer's key; without revoked: it is good; not_after, der
- *                                         (base64), reason and invalidity may be left out. All of a
+ *                                         (base64), reason and invalidity may be left out; revoked is
+ *                                         not in the future, no date after the year 9999. All of a
  *                                         request or nothing
  *
  *     {"v":1,"op":"status"}

@@ -1,10 +1,12 @@
 /* Certificates that move in: what another CA software knows of those that it issued with a key of ours. */
 #include "engine/control/internal.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/orders.h"
 #include "engine/x509/certificate.h"
 #include "engine/x509/der.h"
+#include "engine/x509/der_writer.h"
 #include "engine/x509/pem.h"
 
 /* The generation that has issued them, as far as they are held against it. */
@@ -55,14 +57,17 @@ static cm_status find_issuer(struct cm_store *store, struct issuer *issuer, stru
 
 /* --- rows ---------------------------------------------------------------------------------------- */
 
-static cm_status read_seconds(const json_t *object, const char *key, int64_t *ret_seconds,
-                              struct cm_error *err)
+static cm_status read_seconds(const json_t *object, const char *key, int64_t latest_s,
+                              int64_t *ret_seconds, struct cm_error *err)
 {
     const json_t *value = json_object_get(object, key);
     if (!value)
         return CM_OK;
     if (!json_is_integer(value) || json_integer_value(value) < 0)
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%s: expected Unix seconds", key);
+    if (json_integer_value(value) > latest_s)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%s: %s", key,
+                       latest_s < CM_DER_TIME_MAX_S ? "in the future" : "after the year 9999");
     *ret_seconds = json_integer_value(value);
     return CM_OK;
 }
@@ -145,15 +150,16 @@ static cm_status read_row(const json_t *object, const struct issuer *issuer,
 {
     static const char *const known[] = { "serial", "not_after", "der",
                                          "reason", "revoked",   "invalidity" };
+    int64_t latest_s = cm_clock_wall_s() + CM_STORE_AHEAD_S;
     cm_status status = cm_request_check_keys(object, known, sizeof known / sizeof known[0], err);
     if (status == CM_OK)
         status = read_serial(object, issuer->arena, row, err);
     if (status == CM_OK)
-        status = read_seconds(object, "not_after", &row->not_after_s, err);
+        status = read_seconds(object, "not_after", CM_DER_TIME_MAX_S, &row->not_after_s, err);
     if (status == CM_OK)
-        status = read_seconds(object, "revoked", &row->revoked_s, err);
+        status = read_seconds(object, "revoked", latest_s, &row->revoked_s, err);
     if (status == CM_OK)
-        status = read_seconds(object, "invalidity", &row->invalidity_s, err);
+        status = read_seconds(object, "invalidity", CM_DER_TIME_MAX_S, &row->invalidity_s, err);
     if (status == CM_OK)
         status = read_reason(object, row, err);
     return status == CM_OK ? read_der(object, issuer, row, err) : status;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/x509/der_writer.h"
 #include "engine/x509/template.h"
 
 static void *grown(void *memory, size_t size)
@@ -133,6 +134,32 @@ static void enter(struct cm_book_generation *generation, uint32_t index,
         shard->earliest_end_s = revocation->not_after_s;
 }
 
+static int64_t nearest_s(int64_t time_s)
+{
+    if (time_s < CM_DER_TIME_MIN_S)
+        return CM_DER_TIME_MIN_S;
+    return time_s > CM_DER_TIME_MAX_S ? CM_DER_TIME_MAX_S : time_s;
+}
+
+/* As lists and answers can show it. */
+static struct cm_revocation shown(const struct cm_revocation *revocation)
+{
+    struct cm_revocation shown = *revocation;
+    shown.revoked_s = nearest_s(revocation->revoked_s);
+    shown.invalidity_s = nearest_s(revocation->invalidity_s);
+    shown.not_after_s = nearest_s(revocation->not_after_s);
+    if (!cm_reason_name(revocation->reason))
+        shown.reason = CM_REASON_UNSPECIFIED;
+    return shown;
+}
+
+bool cm_book_shows_as_it_is(const struct cm_revocation *revocation)
+{
+    struct cm_revocation other = shown(revocation);
+    return other.revoked_s == revocation->revoked_s && other.reason == revocation->reason
+           && other.invalidity_s == revocation->invalidity_s;
+}
+
 static bool take_in(const struct cm_revocation *revocation, void *arg)
 {
     struct reading *reading = arg;
@@ -148,7 +175,8 @@ static bool take_in(const struct cm_revocation *revocation, void *arg)
     struct cm_book_generation *generation = cm_book_generation(book, revocation->generation_number);
     if (generation) {
         shard = cm_crl_shard(revocation->serial, generation->shards_count);
-        enter(generation, shard, revocation);
+        struct cm_revocation entered = shown(revocation);
+        enter(generation, shard, &entered);
     }
     book->revision = revocation->revision;
     cm_book_unlock(book);

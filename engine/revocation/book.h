@@ -16,6 +16,9 @@
  * shard: nothing where nothing has changed, else one pass over its entries. A certificate that ends is
  * looked for in the whole table, when one may have.
  *
+ * A date or reason that no CRL and no OCSP response can show does not keep all others of its list from
+ * being shown: the book has the nearest date that can be, and "unspecified".
+ *
  * Thread: find and list any, beside each other and beside read; read and add_generation one at a time.
  */
 #ifndef CM_ENGINE_BOOK_H
@@ -28,11 +31,14 @@ struct cm_book;
 CM_MUST_USE cm_status cm_book_new(struct cm_book **ret_book, struct cm_error *err);
 void cm_book_free(struct cm_book *book); /* takes NULL */
 
+/* False: the book has it with other dates, or another reason, than the store. */
+bool cm_book_shows_as_it_is(const struct cm_revocation *revocation);
+
 /* Known from now on; revocations of others are passed over by read. One that is known already stays as it
  * is; for a new one the next read starts from the beginning. */
 void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count);
 
-/* What a read brought: which certificate, and which shard has to be written anew. Borrowed for the call. */
+/* What a read brought: which certificate, as the store has it, and which shard has to be written anew. Borrowed for the call. */
 typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t shard, void *arg);
 
 /*
@@ -85,7 +91,7 @@ struct cm_book_list {
     int64_t revision;       /* it shows everything up to here */
 };
 
-/* Fails with: NOT_FOUND (no such generation or shard), CORRUPT (a revocation that no CRL can show). */
+/* Fails with: NOT_FOUND (no such generation or shard), CORRUPT (a serial that no CRL can show). */
 CM_MUST_USE cm_status cm_book_list(struct cm_book *book, const struct cm_book_question *question,
                                    struct cm_book_list *ret_list, struct cm_error *err);
 void cm_book_list_done(struct cm_book_list *list);

@@ -28,8 +28,8 @@ static cm_status refuse_entry(const struct listing *listing, struct cm_bytes ser
 {
     char text[2 * CM_SERIAL_SIZE + 1];
     cm_hex_encode(serial, text);
-    return CM_FAIL(listing->err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
-                   "the revocation of serial %s has a date or reason that no CRL can show", text);
+    return CM_FAIL(listing->err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "no CRL can show the serial %s",
+                   text);
 }
 
 /* As the record stands now. In a complete list what is not to be there goes; a delta says so. */

@@ -202,10 +202,24 @@ static void fail_asked(struct cm_publisher *publisher, const char *why)
     }
 }
 
+static void tell_odd(struct cm_publisher *publisher, const struct cm_revocation *revocation)
+{
+    char text[CM_ERROR_TEXT_SIZE], serial[2 * CM_SERIAL_SIZE + 1];
+    cm_hex_encode(revocation->serial, serial);
+    snprintf(
+        text, sizeof text,
+        "the store has a date or reason for serial %s that no CRL can show: it is shown as revoked,"
+        " with the nearest date",
+        serial);
+    tell(publisher, text);
+}
+
 static void pass_on(const struct cm_revocation *revocation, uint32_t shard, void *arg)
 {
-    const struct cm_publisher *publisher = arg;
+    struct cm_publisher *publisher = arg;
     (void)shard; /* the book knows which lists are behind */
+    if (!cm_book_shows_as_it_is(revocation))
+        tell_odd(publisher, revocation);
     if (publisher->env.on_revocation)
         publisher->env.on_revocation(revocation, publisher->env.arg);
 }

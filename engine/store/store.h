@@ -146,6 +146,9 @@ struct cm_revocation {
     int64_t not_after_s;  /* of the certificate: when the entry may leave the CRLs */
 };
 
+/* The clocks of those who order, or who have revoked what is imported, may be ahead of ours by so much. */
+enum { CM_STORE_AHEAD_S = 60 };
+
 /* What an order does. X(SYMBOL, name): the name is the op of the queue and the kind of the audit row. */
 #define CM_ORDER_MAP(X)                                                                            \
     X(REVOKE, "revoke")         /* certificates, for good */                                       \
@@ -219,11 +222,12 @@ struct cm_crl_row {
 struct cm_imported_row {
     int64_t generation_number;
     struct cm_bytes serial; /* content of the INTEGER */
-    int64_t not_after_s;
-    struct cm_bytes der; /* empty: only the serial is known */
+    int64_t not_after_s;    /* 0: not known */
+    struct cm_bytes der;    /* empty: only the serial is known */
     /* What the old CA says of it; reason UNSPECIFIED with revoked_s 0: it is good. */
     enum cm_reason reason;
-    int64_t revoked_s, invalidity_s;
+    int64_t revoked_s;    /* at most CM_STORE_AHEAD_S ahead of our clock */
+    int64_t invalidity_s; /* 0: none; no date is after 9999-12-31T23:59:59Z */
 };
 
 /* ----------------------------------------------------------------- operations -- */
@@ -279,8 +283,7 @@ struct cm_refusal_row {
 struct cm_abandoned_row {
     struct cm_serial serial;
     int64_t generation_number;
-    int64_t
-        not_after_s; /* when the last certificate of it would have ended: its issuer's end will do */
+    int64_t not_after_s; /* when its certificate would have ended; not known: its issuer's end */
 };
 
 /* Uses of a quota: count is added to the name's total of the period. */

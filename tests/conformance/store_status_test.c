@@ -2,6 +2,7 @@
 #include "tests/conformance/store_orders.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "tests/support/test_main.h"
 
@@ -352,6 +353,24 @@ static void test_what_is_known_of_an_imported_certificate_grows(void)
     fixture_done(&f);
 }
 
+static void test_an_imported_date_is_one_that_a_list_can_show(void)
+{
+    uint32_t changed;
+    const int64_t far_s = 300000000000, soon_s = (int64_t)time(NULL) + 3600;
+    struct cm_imported_row rows[] = { imported_row(), imported_row(), imported_row(),
+                                      imported_row() };
+    make("import-dates");
+    rows[0].revoked_s = far_s;
+    rows[1].revoked_s = soon_s;
+    rows[2].revoked_s = 1600000000;
+    rows[2].invalidity_s = far_s;
+    rows[3].not_after_s = far_s;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CU_ASSERT_EQUAL(import(&rows[i], &changed), CM_INVALID);
+    CU_ASSERT_EQUAL(fixture_counts(&f).revocations, 0);
+    fixture_done(&f);
+}
+
 static void test_an_import_against_the_contract_changes_nothing(void)
 {
     static const uint8_t negative[] = { 0x80 };
@@ -390,4 +409,5 @@ CM_TEST_SUITE(store_status, CM_TEST(test_a_generation_keeps_what_stands_in_its_c
               CM_TEST(test_a_serial_that_two_generations_have_issued_needs_its_issuer),
               CM_TEST(test_an_import_makes_a_status_only_worse),
               CM_TEST(test_what_is_known_of_an_imported_certificate_grows),
+              CM_TEST(test_an_imported_date_is_one_that_a_list_can_show),
               CM_TEST(test_an_import_against_the_contract_changes_nothing));

@@ -113,6 +113,11 @@ class Spread(case.Case):
         # What had been promised with west's key was given up, and is on record for the status services.
         self.assertGreater(len(evidence.store.abandoned), 0)
         self.assertEqual({row[2] for row in evidence.store.abandoned}, {self.generation(evidence, WEST)})
+        # Each ends with the certificate that it was for, not with its authority.
+        last_end = max(end for (end,) in self.deployment.query("SELECT not_after FROM certificate"))
+        ends = [end for (end,) in self.deployment.query("SELECT not_after FROM revocation")]
+        self.assertEqual(len(ends), len(evidence.store.abandoned))
+        self.assertLessEqual(max(ends), last_end)
 
     def generation(self, evidence, issuer):
         """Its number in the store, by a certificate that it has signed."""

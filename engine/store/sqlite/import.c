@@ -1,13 +1,20 @@
 /* Certificates of another CA software. What they are worth only ever gets worse by an import. */
 #include "engine/store/sqlite/internal.h"
 
+#include "engine/base/clock.h"
+
+static bool is_date(int64_t time_s)
+{
+    return time_s >= 0 && time_s <= cm_sqlite_end_of_time_s;
+}
+
 static cm_status check_row(const struct cm_imported_row *row, struct cm_error *err)
 {
     struct cm_serial ignored;
     bool is_good = row->reason == CM_REASON_UNSPECIFIED && row->revoked_s == 0;
-    if (cm_serial_from_content(row->serial, &ignored) && row->not_after_s >= 0
-        && (is_good || row->revoked_s > 0) && row->invalidity_s >= 0
-        && row->reason != CM_REASON_REMOVE_FROM_CRL)
+    if (cm_serial_from_content(row->serial, &ignored) && is_date(row->not_after_s)
+        && (is_good || row->revoked_s > 0) && row->revoked_s <= cm_clock_wall_s() + CM_STORE_AHEAD_S
+        && is_date(row->invalidity_s) && row->reason != CM_REASON_REMOVE_FROM_CRL)
         return CM_OK;
     return CM_FAIL(
         err, CM_INVALID, CM_ORIGIN_SELF, 0,

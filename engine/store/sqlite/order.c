@@ -13,8 +13,6 @@
 
 #include "engine/base/clock.h"
 
-enum { FUTURE_S = 60 }; /* clocks of those who order may be ahead by so much */
-
 /* ------------------------------------------------------------------ refusing -- */
 
 cm_status cm_sqlite_refuse_order(struct cm_order *order, enum cm_refusal_code code,
@@ -71,7 +69,7 @@ static cm_status check_contract(const struct cm_order *order, struct cm_error *e
 static bool has_good_dates(const struct cm_sqlite_ordering *ordering)
 {
     struct cm_order *order = ordering->order;
-    int64_t latest_s = ordering->now_s + FUTURE_S;
+    int64_t latest_s = ordering->now_s + CM_STORE_AHEAD_S;
     if (order->time_s <= 0 || order->time_s > latest_s)
         cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_DATE_INVALID,
                                "the date of the revocation is in the future, or missing");

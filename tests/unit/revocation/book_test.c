@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "engine/x509/crl.h"
+#include "engine/x509/der_writer.h"
 #include "engine/x509/template.h"
 #include "tests/support/test_main.h"
 #include "tests/unit/revocation/changes.h"
@@ -280,6 +281,29 @@ static void test_a_read_that_fails_keeps_what_it_had_and_goes_on_later(void)
     close_book();
 }
 
+/* One bad row may not keep the others of its list from being shown. */
+static void test_a_date_that_no_list_can_show_is_shown_as_the_nearest(void)
+{
+    struct cm_book_found found;
+    open_book(1);
+    struct cm_revocation *early = revoke(1);
+    early->revoked_s = CM_DER_TIME_MIN_S - 1;
+    struct cm_revocation *late = revoke(2);
+    late->revoked_s = 300000000000;
+    late->invalidity_s = INT64_MAX;
+    CU_ASSERT_FALSE(cm_book_shows_as_it_is(early));
+    CU_ASSERT_FALSE(cm_book_shows_as_it_is(late));
+    CU_ASSERT_TRUE(cm_book_shows_as_it_is(revoke(3)));
+    read_book();
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "uuu");
+    CU_ASSERT_TRUE(cm_book_find(book, GENERATION, early->serial, &found));
+    CU_ASSERT_EQUAL(found.revoked_s, CM_DER_TIME_MIN_S);
+    CU_ASSERT_TRUE(cm_book_find(book, GENERATION, late->serial, &found));
+    CU_ASSERT_EQUAL(found.revoked_s, CM_DER_TIME_MAX_S);
+    CU_ASSERT_EQUAL(found.invalidity_s, CM_DER_TIME_MAX_S);
+    close_book();
+}
+
 static void test_rows_that_are_none_are_refused(void)
 {
     struct cm_error err;
@@ -287,7 +311,7 @@ static void test_rows_that_are_none_are_refused(void)
     struct cm_book_question question = complete;
     open_book(SHARDS);
     struct cm_revocation *row = revoke(3);
-    row->revoked_s = INT32_MIN * 100ll;
+    row->serial = cm_bytes("\x81", 1); /* negative */
     revoke(4);
     read_book();
     CU_ASSERT_EQUAL(cm_book_list(book, &question, &entries, &err), CM_CORRUPT);
@@ -504,6 +528,7 @@ CM_TEST_SUITE(book, CM_TEST(test_an_empty_book_lists_nothing_and_finds_nothing),
               CM_TEST(test_a_list_stays_as_it_was_while_somebody_has_it),
               CM_TEST(test_reading_tells_which_shards_have_changed),
               CM_TEST(test_a_read_that_fails_keeps_what_it_had_and_goes_on_later),
+              CM_TEST(test_a_date_that_no_list_can_show_is_shown_as_the_nearest),
               CM_TEST(test_rows_that_are_none_are_refused),
               CM_TEST(test_lists_are_those_of_a_naive_model), CM_TEST(test_many_are_all_found),
               CM_TEST(test_many_may_ask_while_one_reads));
