@@ -333,6 +333,28 @@ static void test_an_import_makes_a_status_only_worse(void)
     fixture_done(&f);
 }
 
+static void test_an_old_hold_is_not_imported_over_one_that_has_ended(void)
+{
+    uint32_t changed;
+    make("import-old-hold");
+    struct cm_order one = order_for_serial(3, CM_REASON_UNSPECIFIED);
+    struct cm_order hold = order_for_device(CM_ORDER_QUARANTINE, "d3");
+    struct cm_order end = order_for_device(CM_ORDER_REINSTATE, "d3");
+    CU_ASSERT_EQUAL(order_apply(&f, &hold), CM_OK);
+    CU_ASSERT_EQUAL(order_apply(&f, &end), CM_OK);
+    CU_ASSERT_EQUAL(order_standing(&f, 3).reason, CM_REASON_REMOVE_FROM_CRL);
+    struct cm_imported_row row = imported_row();
+    row.serial = one.serial;
+    row.reason = CM_REASON_CERTIFICATE_HOLD;
+    row.revoked_s = ORDER_TIME_S;
+    CU_ASSERT_EQUAL(import(&row, &changed), CM_OK);
+    CU_ASSERT_EQUAL(order_standing(&f, 3).reason, CM_REASON_REMOVE_FROM_CRL);
+    row.reason = CM_REASON_SUPERSEDED; /* that is for good */
+    CU_ASSERT_EQUAL(import(&row, &changed), CM_OK);
+    CU_ASSERT_EQUAL(order_standing(&f, 3).reason, CM_REASON_SUPERSEDED);
+    fixture_done(&f);
+}
+
 static void test_what_is_known_of_an_imported_certificate_grows(void)
 {
     uint32_t changed;
@@ -408,6 +430,7 @@ CM_TEST_SUITE(store_status, CM_TEST(test_a_generation_keeps_what_stands_in_its_c
               CM_TEST(test_an_imported_certificate_is_issued_and_may_be_revoked),
               CM_TEST(test_a_serial_that_two_generations_have_issued_needs_its_issuer),
               CM_TEST(test_an_import_makes_a_status_only_worse),
+              CM_TEST(test_an_old_hold_is_not_imported_over_one_that_has_ended),
               CM_TEST(test_what_is_known_of_an_imported_certificate_grows),
               CM_TEST(test_an_imported_date_is_one_that_a_list_can_show),
               CM_TEST(test_an_import_against_the_contract_changes_nothing));

@@ -60,17 +60,36 @@ static cm_status put_certificate(struct cm_sqlite_store *store, const struct cm_
     return cm_sqlite_step(store, change, "import a certificate", err);
 }
 
+/* A hold of the old CA that has ended here does not come back with a list from before. */
+static cm_status applies(struct cm_sqlite_store *store, const struct cm_imported_row *row,
+                         bool *ret_applies, struct cm_error *err)
+{
+    sqlite3_stmt *find = store->statements[CM_SQLITE_FIND_REVOCATION];
+    int64_t values[2];
+    bool found = false;
+    *ret_applies = row->revoked_s > 0;
+    if (!*ret_applies || row->reason != CM_REASON_CERTIFICATE_HOLD)
+        return CM_OK;
+    sqlite3_bind_int64(find, 1, row->generation_number);
+    cm_sqlite_bind_bytes(find, 2, row->serial);
+    cm_status status = cm_sqlite_look_up(store, CM_SQLITE_FIND_REVOCATION, &found, values, err);
+    *ret_applies = !found;
+    return status;
+}
+
 static cm_status import_row(struct cm_sqlite_store *store, const struct cm_imported_row *row,
                             bool *ret_changed, struct cm_error *err)
 {
-    bool is_new = false, is_worse = false;
+    bool is_new = false, is_worse = false, is_to_apply = false;
     int64_t not_after_s = 0;
     cm_status status = check_row(row, err);
     if (status == CM_OK)
         status = require_generation(store, row->generation_number, err);
     if (status == CM_OK)
         status = put_certificate(store, row, &is_new, &not_after_s, err);
-    if (status == CM_OK && row->revoked_s > 0) {
+    if (status == CM_OK)
+        status = applies(store, row, &is_to_apply, err);
+    if (status == CM_OK && is_to_apply) {
         const struct cm_revocation revocation = { .generation_number = row->generation_number,
                                                   .serial = row->serial,
                                                   .reason = row->reason,
