@@ -145,7 +145,8 @@ class CaImport(unittest.TestCase):
         crl = os.path.join(self.made.folder, "public", "crl", "old-1", "0.crl")
         deployment.wait_until(lambda: os.path.exists(crl), 20, "the CRL is published")
         said = json.loads(self.made.run("crl", "show", "--issuer", "old-1", "--json").stdout)
-        self.assertEqual((said["number"], said["url"]), (str(0x1FFF + 1), url))
+        self.assertGreater(int(said["number"]), 0x1FFF)
+        self.assertEqual(said["url"], url)
         self.assertEqual([one["serial"] for one in said["entries"]], [ca.serial("bad")])
         ca.openssl("crl", "-inform", "DER", "-in", crl, "-out", "new.crl")
         for name, expected in (("good", 0), ("bad", 2)):

@@ -278,7 +278,7 @@ static void write_each(unsigned which)
     if (which == 0)
         cm_wire_write_hello(&out, &(struct cm_wire_hello){ .kind = "k", .call_deadline_ms = 1 });
     else if (which == 1)
-        cm_wire_write_ready(&out, &(struct cm_wire_ready){ .caps = { 1, 1, true } });
+        cm_wire_write_ready(&out, &(struct cm_wire_ready){ .caps = { 1, 1, true, 1 } });
     else if (which == 2)
         cm_wire_write_open_key(&out, CM_WIRE_OPEN_KEY, 1,
                                &(struct cm_wire_open_key){ .reference = "r", .has_floor = true });

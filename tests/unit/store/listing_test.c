@@ -168,8 +168,9 @@ static void test_rows_that_were_undone_are_not_kept_in_memory(void)
     }
     ops[12] = &order_op;
     fixture_submit(&f, ops, 13);
+    /* By the trigger, or as promised before the order that was carried out first and undone. */
     for (unsigned i = 0; i < 12; i++)
-        CU_ASSERT_EQUAL(many[i].op.status, CM_INVALID);
+        CU_ASSERT(many[i].op.status == CM_INVALID || many[i].op.status == CM_DENIED);
     CU_ASSERT_EQUAL(order_op.status, CM_OK);
     CU_ASSERT_EQUAL(order.certificates_changed, 1);
     fixture_done(&f);
