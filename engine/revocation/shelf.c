@@ -60,7 +60,12 @@ cm_status cm_shelf_new(struct cm_shelf **ret_shelf, struct cm_error *err)
     struct cm_shelf *shelf = calloc(1, sizeof *shelf);
     if (!shelf)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for the shelf");
-    pthread_rwlock_init(&shelf->lock, NULL);
+    /* The loop puts: it waits for the readers before it, never for those that come. */
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&shelf->lock, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
     *ret_shelf = shelf;
     return CM_OK;
 }

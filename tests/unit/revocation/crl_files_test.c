@@ -175,7 +175,7 @@ static int fill_disk(void)
 {
     static char large[200000];
     struct cm_error err;
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0
         || mount("tmpfs", folder, "tmpfs", 0, "size=128k") != 0)
         return 77;
     if (put("/crl/a/0.crl", "one") != CM_OK)
