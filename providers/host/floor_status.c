@@ -41,12 +41,23 @@ static bool check_responder(struct cm_look *look, struct cm_der *data)
            || cm_look_deny(look, "the responder is another key");
 }
 
+static bool read_hash_algorithm(struct cm_der *id)
+{
+    struct cm_der algorithm;
+    struct cm_der_element parameters;
+    struct cm_bytes oid;
+    return cm_der_enter(id, CM_DER_SEQUENCE, "hashAlgorithm", &algorithm)
+           && cm_der_read_oid(&algorithm, "hashAlgorithm", &oid)
+           && (cm_der_at_end(&algorithm)
+               || cm_der_read_any(&algorithm, "hashAlgorithm", &parameters))
+           && cm_der_finish(&algorithm, "hashAlgorithm");
+}
+
 static bool read_cert_id(struct cm_der *single)
 {
     struct cm_der id;
     struct cm_bytes ignored;
-    return cm_der_enter(single, CM_DER_SEQUENCE, "certID", &id)
-           && cm_look_skip(&id, "hashAlgorithm")
+    return cm_der_enter(single, CM_DER_SEQUENCE, "certID", &id) && read_hash_algorithm(&id)
            && cm_der_read_octet_string(&id, "issuerNameHash", &ignored)
            && cm_der_read_octet_string(&id, "issuerKeyHash", &ignored)
            && cm_der_read_integer(&id, "serialNumber", &ignored) && cm_der_finish(&id, "certID");
