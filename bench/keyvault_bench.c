@@ -5,7 +5,7 @@
  *
  * OPTIONS is the provider's JSON (providers/keyvault/options.h); the client secret stands in
  * $KEYVAULT_SECRET. Always asks for more than the vault can take. Prints one JSON line. What the
- * vault is, and what it may do, is the caller's to know: bench/keyvault runs it against the stub.
+ * vault is, and what it may do, is the caller's to know: bench/keyvault runs it against the emulator.
  */
 #include "engine/base/clock.h"
 #include "providers/backends.h"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Goal: `init --provider keyvault`, `ca create`, `provider test|bench`, `doctor` and `serve` do what they say with keys in a vault.
-Method: the certmill command, run as an operator runs it, against the stub of Azure Key Vault.
+Method: the certmill command, run as an operator runs it, against the emulator of Azure Key Vault.
 
   keyvault_test.py
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Goal: a delegated OCSP responder whose key lives where the CA's does, in a token or in a vault, gets its key there, answers
-what OpenSSL verifies from the root alone, and is the same one after a restart. Method: SoftHSM, and the stub of Azure Key Vault.
+what OpenSSL verifies from the root alone, and is the same one after a restart. Method: SoftHSM, and the emulator of Azure Key Vault.
 
   responder_test.py
 """

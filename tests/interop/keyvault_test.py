@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Microsoft's own client finds a vault in the stub: keys, signatures, and every way to a token.
+"""Microsoft's own client finds a vault in the emulator: keys, signatures, and every way to a token.
 
 The client's packages come from npm's registry, by keyvault_js/package-lock.json, into the build folder; they stay there.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The provider against a vault: "stub" is ours, "lowkey" is Lowkey Vault, which others wrote. The same tests for both.
+"""The provider against a vault: "emulator" is ours, "lowkey" is Lowkey Vault, which others wrote. The same tests for both.
 
-    vault_test.py stub|lowkey
+    vault_test.py emulator|lowkey
 
 Lowkey Vault comes with Maven, into the folder LOWKEY_VAULT, or build/lowkey_vault; it stays there (tests/support/lowkey_vault.py).
 """
@@ -130,7 +130,7 @@ class Vault(unittest.TestCase):
             self.assertRegex(why, "answers 404")
 
 
-class Stub(Vault):
+class Emulator(Vault):
     """And what only our own can be told to do."""
 
     def test_a_newest_version_that_the_vault_hides_is_looked_for(self):
@@ -144,7 +144,7 @@ class Stub(Vault):
             self.assertRegex(" ".join(self.open(self.unversioned(name))), f"^{expected} .* answers {status} ")
 
 
-def start_stub():
+def start_emulator():
     """It challenges as Lowkey Vault does: for a resource of its own."""
     vault = Keyvault("--challenge", "uri")
     vault.resource = keyvault.RESOURCE
@@ -152,13 +152,13 @@ def start_stub():
 
 
 def load_tests(loader, *_):
-    return loader.loadTestsFromTestCase(Stub if isinstance(Vault.vault, Keyvault) else Vault)
+    return loader.loadTestsFromTestCase(Emulator if isinstance(Vault.vault, Keyvault) else Vault)
 
 
 def main():
     reason = None
-    if sys.argv.pop(1) == "stub":
-        Vault.vault = start_stub()
+    if sys.argv.pop(1) == "emulator":
+        Vault.vault = start_emulator()
     else:
         place = os.path.abspath(os.environ.get("LOWKEY_VAULT") or os.path.join(SOURCE, "build", "lowkey_vault"))
         reason = lowkey_vault.why_not(place) or lowkey_vault.enter_own_network()

@@ -1,4 +1,4 @@
-"""A vault for tests: starts keyvault_stub (tests/support/keyvault), pulls its levers, and speaks to it as a client does.
+"""A vault for tests: starts keyvault_emulator (tests/support/keyvault), pulls its levers, and speaks to it as a client does.
 
     vault = Keyvault("--latency-ms", "5")
     kid = vault.create_key("ca", "EC-HSM", crv="P-256")["key"]["kid"]
@@ -7,7 +7,7 @@
     vault.statistics()["requests"]["sign"]
     vault.stop()
 
-The program comes from the environment, as meson sets it: KEYVAULT_STUB. It ends with the test that started it.
+The program comes from the environment, as meson sets it: KEYVAULT_EMULATOR. It ends with the test that started it.
 """
 import base64
 import http.client
@@ -20,14 +20,14 @@ import urllib.parse
 
 from deployment import SOURCE, scratch, spawn
 
-KEYVAULT_STUB = os.environ.get("KEYVAULT_STUB", os.path.join(SOURCE, "build/tests/support/keyvault_stub"))
+KEYVAULT_EMULATOR = os.environ.get("KEYVAULT_EMULATOR", os.path.join(SOURCE, "build/tests/support/keyvault_emulator"))
 API_VERSION = "7.6"
 RESOURCE = "https://vault.azure.net"
-# What the stub takes when no option says another.
+# What the emulator takes when no option says another.
 TENANT = "11111111-2222-4333-8444-555555555555"
-CLIENT_ID, CLIENT_SECRET = "66666666-7777-4888-8999-aaaaaaaaaaaa", "stub-secret"
-IDENTITY_HEADER = "stub-identity"
-TOKEN_PREFIX = "stub-token-"  # of every token that it gives
+CLIENT_ID, CLIENT_SECRET = "66666666-7777-4888-8999-aaaaaaaaaaaa", "emulator-secret"
+IDENTITY_HEADER = "emulator-identity"
+TOKEN_PREFIX = "emulator-token-"  # of every token that it gives
 
 
 def to_base64url(data):
@@ -53,11 +53,11 @@ class Keyvault:
 
     def __init__(self, *options, folder=None):
         self.folder = folder or scratch()
-        self.process = spawn([KEYVAULT_STUB, "--folder", self.folder, "--until-eof", *options], stdin=subprocess.PIPE,
+        self.process = spawn([KEYVAULT_EMULATOR, "--folder", self.folder, "--until-eof", *options], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
         line = self.process.stdout.readline()
         if not line:
-            raise AssertionError(f"keyvault_stub did not start: exit code {self.process.wait()}")
+            raise AssertionError(f"keyvault_emulator did not start: exit code {self.process.wait()}")
         started = json.loads(line)
         self.port, self.control_port, self.certificate = (started[name]
                                                           for name in ("port", "control_port", "certificate"))
@@ -89,25 +89,25 @@ class Keyvault:
 
     def faults(self, *faults):
         """Queues faults up: dictionaries as tests/support/keyvault/faults.c describes them."""
-        return self._pull("POST", "/stub/faults", list(faults))
+        return self._pull("POST", "/emulator/faults", list(faults))
 
     def clear_faults(self):
-        return self._pull("DELETE", "/stub/faults")
+        return self._pull("DELETE", "/emulator/faults")
 
     def statistics(self):
-        return self._pull("GET", "/stub/statistics")
+        return self._pull("GET", "/emulator/statistics")
 
     def revoke_tokens(self):
-        return self._pull("POST", "/stub/tokens/revoke")
+        return self._pull("POST", "/emulator/tokens/revoke")
 
     def throttle(self, **settings):
         """scale (switches it on), on, sliding, count_throttled, period_ms, retry_after; what is not said stays, the
         windows begin anew."""
-        return self._pull("POST", "/stub/throttle", settings)
+        return self._pull("POST", "/emulator/throttle", settings)
 
     def create_key(self, name, kty="EC", **members):
         """The bundle of a new version; needs no token, is not throttled and not counted."""
-        return self._pull("POST", f"/stub/vault/keys/{name}/create?api-version={API_VERSION}", {"kty": kty, **members})
+        return self._pull("POST", f"/emulator/vault/keys/{name}/create?api-version={API_VERSION}", {"kty": kty, **members})
 
     # --- as a client ---
 

@@ -22,14 +22,14 @@ static unsigned vaults_count;
 
 static _Noreturn void die(const char *what, const char *detail)
 {
-    fprintf(stderr, "keyvault_stub of the test: %s: %s\n", what, detail ? detail : "");
+    fprintf(stderr, "keyvault_emulator of the test: %s: %s\n", what, detail ? detail : "");
     abort();
 }
 
 /* ------------------------------------------------------------------ the process -- */
 
-static void run_stub(const char *program, const char *folder, const char *const *options, int input,
-                     int output)
+static void run_emulator(const char *program, const char *folder, const char *const *options,
+                         int input, int output)
 {
     const char *words[OPTIONS_MAX + 5] = { program, "--until-eof", "--folder", folder };
     for (size_t i = 0; options && options[i] && i < OPTIONS_MAX; i++)
@@ -44,7 +44,7 @@ static void run_stub(const char *program, const char *folder, const char *const 
 /* Starts it between two pipes; the descriptor of its output, or -1. */
 static int spawn(struct cm_keyvault *vault, const char *const *options)
 {
-    const char *program = getenv("KEYVAULT_STUB");
+    const char *program = getenv("KEYVAULT_EMULATOR");
     int input[2], output[2];
     if (!program || pipe2(input, O_CLOEXEC) != 0)
         return -1;
@@ -55,7 +55,7 @@ static int spawn(struct cm_keyvault *vault, const char *const *options)
     }
     vault->pid = fork();
     if (vault->pid == 0)
-        run_stub(program, vault->folder, options, input[0], output[1]);
+        run_emulator(program, vault->folder, options, input[0], output[1]);
     close(input[0]);
     close(output[1]);
     vault->input = input[1];
@@ -157,17 +157,17 @@ char *cm_keyvault_control(struct cm_keyvault *vault, const char *method, const c
 
 void cm_keyvault_fault(struct cm_keyvault *vault, const char *json)
 {
-    free(cm_keyvault_control(vault, "POST", "/stub/faults", json));
+    free(cm_keyvault_control(vault, "POST", "/emulator/faults", json));
 }
 
 void cm_keyvault_clear_faults(struct cm_keyvault *vault)
 {
-    free(cm_keyvault_control(vault, "DELETE", "/stub/faults", NULL));
+    free(cm_keyvault_control(vault, "DELETE", "/emulator/faults", NULL));
 }
 
 long long cm_keyvault_statistic(struct cm_keyvault *vault, const char *name)
 {
-    char *text = cm_keyvault_control(vault, "GET", "/stub/statistics", NULL);
+    char *text = cm_keyvault_control(vault, "GET", "/emulator/statistics", NULL);
     json_t *numbers = json_loads(text, 0, NULL);
     json_t *group =
         strncmp(name, "requests.", 9) == 0 ? json_object_get(numbers, "requests") : NULL;
@@ -184,7 +184,7 @@ void cm_keyvault_create_key(struct cm_keyvault *vault, const char *name, const c
                             char ret_kid[CM_KEYVAULT_KID_SIZE])
 {
     char path[256];
-    snprintf(path, sizeof path, "/stub/vault/keys/%s/create?api-version=7.6", name);
+    snprintf(path, sizeof path, "/emulator/vault/keys/%s/create?api-version=7.6", name);
     char *text = cm_keyvault_control(vault, "POST", path, members);
     json_t *bundle = json_loads(text, 0, NULL);
     const char *kid = json_string_value(json_object_get(json_object_get(bundle, "key"), "kid"));

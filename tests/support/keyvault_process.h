@@ -1,5 +1,5 @@
 /*
- * A private vault for one test: keyvault_stub (tests/support/keyvault/keyvault.h) in a process of its
+ * A private vault for one test: keyvault_emulator (tests/support/keyvault/keyvault.h) in a process of its
  * own, with its certificate in the scratch folder.
  *
  *     static const char *const options[] = { "--latency-ms", "5", NULL };
@@ -12,7 +12,7 @@
  *     cm_keyvault_statistic(&vault, "requests.sign");
  *     cm_keyvault_stop(&vault);
  *
- * The program's path is in the environment variable KEYVAULT_STUB, which meson sets. The stub dies
+ * The program's path is in the environment variable KEYVAULT_EMULATOR, which meson sets. The emulator dies
  * with the test process. All calls are synchronous, and abort the test process when the control port
  * does not answer 200.
  */
@@ -24,14 +24,14 @@
 
 enum { CM_KEYVAULT_KID_SIZE = 320 };
 
-/* What the stub takes when no option says another. */
+/* What the emulator takes when no option says another. */
 #define CM_KEYVAULT_TENANT        "11111111-2222-4333-8444-555555555555"
 #define CM_KEYVAULT_CLIENT_ID     "66666666-7777-4888-8999-aaaaaaaaaaaa"
-#define CM_KEYVAULT_CLIENT_SECRET "stub-secret"
+#define CM_KEYVAULT_CLIENT_SECRET "emulator-secret"
 
 struct cm_keyvault {
     pid_t pid;        /* 0: not running */
-    int input;        /* its standard input; the stub ends with it */
+    int input;        /* its standard input; the emulator ends with it */
     int port;         /* TLS: the vault and the token endpoint */
     int control_port; /* plain: managed identity and levers */
     char folder[300];
@@ -53,7 +53,7 @@ char *cm_keyvault_control(struct cm_keyvault *vault, const char *method, const c
 void cm_keyvault_fault(struct cm_keyvault *vault, const char *json);
 void cm_keyvault_clear_faults(struct cm_keyvault *vault);
 
-/* A number of GET /stub/statistics: "signed", "requests.sign". Aborts when there is no such. */
+/* A number of GET /emulator/statistics: "signed", "requests.sign". Aborts when there is no such. */
 long long cm_keyvault_statistic(struct cm_keyvault *vault, const char *name);
 
 /* A new version of the name; members: the create request. Its versioned kid, when ret_kid is not NULL. */

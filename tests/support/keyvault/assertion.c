@@ -101,14 +101,14 @@ static bool signature_is_good(const struct jwt *jwt, X509 *certificate)
 /* The token endpoint, as the challenge or as the client spells its host. */
 static bool is_for_us(const struct kv_exchange *exchange, const char *audience)
 {
-    const struct kv_stub *stub = exchange->stub;
+    const struct kv_emulator *emulator = exchange->emulator;
     const char *host = kv_exchange_asked_header(exchange, "Host");
     char url[512], usual[64];
-    snprintf(usual, sizeof usual, "127.0.0.1:%d", stub->port);
+    snprintf(usual, sizeof usual, "127.0.0.1:%d", emulator->port);
     const char *const hosts[] = { usual, host ? host : usual };
     for (size_t i = 0; i < 2; i++) {
         snprintf(url, sizeof url, "https://%s/%s/oauth2/v2.0/token", hosts[i],
-                 stub->options.tenant);
+                 emulator->options.tenant);
         if (strcmp(url, audience) == 0)
             return true;
     }
@@ -123,12 +123,12 @@ static bool is_in_time(const struct jwt *jwt)
            && json_integer_value(exp) > now;
 }
 
-/* Remembers it for the life of the stub. */
-static bool is_new(struct kv_stub *stub, const char *jti)
+/* Remembers it for the life of the emulator. */
+static bool is_new(struct kv_emulator *emulator, const char *jti)
 {
-    if (!*jti || json_object_get(stub->used_jti, jti))
+    if (!*jti || json_object_get(emulator->used_jti, jti))
         return false;
-    return json_object_set_new(stub->used_jti, jti, json_true()) == 0;
+    return json_object_set_new(emulator->used_jti, jti, json_true()) == 0;
 }
 
 static const char *check_claims(struct kv_exchange *exchange, const struct jwt *jwt,
@@ -141,7 +141,7 @@ static const char *check_claims(struct kv_exchange *exchange, const struct jwt *
         return "AADSTS700023: Client assertion audience claim does not match the token endpoint.";
     if (!is_in_time(jwt))
         return "AADSTS700024: Client assertion is not within its valid time range.";
-    if (!is_new(exchange->stub, word_of(jwt->claims, "jti")))
+    if (!is_new(exchange->emulator, word_of(jwt->claims, "jti")))
         return "AADSTS50027: Client assertion's jti is missing or was used before.";
     return NULL;
 }
@@ -149,7 +149,7 @@ static const char *check_claims(struct kv_exchange *exchange, const struct jwt *
 const char *kv_assertion_check(struct kv_exchange *exchange, const char *jwt_text,
                                const char *client)
 {
-    X509 *certificate = exchange->stub->client_certificate;
+    X509 *certificate = exchange->emulator->client_certificate;
     struct jwt jwt = { NULL, NULL, NULL, NULL };
     const char *reason;
     if (!read_jwt(jwt_text, &jwt))

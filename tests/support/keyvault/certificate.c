@@ -28,7 +28,7 @@ static bool fill(X509 *certificate, EVP_PKEY *key)
            && X509_gmtime_adj(X509_getm_notBefore(certificate), -DAY_S)
            && X509_gmtime_adj(X509_getm_notAfter(certificate), LIFE_DAYS * DAY_S)
            && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                                         (const unsigned char *)"keyvault_stub", -1, -1, 0)
+                                         (const unsigned char *)"keyvault_emulator", -1, -1, 0)
                   == 1
            && X509_set_issuer_name(certificate, name) == 1 && X509_set_pubkey(certificate, key) == 1
            && add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0")
@@ -59,7 +59,7 @@ SSL_CTX *kv_certificate_make(const char *path)
     EVP_PKEY_free(key);
     if (good)
         return tls;
-    fprintf(stderr, "keyvault_stub: cannot make or write %s\n", path);
+    fprintf(stderr, "keyvault_emulator: cannot make or write %s\n", path);
     ERR_print_errors_fp(stderr);
     SSL_CTX_free(tls);
     return NULL;

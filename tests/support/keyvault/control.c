@@ -22,7 +22,7 @@ static void add_faults(struct kv_exchange *exchange)
 {
     const char *reason = "the body is no JSON";
     json_t *request = read_json(exchange);
-    if (request && kv_faults_add(&exchange->stub->faults, request, &reason))
+    if (request && kv_faults_add(&exchange->emulator->faults, request, &reason))
         kv_answer(exchange, 200, json_object());
     else
         refuse(exchange, 400, reason);
@@ -31,13 +31,13 @@ static void add_faults(struct kv_exchange *exchange)
 
 static void clear_faults(struct kv_exchange *exchange)
 {
-    kv_faults_clear(&exchange->stub->faults);
+    kv_faults_clear(&exchange->emulator->faults);
     kv_answer(exchange, 200, json_object());
 }
 
 static void revoke_tokens(struct kv_exchange *exchange)
 {
-    kv_tokens_revoke(&exchange->stub->tokens);
+    kv_tokens_revoke(&exchange->emulator->tokens);
     kv_answer(exchange, 200, json_object());
 }
 
@@ -48,7 +48,7 @@ static json_int_t number_of(uint64_t number)
 
 static void tell_statistics(struct kv_exchange *exchange)
 {
-    const struct kv_statistics *numbers = &exchange->stub->statistics;
+    const struct kv_statistics *numbers = &exchange->emulator->statistics;
     json_t *requests = json_object();
     for (int i = 0; i < KV_OPERATION_COUNT; i++)
         json_object_set_new(requests, kv_operation_names[i],
@@ -88,7 +88,7 @@ static bool read_switch(json_t *request, const char *name, bool *value)
 /* What is not said stays, but a scale switches it on; the windows begin anew. */
 static void set_throttle(struct kv_exchange *exchange)
 {
-    struct kv_throttle_options options = exchange->stub->throttle.options;
+    struct kv_throttle_options options = exchange->emulator->throttle.options;
     json_t *request = read_json(exchange), *scale = json_object_get(request, "scale");
     options.on = options.on || scale;
     bool good = json_is_object(request) && read_switch(request, "on", &options.on)
@@ -106,7 +106,7 @@ static void set_throttle(struct kv_exchange *exchange)
                "on, sliding, count_throttled, scale, period_ms or retry_after is wrong");
         return;
     }
-    exchange->stub->throttle = (struct kv_throttle){ .options = options };
+    exchange->emulator->throttle = (struct kv_throttle){ .options = options };
     kv_answer(exchange, 200, json_object());
 }
 
@@ -115,16 +115,16 @@ static const struct {
     const char *path;
     void (*handle)(struct kv_exchange *exchange);
 } levers[] = {
-    { EVHTTP_REQ_POST, "/stub/faults", add_faults },
-    { EVHTTP_REQ_DELETE, "/stub/faults", clear_faults },
-    { EVHTTP_REQ_GET, "/stub/statistics", tell_statistics },
-    { EVHTTP_REQ_POST, "/stub/tokens/revoke", revoke_tokens },
-    { EVHTTP_REQ_POST, "/stub/throttle", set_throttle },
+    { EVHTTP_REQ_POST, "/emulator/faults", add_faults },
+    { EVHTTP_REQ_DELETE, "/emulator/faults", clear_faults },
+    { EVHTTP_REQ_GET, "/emulator/statistics", tell_statistics },
+    { EVHTTP_REQ_POST, "/emulator/tokens/revoke", revoke_tokens },
+    { EVHTTP_REQ_POST, "/emulator/throttle", set_throttle },
 };
 
 void kv_control_request(struct kv_exchange *exchange)
 {
-    static const char vault[] = "/stub/vault/";
+    static const char vault[] = "/emulator/vault/";
     if (strncmp(exchange->path, vault, sizeof vault - 1) == 0) {
         exchange->is_trusted = true;
         kv_vault_request(exchange, exchange->path + sizeof vault - 2);

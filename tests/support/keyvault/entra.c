@@ -29,14 +29,14 @@ static void refuse(struct kv_exchange *exchange, int status, const char *error, 
 
 static void give_token(struct kv_exchange *exchange)
 {
-    const struct kv_options *options = &exchange->stub->options;
+    const struct kv_options *options = &exchange->emulator->options;
     json_t *answer =
         json_pack("{sssisiss}", "token_type", "Bearer", "expires_in", options->token_life_s,
                   "ext_expires_in", options->token_life_s, "access_token",
-                  kv_tokens_give(&exchange->stub->tokens, options->token_life_s));
+                  kv_tokens_give(&exchange->emulator->tokens, options->token_life_s));
     if (options->refresh_in_s >= 0)
         json_object_set_new(answer, "refresh_in", json_integer(options->refresh_in_s));
-    exchange->stub->statistics.tokens++;
+    exchange->emulator->statistics.tokens++;
     kv_answer(exchange, 200, answer);
 }
 
@@ -64,9 +64,9 @@ static const char *check_assertion(struct kv_exchange *exchange, struct evkeyval
     const char *type = evhttp_find_header(form, "client_assertion_type");
     if (!type || strcmp(type, assertion_type) != 0)
         return "AADSTS900144: The request body must contain the parameter 'client_assertion_type'.";
-    if (is_federated_token(&exchange->stub->options, assertion))
+    if (is_federated_token(&exchange->emulator->options, assertion))
         return NULL;
-    return kv_assertion_check(exchange, assertion, exchange->stub->options.client_id);
+    return kv_assertion_check(exchange, assertion, exchange->emulator->options.client_id);
 }
 
 static const char *check_client(struct kv_exchange *exchange, struct evkeyvalq *form)
@@ -77,7 +77,7 @@ static const char *check_client(struct kv_exchange *exchange, struct evkeyvalq *
         return check_assertion(exchange, form, assertion);
     if (!secret)
         return "AADSTS7000218: The request body must contain 'client_assertion' or 'client_secret'.";
-    if (strcmp(secret, exchange->stub->options.client_secret) != 0)
+    if (strcmp(secret, exchange->emulator->options.client_secret) != 0)
         return "AADSTS7000215: Invalid client secret provided.";
     return NULL;
 }
@@ -106,7 +106,7 @@ static bool says(struct evkeyvalq *form, const char *name, const char *value)
 
 static void answer_form(struct kv_exchange *exchange, struct evkeyvalq *form)
 {
-    const struct kv_options *options = &exchange->stub->options;
+    const struct kv_options *options = &exchange->emulator->options;
     const char *reason;
     if (!says(form, "grant_type", "client_credentials"))
         refuse(exchange, 400, "unsupported_grant_type",
@@ -141,9 +141,9 @@ static void answer_token_request(struct kv_exchange *exchange)
 /* Microsoft's own clients ask for it before a token. */
 static void answer_configuration(struct kv_exchange *exchange)
 {
-    const struct kv_stub *stub = exchange->stub;
-    const char *tenant = stub->options.tenant;
-    int port = stub->port;
+    const struct kv_emulator *emulator = exchange->emulator;
+    const char *tenant = emulator->options.tenant;
+    int port = emulator->port;
     json_t *token = json_sprintf("https://127.0.0.1:%d/%s/oauth2/v2.0/token", port, tenant);
     json_t *authorize = json_sprintf("https://127.0.0.1:%d/%s/oauth2/v2.0/authorize", port, tenant);
     json_t *issuer = json_sprintf("https://127.0.0.1:%d/%s/v2.0", port, tenant);
@@ -155,7 +155,7 @@ static void answer_configuration(struct kv_exchange *exchange)
 
 static bool is_tenant(const struct kv_exchange *exchange, const char *rest)
 {
-    const char *tenant = exchange->stub->options.tenant;
+    const char *tenant = exchange->emulator->options.tenant;
     size_t length = strlen(tenant);
     return (size_t)(rest - exchange->path) == length + 1
            && strncmp(exchange->path + 1, tenant, length) == 0;

@@ -54,27 +54,27 @@ static void read_uri(struct kv_exchange *exchange)
         read_query(query, &exchange->query);
 }
 
-struct kv_exchange *kv_exchange_new(struct kv_stub *stub, struct evhttp_request *http)
+struct kv_exchange *kv_exchange_new(struct kv_emulator *emulator, struct evhttp_request *http)
 {
     struct kv_exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange)
         abort();
-    exchange->stub = stub;
+    exchange->emulator = emulator;
     exchange->http = http;
     exchange->operation = KV_OPERATION_COUNT;
     exchange->method = evhttp_request_get_command(http);
-    exchange->previous = &stub->exchanges;
-    exchange->next = stub->exchanges;
+    exchange->previous = &emulator->exchanges;
+    exchange->next = emulator->exchanges;
     if (exchange->next)
         exchange->next->previous = &exchange->next;
-    stub->exchanges = exchange;
+    emulator->exchanges = exchange;
     read_uri(exchange);
     return exchange;
 }
 
 void kv_exchange_begin(struct kv_exchange *exchange, enum kv_operation operation)
 {
-    struct kv_statistics *statistics = &exchange->stub->statistics;
+    struct kv_statistics *statistics = &exchange->emulator->statistics;
     exchange->operation = operation;
     statistics->requests[operation]++;
     if (operation != KV_OPERATION_sign)
@@ -86,7 +86,7 @@ void kv_exchange_begin(struct kv_exchange *exchange, enum kv_operation operation
 static void free_exchange(struct kv_exchange *exchange)
 {
     if (exchange->operation == KV_OPERATION_sign)
-        exchange->stub->statistics.signs_in_flight--;
+        exchange->emulator->statistics.signs_in_flight--;
     *exchange->previous = exchange->next;
     if (exchange->next)
         exchange->next->previous = exchange->previous;
@@ -141,7 +141,7 @@ static void add_usual_headers(struct kv_exchange *exchange)
     const char *client_id = kv_exchange_asked_header(exchange, "x-ms-client-request-id");
     kv_random_uuid(id);
     kv_exchange_header(exchange, "x-ms-request-id", id);
-    kv_exchange_header(exchange, "x-ms-keyvault-region", exchange->stub->options.region);
+    kv_exchange_header(exchange, "x-ms-keyvault-region", exchange->emulator->options.region);
     kv_exchange_header(exchange, "x-ms-keyvault-service-version", "1.9.0.0");
     if (client_id)
         kv_exchange_header(exchange, "x-ms-client-request-id", client_id);
@@ -300,7 +300,7 @@ static void on_time(evutil_socket_t fd, short what, void *exchange)
 
 static int delay_of(const struct kv_exchange *exchange)
 {
-    const struct kv_options *options = &exchange->stub->options;
+    const struct kv_options *options = &exchange->emulator->options;
     int delay_ms = exchange->fault.delay_ms;
     if (exchange->has_latency)
         delay_ms += options->latency_ms;
@@ -320,7 +320,7 @@ void kv_exchange_finish(struct kv_exchange *exchange)
         send_answer(exchange);
         return;
     }
-    exchange->timer = evtimer_new(exchange->stub->base, on_time, exchange);
+    exchange->timer = evtimer_new(exchange->emulator->base, on_time, exchange);
     if (!exchange->timer || evtimer_add(exchange->timer, &delay) != 0)
         abort();
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /*
- * A fault, as POST /stub/faults takes it:
+ * A fault, as POST /emulator/faults takes it:
  *
  *     {"on":"sign", "kind":"status", "status":503, "delay_ms":0, "retry_after":"2", "count":1, "every":1}
  *

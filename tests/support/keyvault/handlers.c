@@ -126,7 +126,7 @@ static void add_version(struct kv_exchange *exchange, EVP_PKEY *pkey, const stru
         kv_version_free(version);
         return;
     }
-    struct kv_key *key = kv_keys_add(&exchange->stub->keys, exchange->name, version);
+    struct kv_key *key = kv_keys_add(&exchange->emulator->keys, exchange->name, version);
     kv_answer(exchange, 200, kv_bundle(exchange, key, version));
 }
 
@@ -145,7 +145,7 @@ static EVP_PKEY *open_blob(struct kv_exchange *exchange, json_t *jwk, const char
 {
     const char *reason = NULL, *crv = json_string_value(json_object_get(jwk, "crv"));
     const char *kty = json_string_value(json_object_get(jwk, "kty"));
-    EVP_PKEY *pkey = kv_byok_open(&exchange->stub->keys, blob, &reason);
+    EVP_PKEY *pkey = kv_byok_open(&exchange->emulator->keys, blob, &reason);
     struct kv_type type;
     if (!pkey) {
         refuse_member(exchange, reason);
@@ -199,7 +199,7 @@ void kv_handle_rotate(struct kv_exchange *exchange)
     json_decref(version->key_ops);
     version->key_ops = json_incref(old->key_ops);
     version->tags = json_incref(old->tags);
-    kv_keys_add(&exchange->stub->keys, exchange->name, version);
+    kv_keys_add(&exchange->emulator->keys, exchange->name, version);
     kv_answer(exchange, 200, kv_bundle(exchange, exchange->key, version));
 }
 
@@ -235,7 +235,7 @@ void kv_handle_recover(struct kv_exchange *exchange)
 
 void kv_handle_purge(struct kv_exchange *exchange)
 {
-    kv_keys_purge(&exchange->stub->keys, exchange->key);
+    kv_keys_purge(&exchange->emulator->keys, exchange->key);
     exchange->key = NULL;
     exchange->version = NULL;
     kv_answer(exchange, 204, NULL);
@@ -311,7 +311,7 @@ void kv_handle_sign(struct kv_exchange *exchange)
         kv_refuse(exchange, 500, "InternalServerError", NULL, "OpenSSL did not sign.");
         return;
     }
-    exchange->stub->statistics.signed_count++;
+    exchange->emulator->statistics.signed_count++;
     kv_answer(exchange, 200,
               json_pack("{soso}", "kid", kv_kid(exchange, exchange->key, exchange->version),
                         "value", kv_json_base64url(signature, size)));

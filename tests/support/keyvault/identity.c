@@ -12,7 +12,7 @@ static void refuse(struct kv_exchange *exchange, int status, const char *error, 
 static bool is_resource(const struct kv_exchange *exchange)
 {
     const char *asked = kv_exchange_parameter(exchange, "resource");
-    const char *own = exchange->stub->options.resource;
+    const char *own = exchange->emulator->options.resource;
     size_t length = strlen(own);
     return asked && strncmp(asked, own, length) == 0
            && (asked[length] == '\0' || strcmp(asked + length, "/") == 0);
@@ -28,7 +28,7 @@ static bool parameters_are_good(struct kv_exchange *exchange, const char *api_ve
     else if (!is_resource(exchange))
         refuse(exchange, 400, "invalid_resource",
                "AADSTS500011: The resource principal was not found in the tenant.");
-    else if (client && strcmp(client, exchange->stub->options.client_id) != 0)
+    else if (client && strcmp(client, exchange->emulator->options.client_id) != 0)
         refuse(exchange, 400, "invalid_request", "Identity not found");
     else
         return true;
@@ -38,14 +38,14 @@ static bool parameters_are_good(struct kv_exchange *exchange, const char *api_ve
 /* Numbers are strings here. */
 static json_t *new_token(struct kv_exchange *exchange)
 {
-    struct kv_stub *stub = exchange->stub;
-    int life_s = stub->options.token_life_s;
+    struct kv_emulator *emulator = exchange->emulator;
+    int life_s = emulator->options.token_life_s;
     char ends[32];
     snprintf(ends, sizeof ends, "%lld", (long long)time(NULL) + life_s);
-    stub->statistics.tokens++;
-    return json_pack("{ssssssssss}", "access_token", kv_tokens_give(&stub->tokens, life_s),
-                     "client_id", stub->options.client_id, "expires_on", ends, "resource",
-                     stub->options.resource, "token_type", "Bearer");
+    emulator->statistics.tokens++;
+    return json_pack("{ssssssssss}", "access_token", kv_tokens_give(&emulator->tokens, life_s),
+                     "client_id", emulator->options.client_id, "expires_on", ends, "resource",
+                     emulator->options.resource, "token_type", "Bearer");
 }
 
 static void answer_imds(struct kv_exchange *exchange)
@@ -59,7 +59,7 @@ static void answer_imds(struct kv_exchange *exchange)
     if (!parameters_are_good(exchange, "2018-02-01"))
         return;
     json_t *token = new_token(exchange);
-    snprintf(life, sizeof life, "%d", exchange->stub->options.token_life_s);
+    snprintf(life, sizeof life, "%d", exchange->emulator->options.token_life_s);
     json_object_set_new(token, "expires_in", json_string(life));
     json_object_set_new(token, "ext_expires_in", json_string(life));
     kv_answer(exchange, 200, token);
@@ -68,7 +68,7 @@ static void answer_imds(struct kv_exchange *exchange)
 static void answer_app_service(struct kv_exchange *exchange)
 {
     const char *header = kv_exchange_asked_header(exchange, "X-IDENTITY-HEADER");
-    if (!header || strcmp(header, exchange->stub->options.identity_header) != 0)
+    if (!header || strcmp(header, exchange->emulator->options.identity_header) != 0)
         refuse(exchange, 401, "unauthorized", "X-IDENTITY-HEADER is missing or wrong");
     else if (parameters_are_good(exchange, "2019-08-01"))
         kv_answer(exchange, 200, new_token(exchange));

@@ -1,26 +1,26 @@
 /*
- * keyvault_stub: Azure Key Vault's keys REST API for tests, a program of its own (one process, one
+ * keyvault_emulator: Azure Key Vault's keys REST API for tests, a program of its own (one process, one
  * vault, one thread). Keys are real, signatures are real, and it misbehaves as it is told.
  *
- *     keyvault_stub --folder /tmp/vault --until-eof
+ *     keyvault_emulator --folder /tmp/vault --until-eof
  *     {"port":40001,"control_port":40002,"certificate":"/tmp/vault/tls.pem"}
  *
  * `port` speaks TLS: the vault, and the token endpoint POST /TENANT/oauth2/v2.0/token. `control_port`
  * speaks plain HTTP: managed identity (GET /metadata/identity/oauth2/token, GET /msi/token), and the
  * test's own levers, which need no token:
  *
- *     POST   /stub/faults          one fault or a list of them; they queue up (faults.c says how)
- *     DELETE /stub/faults          none from now on
- *     GET    /stub/statistics      what was asked and answered so far; `requests` has the refused ones too
- *     POST   /stub/tokens/revoke   every bearer token is unknown from now on
- *     POST   /stub/throttle        {"scale":0.1, "on", "sliding", "count_throttled", "period_ms",
+ *     POST   /emulator/faults          one fault or a list of them; they queue up (faults.c says how)
+ *     DELETE /emulator/faults          none from now on
+ *     GET    /emulator/statistics      what was asked and answered so far; `requests` has the refused ones too
+ *     POST   /emulator/tokens/revoke   every bearer token is unknown from now on
+ *     POST   /emulator/throttle        {"scale":0.1, "on", "sliding", "count_throttled", "period_ms",
  *                                  "retry_after"}: changes what --throttle and its companions say
- *     any    /stub/vault/...       the vault without token, latency, throttle, faults and statistics:
- *                                  POST /stub/vault/keys/NAME/create?api-version=7.6
+ *     any    /emulator/vault/...       the vault without token, latency, throttle, faults and statistics:
+ *                                  POST /emulator/vault/keys/NAME/create?api-version=7.6
  *
  * `--help` lists the options. tests/support/keyvault.py and keyvault_process.h start and stop it.
  *
- * What the real service does is not known in every point. Where it is not, this is what the stub does:
+ * What the real service does is not known in every point. Where it is not, this is what the emulator does:
  *
  *   - The token is looked at before api-version, and both before the path.
  *   - 403's inner codes are KeyDisabled, KeyNotYetValid, KeyExpired and KeyOperationForbidden. There is
@@ -226,7 +226,7 @@ struct kv_tokens {
 };
 
 /* A token for the vault; valid for the time of the option. The text is the list's, and begins with
- * "stub-token-", for whoever looks for tokens where none belong. */
+ * "emulator-token-", for whoever looks for tokens where none belong. */
 const char *kv_tokens_give(struct kv_tokens *tokens, int life_s);
 bool kv_tokens_know(const struct kv_tokens *tokens, const char *text);
 void kv_tokens_revoke(struct kv_tokens *tokens);
@@ -306,7 +306,7 @@ void kv_faults_clear(struct kv_faults *faults);
 /* The fault that this request meets; kind none for most. */
 struct kv_fault kv_faults_take(struct kv_faults *faults, enum kv_operation operation);
 
-/* ------------------------------------------------------------------ the stub -- */
+/* ------------------------------------------------------------------ the emulator -- */
 
 struct kv_statistics {
     uint64_t requests[KV_OPERATION_COUNT];
@@ -314,7 +314,7 @@ struct kv_statistics {
     uint64_t connections_open, signs_in_flight, signs_in_flight_max;
 };
 
-struct kv_stub {
+struct kv_emulator {
     struct kv_options options;
     struct event_base *base;
     SSL_CTX *tls;
@@ -334,8 +334,8 @@ struct kv_stub {
 
 /* One request and its answer. Handlers set the answer; whoever routed finishes it. */
 struct kv_exchange {
-    struct kv_exchange *next, **previous; /* of the stub's */
-    struct kv_stub *stub;
+    struct kv_exchange *next, **previous; /* of the emulator's */
+    struct kv_emulator *emulator;
     struct evhttp_request *http;
     enum kv_operation operation;
     bool is_trusted;  /* came over the control port */
@@ -357,7 +357,7 @@ struct kv_exchange {
     struct event *timer;
 };
 
-struct kv_exchange *kv_exchange_new(struct kv_stub *stub, struct evhttp_request *http);
+struct kv_exchange *kv_exchange_new(struct kv_emulator *emulator, struct evhttp_request *http);
 
 /* Counts it; trusted ones do without. */
 void kv_exchange_begin(struct kv_exchange *exchange, enum kv_operation operation);
@@ -383,7 +383,7 @@ void kv_refuse(struct kv_exchange *exchange, int status, const char *code, const
 
 /* ------------------------------------------------------------------ the stations -- */
 
-/* vault.c: path is without /stub/vault. */
+/* vault.c: path is without /emulator/vault. */
 void kv_vault_request(struct kv_exchange *exchange, char *path);
 
 /* Plays the next fault of the operation; true: it is the answer, and nothing else is done. */
@@ -430,8 +430,8 @@ bool kv_identity_request(struct kv_exchange *exchange);
 void kv_control_request(struct kv_exchange *exchange);
 
 /* server.c: both listeners. False: it has said why not. */
-bool kv_server_start(struct kv_stub *stub);
-void kv_server_stop(struct kv_stub *stub);
+bool kv_server_start(struct kv_emulator *emulator);
+void kv_server_stop(struct kv_emulator *emulator);
 
 /* certificate.c: a self-signed certificate, written to path; for 127.0.0.1, localhost, and
  * pool.managedhsm.localhost, which clients take for a Managed HSM. NULL: it has said why not. */

@@ -106,13 +106,13 @@ static struct lines gather_keys(const struct kv_keys *keys, bool deleted)
 
 void kv_handle_list(struct kv_exchange *exchange)
 {
-    struct lines lines = gather_keys(&exchange->stub->keys, false);
+    struct lines lines = gather_keys(&exchange->emulator->keys, false);
     answer_page(exchange, &lines, "/keys", write_key);
 }
 
 void kv_handle_list_deleted(struct kv_exchange *exchange)
 {
-    struct lines lines = gather_keys(&exchange->stub->keys, true);
+    struct lines lines = gather_keys(&exchange->emulator->keys, true);
     answer_page(exchange, &lines, "/deletedkeys", write_deleted);
 }
 

@@ -32,44 +32,44 @@ static void allow_many_connections(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool read_client_certificate(struct kv_stub *stub)
+static bool read_client_certificate(struct kv_emulator *emulator)
 {
-    const char *path = stub->options.client_certificate;
+    const char *path = emulator->options.client_certificate;
     FILE *file = path ? fopen(path, "r") : NULL;
     if (!path)
         return true;
     if (file) {
-        stub->client_certificate = PEM_read_X509(file, NULL, NULL, NULL);
+        emulator->client_certificate = PEM_read_X509(file, NULL, NULL, NULL);
         fclose(file);
     }
-    if (!stub->client_certificate)
-        fprintf(stderr, "keyvault_stub: %s holds no certificate\n", path);
-    return stub->client_certificate != NULL;
+    if (!emulator->client_certificate)
+        fprintf(stderr, "keyvault_emulator: %s holds no certificate\n", path);
+    return emulator->client_certificate != NULL;
 }
 
-static char *certificate_path(const struct kv_stub *stub)
+static char *certificate_path(const struct kv_emulator *emulator)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s/tls.pem", stub->options.folder) < 0)
+    if (asprintf(&path, "%s/tls.pem", emulator->options.folder) < 0)
         abort();
     return path;
 }
 
-static bool start(struct kv_stub *stub)
+static bool start(struct kv_emulator *emulator)
 {
-    char *path = certificate_path(stub);
-    stub->used_jti = json_object();
-    stub->throttle.options = stub->options.throttle;
-    stub->tls = read_client_certificate(stub) ? kv_certificate_make(path) : NULL;
+    char *path = certificate_path(emulator);
+    emulator->used_jti = json_object();
+    emulator->throttle.options = emulator->options.throttle;
+    emulator->tls = read_client_certificate(emulator) ? kv_certificate_make(path) : NULL;
     free(path);
-    return stub->tls && kv_server_start(stub);
+    return emulator->tls && kv_server_start(emulator);
 }
 
-static void say_where(const struct kv_stub *stub)
+static void say_where(const struct kv_emulator *emulator)
 {
-    char *path = certificate_path(stub);
-    json_t *line = json_pack("{sisiss}", "port", stub->port, "control_port", stub->control_port,
-                             "certificate", path);
+    char *path = certificate_path(emulator);
+    json_t *line = json_pack("{sisiss}", "port", emulator->port, "control_port",
+                             emulator->control_port, "certificate", path);
     json_dumpf(line, stdout, JSON_COMPACT);
     puts("");
     fflush(stdout);
@@ -80,21 +80,21 @@ static void say_where(const struct kv_stub *stub)
 static struct event *wait_for(struct event *event)
 {
     if (!event || event_add(event, NULL) != 0) {
-        fputs("keyvault_stub: cannot wait for a signal, or for this standard input\n", stderr);
+        fputs("keyvault_emulator: cannot wait for a signal, or for this standard input\n", stderr);
         exit(1);
     }
     return event;
 }
 
-static void serve(struct kv_stub *stub)
+static void serve(struct kv_emulator *emulator)
 {
-    struct event_base *base = stub->base;
+    struct event_base *base = emulator->base;
     struct event *term = wait_for(evsignal_new(base, SIGTERM, on_end, base));
     struct event *interrupt = wait_for(evsignal_new(base, SIGINT, on_end, base));
     struct event *input = NULL;
-    if (stub->options.until_eof)
+    if (emulator->options.until_eof)
         input = wait_for(event_new(base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, base));
-    say_where(stub); /* whoever reads it may send a signal at once */
+    say_where(emulator); /* whoever reads it may send a signal at once */
     event_base_dispatch(base);
     event_free(term);
     event_free(interrupt);
@@ -102,34 +102,34 @@ static void serve(struct kv_stub *stub)
         event_free(input);
 }
 
-static void stub_done(struct kv_stub *stub)
+static void emulator_done(struct kv_emulator *emulator)
 {
-    kv_server_stop(stub);
-    kv_faults_clear(&stub->faults);
-    kv_tokens_revoke(&stub->tokens);
-    kv_keys_done(&stub->keys);
-    json_decref(stub->used_jti);
-    X509_free(stub->client_certificate);
-    SSL_CTX_free(stub->tls);
-    event_base_free(stub->base);
+    kv_server_stop(emulator);
+    kv_faults_clear(&emulator->faults);
+    kv_tokens_revoke(&emulator->tokens);
+    kv_keys_done(&emulator->keys);
+    json_decref(emulator->used_jti);
+    X509_free(emulator->client_certificate);
+    SSL_CTX_free(emulator->tls);
+    event_base_free(emulator->base);
 }
 
 int main(int argc, char **argv)
 {
-    static struct kv_stub stub;
+    static struct kv_emulator emulator;
     struct event_config *config = event_config_new();
-    kv_options_read(&stub.options, argc, argv);
+    kv_options_read(&emulator.options, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     allow_many_connections();
     event_config_set_flag(config,
                           EVENT_BASE_FLAG_PRECISE_TIMER | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
-    stub.base = event_base_new_with_config(config);
+    emulator.base = event_base_new_with_config(config);
     event_config_free(config);
-    if (!stub.base)
+    if (!emulator.base)
         abort();
-    bool started = start(&stub);
+    bool started = start(&emulator);
     if (started)
-        serve(&stub);
-    stub_done(&stub);
+        serve(&emulator);
+    emulator_done(&emulator);
     return started ? 0 : 1;
 }

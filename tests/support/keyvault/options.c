@@ -18,7 +18,7 @@ static const struct option_line {
     { "folder", TEXT, AT(folder), "DIR", "where tls.pem is written (needed)" },
     { "port", NUMBER, AT(port), "N", "of the vault, TLS; 0: any (0)" },
     { "control-port", NUMBER, AT(control_port), "N",
-      "of managed identity and /stub/, plain; 0: any (0)" },
+      "of managed identity and /emulator/, plain; 0: any (0)" },
     { "until-eof", FLAG, AT(until_eof), NULL, "end when standard input does" },
     { "tenant", TEXT, AT(tenant), "ID", "of the token endpoint's path" },
     { "client-id", TEXT, AT(client_id), "ID", "the one client" },
@@ -55,9 +55,10 @@ enum { LINE_COUNT = sizeof lines / sizeof lines[0] };
 
 static void print_help(void)
 {
-    puts("keyvault_stub --folder DIR [OPTION ...]: Azure Key Vault's keys REST API, for tests.\n\n"
-         "Prints one line of JSON when it listens; ends on SIGTERM. Its header says the rest:\n"
-         "tests/support/keyvault/keyvault.h.\n");
+    puts(
+        "keyvault_emulator --folder DIR [OPTION ...]: Azure Key Vault's keys REST API, for tests.\n\n"
+        "Prints one line of JSON when it listens; ends on SIGTERM. Its header says the rest:\n"
+        "tests/support/keyvault/keyvault.h.\n");
     for (int i = 0; i < LINE_COUNT; i++) {
         char left[64];
         snprintf(left, sizeof left, "--%s %s", lines[i].name, lines[i].value ? lines[i].value : "");
@@ -67,7 +68,7 @@ static void print_help(void)
 
 static void fail(const char *name, const char *reason)
 {
-    fprintf(stderr, "keyvault_stub: --%s %s (--help lists the options)\n", name, reason);
+    fprintf(stderr, "keyvault_emulator: --%s %s (--help lists the options)\n", name, reason);
     exit(2);
 }
 
@@ -119,7 +120,7 @@ static const struct option_line *find_line(const char *word)
     for (int i = 0; i < LINE_COUNT; i++)
         if (strncmp(word, "--", 2) == 0 && strcmp(word + 2, lines[i].name) == 0)
             return &lines[i];
-    fprintf(stderr, "keyvault_stub: unknown option: %s (--help lists them)\n", word);
+    fprintf(stderr, "keyvault_emulator: unknown option: %s (--help lists them)\n", word);
     exit(2);
 }
 
@@ -140,8 +141,8 @@ void kv_options_read(struct kv_options *options, int argc, char **argv)
     *options = (struct kv_options){
         .tenant = "11111111-2222-4333-8444-555555555555",
         .client_id = "66666666-7777-4888-8999-aaaaaaaaaaaa",
-        .client_secret = "stub-secret",
-        .identity_header = "stub-identity",
+        .client_secret = "emulator-secret",
+        .identity_header = "emulator-identity",
         .resource = "https://vault.azure.net",
         .region = "westeurope",
         .token_life_s = 3600,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PREFIX "stub-token-"
+#define PREFIX "emulator-token-"
 
 /* A token's text says its place in the list, so that finding it costs the same however many there are. */
 struct kv_token {

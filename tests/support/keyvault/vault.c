@@ -122,7 +122,7 @@ static void look_up(struct kv_exchange *exchange)
 {
     if (!exchange->name)
         return;
-    exchange->key = kv_keys_find(&exchange->stub->keys, exchange->name);
+    exchange->key = kv_keys_find(&exchange->emulator->keys, exchange->name);
     if (exchange->key)
         exchange->version = kv_key_version(exchange->key, exchange->version_id);
 }
@@ -131,14 +131,14 @@ static void look_up(struct kv_exchange *exchange)
 
 static void challenge(struct kv_exchange *exchange, const char *message)
 {
-    const struct kv_options *options = &exchange->stub->options;
+    const struct kv_options *options = &exchange->emulator->options;
     bool has_uri = options->challenge == KV_CHALLENGE_URI;
     bool has_scope =
         options->challenge == KV_CHALLENGE_SCOPE || options->challenge == KV_CHALLENGE_BOTH;
     bool has_others = options->challenge == KV_CHALLENGE_BESIDE;
     char authority[256], text[1024];
     int size;
-    snprintf(authority, sizeof authority, "https://127.0.0.1:%d/%s", exchange->stub->port,
+    snprintf(authority, sizeof authority, "https://127.0.0.1:%d/%s", exchange->emulator->port,
              options->tenant);
     size = snprintf(text, sizeof text, "%sBearer %s=\"%.200s\"",
                     has_others ? "Negotiate, Basic realm=\"Bearer\", " : "",
@@ -152,7 +152,7 @@ static void challenge(struct kv_exchange *exchange, const char *message)
                  options->challenge_resource);
     kv_exchange_header(exchange, "WWW-Authenticate", text);
     kv_refuse(exchange, 401, "Unauthorized", NULL, "%s", message);
-    exchange->stub->statistics.unauthorized++;
+    exchange->emulator->statistics.unauthorized++;
 }
 
 static bool has_token(struct kv_exchange *exchange)
@@ -162,7 +162,8 @@ static bool has_token(struct kv_exchange *exchange)
         challenge(exchange, "AKV10000: Request is missing a Bearer or PoP token.");
         return false;
     }
-    if (!exchange->stub->options.any_token && !kv_tokens_know(&exchange->stub->tokens, text + 7)) {
+    if (!exchange->emulator->options.any_token
+        && !kv_tokens_know(&exchange->emulator->tokens, text + 7)) {
         challenge(exchange, "AKV10046: The token is unknown, or its time is over.");
         return false;
     }
@@ -226,9 +227,9 @@ static void answer_fault(struct kv_exchange *exchange)
 
 bool kv_exchange_meets_fault(struct kv_exchange *exchange)
 {
-    struct kv_stub *stub = exchange->stub;
-    exchange->fault = kv_faults_take(&stub->faults, exchange->operation);
-    stub->statistics.faults += exchange->fault.kind != KV_FAULT_none;
+    struct kv_emulator *emulator = exchange->emulator;
+    exchange->fault = kv_faults_take(&emulator->faults, exchange->operation);
+    emulator->statistics.faults += exchange->fault.kind != KV_FAULT_none;
     if (exchange->fault.kind == KV_FAULT_status) {
         if (exchange->fault.retry_after[0])
             kv_exchange_header(exchange, "Retry-After", exchange->fault.retry_after);
@@ -256,13 +257,13 @@ static int cost_of(struct kv_exchange *exchange, const struct route *route)
 
 static bool passes_throttle(struct kv_exchange *exchange, const struct route *route)
 {
-    struct kv_throttle *throttle = &exchange->stub->throttle;
+    struct kv_throttle *throttle = &exchange->emulator->throttle;
     char seconds[16];
     bool is_other = !route || (route->budget == KV_BUDGET_KEYS && !exchange->version);
     if (kv_throttle_take(throttle, is_other ? KV_BUDGET_OTHER : route->budget,
                          is_other ? 1 : cost_of(exchange, route)))
         return true;
-    exchange->stub->statistics.throttled++;
+    exchange->emulator->statistics.throttled++;
     if (throttle->options.retry_after_s >= 0) {
         snprintf(seconds, sizeof seconds, "%d", throttle->options.retry_after_s);
         kv_exchange_header(exchange, "Retry-After", seconds);
@@ -360,7 +361,7 @@ static void name_host(struct kv_exchange *exchange)
     if (host && !exchange->is_trusted)
         snprintf(exchange->host, sizeof exchange->host, "%s", host);
     else
-        snprintf(exchange->host, sizeof exchange->host, "127.0.0.1:%d", exchange->stub->port);
+        snprintf(exchange->host, sizeof exchange->host, "127.0.0.1:%d", exchange->emulator->port);
 }
 
 void kv_vault_request(struct kv_exchange *exchange, char *path)

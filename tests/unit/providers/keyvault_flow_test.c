@@ -13,9 +13,9 @@
 
 static void test_many_requests_share_few_connections(void)
 {
-    static const char *const stub[] = { "--latency-ms", "5", NULL };
+    static const char *const emulator[] = { "--latency-ms", "5", NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, ", \"in-flight\": 8");
+    vault_stage_open(&stage, emulator, ", \"in-flight\": 8");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     /* However slow we are, the first ones wait side by side. */
     cm_keyvault_fault(&stage.vault,
@@ -151,8 +151,8 @@ struct late_start {
 static void start_late(void *arg)
 {
     struct late_start *late = arg;
-    const char *const stub[] = { "--port", late->port, NULL };
-    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&late->stage->vault, stub));
+    const char *const emulator[] = { "--port", late->port, NULL };
+    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&late->stage->vault, emulator));
     vault_stage_append_trust(late->stage->vault.certificate, late->trust);
     cm_keyvault_create_key(&late->stage->vault, "ca", EC_256, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * HTTP/2: with nghttpx (Debian: nghttp2-proxy) before the stub, many requests are streams of few
+ * HTTP/2: with nghttpx (Debian: nghttp2-proxy) before the emulator, many requests are streams of few
  * connections. Skipped where there is no nghttpx.
  */
 #include "tests/unit/providers/keyvault_stage.h"
@@ -151,18 +151,18 @@ static unsigned count_requests(const struct proxy *proxy, unsigned *ret_connecti
 
 static void check_streams(const char *program)
 {
-    static const char *const stub[] = { "--latency-ms", "20", NULL };
+    static const char *const emulator[] = { "--latency-ms", "20", NULL };
     struct vault_stage stage;
     struct proxy proxy = { 0 };
     char trust[400], reference[512];
     unsigned connections;
-    vault_stage_start(&stage, stub);
+    vault_stage_start(&stage, emulator);
     snprintf(proxy.key, sizeof proxy.key, "%s/proxy.key", cm_test_scratch());
     snprintf(proxy.certificate, sizeof proxy.certificate, "%s/proxy.pem", cm_test_scratch());
     snprintf(proxy.log, sizeof proxy.log, "%s/proxy.log", cm_test_scratch());
     snprintf(trust, sizeof trust, "%s/trust.pem", cm_test_scratch());
     write_certificate(&proxy);
-    /* The token endpoint is the stub's own: both are trusted. */
+    /* The token endpoint is the emulator's own: both are trusted. */
     vault_stage_append_trust(proxy.certificate, trust);
     vault_stage_append_trust(stage.vault.certificate, trust);
     CU_ASSERT_TRUE_FATAL(proxy_start(&proxy, program, &stage.vault));
@@ -188,7 +188,8 @@ static void test_requests_are_streams_of_few_connections(void)
 {
     const char *program = find_nghttpx();
     if (!program) {
-        cm_test_skip("no nghttpx to speak HTTP/2 before the stub: Debian's package nghttp2-proxy");
+        cm_test_skip(
+            "no nghttpx to speak HTTP/2 before the emulator: Debian's package nghttp2-proxy");
         return;
     }
     check_streams(program);

@@ -21,7 +21,7 @@
 static void update(struct vault_stage *stage, const char *kid, const char *members)
 {
     char path[512];
-    snprintf(path, sizeof path, "/stub/vault%s?api-version=7.6", strstr(kid, "/keys/"));
+    snprintf(path, sizeof path, "/emulator/vault%s?api-version=7.6", strstr(kid, "/keys/"));
     free(cm_keyvault_control(&stage->vault, "PATCH", path, members));
 }
 
@@ -61,7 +61,7 @@ static void test_key_without_a_version_is_the_newest_enabled_one_over_all_pages(
     struct vault_stage stage;
     char kids[60][CM_KEYVAULT_KID_SIZE];
     vault_stage_open(&stage, NULL, "");
-    /* The stub's clock has whole seconds, as the service's: the last enabled one is alone in its. */
+    /* The emulator's clock has whole seconds, as the service's: the last enabled one is alone in its. */
     for (unsigned i = 0; i < 30; i++)
         cm_keyvault_create_key(&stage.vault, "ca", EC_256, kids[i]);
     rig_run_for(&stage.rig, 1100);
@@ -195,12 +195,12 @@ static cm_status create(struct vault_stage *stage, const char *name, const struc
                           CM_SIGALG_UNKNOWN, ret_key, err);
 }
 
-/* What the stub says of the key: a member of its JWK. */
+/* What the emulator says of the key: a member of its JWK. */
 static void expect_member(struct vault_stage *stage, const char *name, const char *member,
                           const char *expected)
 {
     char path[256];
-    snprintf(path, sizeof path, "/stub/vault/keys/%s?api-version=7.6", name);
+    snprintf(path, sizeof path, "/emulator/vault/keys/%s?api-version=7.6", name);
     char *text = cm_keyvault_control(&stage->vault, "GET", path, NULL);
     json_t *bundle = json_loads(text, 0, NULL);
     const char *value = json_string_value(json_object_get(json_object_get(bundle, "key"), member));
@@ -366,7 +366,7 @@ static size_t wrap_target(EVP_PKEY *target, const uint8_t *aes, uint8_t *ret_wra
 static EVP_PKEY *read_kek(struct vault_stage *stage, const char *name)
 {
     char path[256];
-    snprintf(path, sizeof path, "/stub/vault/keys/%s?api-version=7.6", name);
+    snprintf(path, sizeof path, "/emulator/vault/keys/%s?api-version=7.6", name);
     char *text = cm_keyvault_control(&stage->vault, "GET", path, NULL);
     json_t *bundle = json_loads(text, 0, NULL);
     const char *n = json_string_value(json_object_get(json_object_get(bundle, "key"), "n"));

@@ -15,10 +15,10 @@ static void on_told(struct cm_provider *provider, enum cm_provider_event event, 
     snprintf(stage->notices + used, sizeof stage->notices - used, "%s\n", text);
 }
 
-void vault_stage_start(struct vault_stage *stage, const char *const *stub)
+void vault_stage_start(struct vault_stage *stage, const char *const *emulator)
 {
     *stage = (struct vault_stage){ .notices_count = 0 };
-    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&stage->vault, stub));
+    CU_ASSERT_TRUE_FATAL(cm_keyvault_start(&stage->vault, emulator));
 }
 
 void vault_stage_open_with(struct vault_stage *stage, const char *options,
@@ -36,9 +36,9 @@ void vault_stage_open_with(struct vault_stage *stage, const char *options,
     cm_provider_watch(stage->rig.provider, on_told, stage);
 }
 
-void vault_stage_open(struct vault_stage *stage, const char *const *stub, const char *more)
+void vault_stage_open(struct vault_stage *stage, const char *const *emulator, const char *more)
 {
-    vault_stage_start(stage, stub);
+    vault_stage_start(stage, emulator);
     vault_stage_open_with(stage, rig_vault_options(&stage->vault, more),
                           rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET));
 }

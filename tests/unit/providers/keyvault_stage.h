@@ -1,5 +1,5 @@
 /*
- * A stage for tests of the Key Vault provider: a stub, an instance that is open on it, and what that
+ * A stage for tests of the Key Vault provider: an emulator, an instance that is open on it, and what that
  * told its operator.
  *
  *     struct vault_stage stage;
@@ -25,11 +25,11 @@ struct vault_stage {
     unsigned notices_count;
 };
 
-/* stub: its words, NULL at the end; may be NULL. more: options beside those of rig_vault_options. */
-void vault_stage_open(struct vault_stage *stage, const char *const *stub, const char *more);
+/* emulator: its words, NULL at the end; may be NULL. more: options beside those of rig_vault_options. */
+void vault_stage_open(struct vault_stage *stage, const char *const *emulator, const char *more);
 
 /* The same in two steps: between them a test may change what stands in the settings. */
-void vault_stage_start(struct vault_stage *stage, const char *const *stub);
+void vault_stage_start(struct vault_stage *stage, const char *const *emulator);
 void vault_stage_open_with(struct vault_stage *stage, const char *options,
                            const char *passphrase_ref);
 
@@ -39,7 +39,7 @@ void vault_stage_append_trust(const char *certificate, const char *path);
 /* Keys must be closed. */
 void vault_stage_close(struct vault_stage *stage);
 
-/* Makes a key at the stub and opens it by its name alone. */
+/* Makes a key at the emulator and opens it by its name alone. */
 struct cm_key *vault_stage_key(struct vault_stage *stage, const char *name, const char *members);
 
 /* Opens it; fails the test, and says why, when it does not open. */

@@ -1,5 +1,5 @@
 /*
- * Where the Key Vault provider gets its tokens from, on the stub: each credential, challenges of each
+ * Where the Key Vault provider gets its tokens from, on the emulator: each credential, challenges of each
  * form and of an evil vault, and that the end of a token is nobody's concern.
  */
 #include "tests/unit/providers/keyvault_stage.h"
@@ -27,7 +27,7 @@ static void test_token_that_was_revoked_is_replaced_and_no_signature_fails(void)
         struct rig_batch *batch = rig_batch_new(&stage.rig, key, 60);
         CU_ASSERT_EQUAL(rig_submit(batch), CM_OK);
         rig_run_for(&stage.rig, 5);
-        free(cm_keyvault_control(&stage.vault, "POST", "/stub/tokens/revoke", ""));
+        free(cm_keyvault_control(&stage.vault, "POST", "/emulator/tokens/revoke", ""));
         rig_wait(&stage.rig, &batch->dones, 1);
         CU_ASSERT_TRUE(rig_all_verify(batch));
         rig_batch_free(batch);
@@ -40,9 +40,9 @@ static void test_token_that_was_revoked_is_replaced_and_no_signature_fails(void)
 
 static void test_token_is_replaced_before_it_ends_and_no_request_is_refused(void)
 {
-    static const char *const stub[] = { "--token-life", "2", NULL };
+    static const char *const emulator[] = { "--token-life", "2", NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, "");
+    vault_stage_open(&stage, emulator, "");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     uint64_t end_ns = cm_clock_monotonic_ns() + 3500 * CM_NS_PER_MS;
     long long refused = cm_keyvault_statistic(&stage.vault, "unauthorized");
@@ -60,9 +60,9 @@ static void test_token_is_replaced_before_it_ends_and_no_request_is_refused(void
 /* The directory refuses the next token while the present one is good. */
 static void test_token_that_is_good_is_used_although_the_next_is_refused(void)
 {
-    static const char *const stub[] = { "--token-life", "4", "--refresh-in", "1", NULL };
+    static const char *const emulator[] = { "--token-life", "4", "--refresh-in", "1", NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, ", \"rate\": 20");
+    vault_stage_open(&stage, emulator, ", \"rate\": 20");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     cm_keyvault_fault(&stage.vault, "{\"on\":\"token\",\"kind\":\"status\",\"status\":400}");
@@ -93,7 +93,7 @@ static void test_token_is_not_asked_for_before_the_directory_said(void)
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 1);
     long long before = cm_keyvault_statistic(&stage.vault, "requests.token");
-    free(cm_keyvault_control(&stage.vault, "POST", "/stub/tokens/revoke", ""));
+    free(cm_keyvault_control(&stage.vault, "POST", "/emulator/tokens/revoke", ""));
     cm_keyvault_fault(&stage.vault, "{\"on\":\"token\",\"kind\":\"status\",\"status\":429,"
                                     "\"retry_after\":\"3600\",\"count\":0}");
     batch->batch.deadline_ns = cm_clock_monotonic_ns() + 2500 * CM_NS_PER_MS;
@@ -150,9 +150,9 @@ static void test_challenge_is_understood_in_each_form(void)
 {
     static const char *const forms[] = { "resource", "uri", "scope", "both", "beside" };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        const char *const stub[] = { "--challenge", forms[i], NULL };
+        const char *const emulator[] = { "--challenge", forms[i], NULL };
         struct vault_stage stage;
-        vault_stage_open(&stage, stub, "");
+        vault_stage_open(&stage, emulator, "");
         cm_keyvault_create_key(&stage.vault, "ca", EC_256, NULL);
         CU_ASSERT_TRUE(vault_stage_works(&stage, "ca"));
         vault_stage_close(&stage);
@@ -170,10 +170,10 @@ static void expect_no_token(struct vault_stage *stage, const char *words)
 
 static void test_challenge_that_wants_tokens_for_others_is_refused(void)
 {
-    static const char *const stub[] = { "--challenge-resource", "https://graph.microsoft.com",
-                                        NULL };
+    static const char *const emulator[] = { "--challenge-resource", "https://graph.microsoft.com",
+                                            NULL };
     struct vault_stage stage;
-    vault_stage_open(&stage, stub, "");
+    vault_stage_open(&stage, emulator, "");
     expect_no_token(&stage, "must not have tokens for https://graph.microsoft.com");
 }
 
@@ -262,9 +262,9 @@ static void test_certificate_serves_as_a_credential(void)
     snprintf(path, sizeof path, "%s",
              rig_write_file("client.pem", "", 0, 0600)); /* so that it has its mode */
     write_certificates(public_path, path);
-    const char *const stub[] = { "--client-certificate", public_path, NULL };
+    const char *const emulator[] = { "--client-certificate", public_path, NULL };
     struct vault_stage stage;
-    vault_stage_start(&stage, stub);
+    vault_stage_start(&stage, emulator);
     snprintf(members, sizeof members,
              "\"credential\": \"client-certificate\", \"client\": \"%s\", \"certificate\": \"%s\"",
              CM_KEYVAULT_CLIENT_ID, path);
@@ -275,12 +275,12 @@ static void test_workload_identity_serves_as_a_credential(void)
 {
     char path[512];
     snprintf(path, sizeof path, "%s", rig_write_file("federated", "a.b.c\n", 6, 0644));
-    const char *const stub[] = { "--federated-token", path, NULL };
+    const char *const emulator[] = { "--federated-token", path, NULL };
     struct vault_stage stage;
     setenv("AZURE_FEDERATED_TOKEN_FILE", path, 1);
     setenv("AZURE_CLIENT_ID", CM_KEYVAULT_CLIENT_ID, 1);
     setenv("AZURE_TENANT_ID", CM_KEYVAULT_TENANT, 1);
-    vault_stage_start(&stage, stub);
+    vault_stage_start(&stage, emulator);
     expect_works(&stage, "\"credential\": \"workload-identity\"", "requests.token");
     unsetenv("AZURE_FEDERATED_TOKEN_FILE");
     unsetenv("AZURE_CLIENT_ID");
@@ -298,10 +298,10 @@ static void test_managed_identity_serves_as_a_credential(void)
 
 static void test_app_service_serves_as_a_credential(void)
 {
-    static const char *const stub[] = { "--identity-header", "header-secret", NULL };
+    static const char *const emulator[] = { "--identity-header", "header-secret", NULL };
     struct vault_stage stage;
     char endpoint[128];
-    vault_stage_start(&stage, stub);
+    vault_stage_start(&stage, emulator);
     snprintf(endpoint, sizeof endpoint, "%s/msi/token", stage.vault.control_url);
     setenv("IDENTITY_ENDPOINT", endpoint, 1);
     setenv("IDENTITY_HEADER", "header-secret", 1);

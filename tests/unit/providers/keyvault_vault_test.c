@@ -1,5 +1,5 @@
 /*
- * The Key Vault provider while its vault misbehaves: what each fault of the stub makes of a signature
+ * The Key Vault provider while its vault misbehaves: what each fault of the emulator makes of a signature
  * and of an opening, and that all is well again behind it.
  */
 #include "tests/unit/providers/keyvault_stage.h"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The stub of Azure Key Vault answers as the service does: its process, its keys, and their signatures."""
+"""The emulator of Azure Key Vault answers as the service does: its process, its keys, and their signatures."""
 import base64
 import json
 import os
@@ -30,10 +30,10 @@ class Process(VaultCase):
         vault.stop()
 
     def test_it_does_not_end_with_its_input_unless_it_is_told(self):
-        process = spawn([keyvault.KEYVAULT_STUB, "--folder", scratch()], stdin=subprocess.DEVNULL,
+        process = spawn([keyvault.KEYVAULT_EMULATOR, "--folder", scratch()], stdin=subprocess.DEVNULL,
                         stdout=subprocess.PIPE)
         port = json.loads(process.stdout.readline())["control_port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stub/statistics") as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/emulator/statistics") as answer:
             self.assertEqual(answer.status, 200)
         process.terminate()
         self.assertEqual(process.wait(10), 0)
@@ -41,7 +41,7 @@ class Process(VaultCase):
 
     def test_help_and_wrong_options(self):
         def run(*words):
-            return subprocess.run([keyvault.KEYVAULT_STUB, *words], capture_output=True, text=True, check=False)
+            return subprocess.run([keyvault.KEYVAULT_EMULATOR, *words], capture_output=True, text=True, check=False)
         shown = run("--help")
         self.assertEqual(shown.returncode, 0)
         self.assertIn("--throttle-scale X", shown.stdout)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The stub of Azure Key Vault challenges, and gives tokens as Entra ID and managed identities do."""
+"""The emulator of Azure Key Vault challenges, and gives tokens as Entra ID and managed identities do."""
 import functools
 import hashlib
 import http.client

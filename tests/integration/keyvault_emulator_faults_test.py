@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The stub of Azure Key Vault counts as the service does, and fails as it is told."""
+"""The emulator of Azure Key Vault counts as the service does, and fails as it is told."""
 import http.client
 import json
 import os
@@ -100,7 +100,7 @@ class Throttle(VaultCase):
         vault.throttle(on=True, scale=0, retry_after=3)
         self.assertEqual(self.sign(vault, "soft").headers["Retry-After"], "3")
         for wrong in ({"scale": "x"}, {"scale": -1}, {"period_ms": 0}, {"on": 1}):
-            self.assertEqual(vault.control("POST", "/stub/throttle", wrong).status, 400, wrong)
+            self.assertEqual(vault.control("POST", "/emulator/throttle", wrong).status, 400, wrong)
 
     def test_without_the_option_nothing_is_throttled(self):
         vault = self.start("--throttle-scale", "0")
@@ -214,11 +214,11 @@ class Faults(VaultCase):
         good = {"on": "sign", "kind": "status"}
         for fault in ({}, {"kind": "none"}, {"on": "jump", "kind": "slow"}, {**good, "status": 99}, {**good, "every": 0},
                       {**good, "count": "x"}, {**good, "delay_ms": -1}, [good, {"kind": "x"}], [1]):
-            answer = self.vault.control("POST", "/stub/faults", fault)
+            answer = self.vault.control("POST", "/emulator/faults", fault)
             self.assertEqual(answer.status, 400, fault)
             self.assertTrue(answer.json()["error"])
         self.good(self.sign(self.vault))
-        self.assertEqual(self.vault.control("GET", "/stub/nothing").status, 404)
+        self.assertEqual(self.vault.control("GET", "/emulator/nothing").status, 404)
 
 
 class Flight(VaultCase):
