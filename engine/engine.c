@@ -281,24 +281,14 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     }
 }
 
-static void on_notice(const char *text, void *arg)
-{
-    cm_engine_notice(arg, "%s", text);
-}
-
-static void on_idle(void *arg)
-{
-    cm_engine_look_around(arg);
-}
-
 void cm_engine_start(struct cm_engine *engine)
 {
     const struct cm_issuers_env env = { .loop = engine->loop,
                                         .settings = engine->settings,
                                         .providers = engine->providers,
                                         .store = engine->store,
-                                        .on_notice = on_notice,
-                                        .on_idle = on_idle,
+                                        .on_notice = cm_engine_on_notice,
+                                        .on_idle = cm_engine_on_idle,
                                         .arg = engine };
     struct cm_store_reader *reader;
     struct cm_error err;

@@ -180,6 +180,9 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Everything answered? Then whoever waits for that is told. */
 void cm_engine_look_around(struct cm_engine *engine);
+/* The two above for the engine's parts: on_notice and on_idle of their envs; arg: the engine. */
+void cm_engine_on_notice(const char *text, void *arg);
+void cm_engine_on_idle(void *arg);
 
 /* The providers of the settings. What was opened before one failed is closed with the engine. */
 CM_MUST_USE cm_status cm_engine_open_signers(struct cm_engine *engine, struct cm_error *err);

@@ -130,11 +130,6 @@ void cm_engine_fill_status(json_t *object, void *arg)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));
 }
 
-static void on_notice(const char *text, void *arg)
-{
-    cm_engine_notice(arg, "%s", text);
-}
-
 static void on_revoked(void *arg)
 {
     cm_engine_look_at_revocations(arg);
@@ -146,11 +141,6 @@ static cm_status publish(const char *issuer, cm_control_published_fn *done, void
     return cm_engine_publish(arg, issuer, done, done_arg, err);
 }
 
-static void on_idle(void *arg)
-{
-    cm_engine_look_around(arg);
-}
-
 void cm_engine_listen(struct cm_engine *engine)
 {
     const struct cm_control_env env = { .loop = engine->loop,
@@ -159,8 +149,8 @@ void cm_engine_listen(struct cm_engine *engine)
                                         .fill_status = cm_engine_fill_status,
                                         .on_revoked = on_revoked,
                                         .publish = engine->revocations ? publish : NULL,
-                                        .on_notice = on_notice,
-                                        .on_idle = on_idle,
+                                        .on_notice = cm_engine_on_notice,
+                                        .on_idle = cm_engine_on_idle,
                                         .arg = engine };
     struct cm_error err;
     if (cm_control_open(&env, &engine->control, &err) != CM_OK)

@@ -17,6 +17,11 @@ void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
     engine->options.on_event(CM_ENGINE_NOTICE, text, engine->options.arg);
 }
 
+void cm_engine_on_notice(const char *text, void *arg)
+{
+    cm_engine_notice(arg, "%s", text);
+}
+
 static void deliver_event(void *arg)
 {
     struct cm_engine_news *news = arg;
@@ -52,4 +57,9 @@ void cm_engine_look_around(struct cm_engine *engine)
         engine->queue_exhausted = false;
         cm_engine_post(engine, CM_ENGINE_EXHAUSTED, "the queue is at its end");
     }
+}
+
+void cm_engine_on_idle(void *arg)
+{
+    cm_engine_look_around(arg);
 }

@@ -39,11 +39,6 @@ static int64_t time_ms(void *arg)
     return now_ms < atomic_load(&engine->last_time_ms) - allowed_ms ? -1 : now_ms;
 }
 
-static void on_notice(const char *text, void *arg)
-{
-    cm_engine_notice(arg, "%s", text);
-}
-
 static void on_revocation(const struct cm_revocation *revocation, void *arg)
 {
     const struct cm_engine *engine = arg;
@@ -67,11 +62,6 @@ static const struct cm_responder *find_responder(int64_t generation_number, void
     return responders ? cm_responders_find(responders, generation_number) : NULL;
 }
 
-static void on_idle(void *arg)
-{
-    cm_engine_look_around(arg);
-}
-
 /* --- opening ------------------------------------------------------------------------------------- */
 
 static cm_status open_publisher(struct cm_engine *engine, struct cm_error *err)
@@ -85,9 +75,9 @@ static cm_status open_publisher(struct cm_engine *engine, struct cm_error *err)
                                           .book = revocations->book,
                                           .shelf = revocations->shelf,
                                           .time_ms = time_ms,
-                                          .on_notice = on_notice,
+                                          .on_notice = cm_engine_on_notice,
                                           .on_revocation = on_revocation,
-                                          .on_idle = on_idle,
+                                          .on_idle = cm_engine_on_idle,
                                           .arg = engine };
     return cm_publisher_open(&env, &revocations->publisher, err);
 }
@@ -103,9 +93,9 @@ static cm_status open_responders(struct cm_engine *engine, struct cm_error *err)
                                            .serials = &engine->serials,
                                            .clones = &engine->clones,
                                            .time_ms = time_ms,
-                                           .on_notice = on_notice,
+                                           .on_notice = cm_engine_on_notice,
                                            .on_changed = on_responder_changed,
-                                           .on_idle = on_idle,
+                                           .on_idle = cm_engine_on_idle,
                                            .arg = engine };
     return cm_responders_open(&env, &engine->revocations->responders, err);
 }
@@ -143,7 +133,7 @@ static cm_status open_service(struct cm_engine *engine, struct cm_error *err)
                                                    list_generations(&engine->issuers, generations),
                                                .find_responder = find_responder,
                                                .fill_status = cm_engine_fill_status,
-                                               .on_notice = on_notice,
+                                               .on_notice = cm_engine_on_notice,
                                                .time_ms = time_ms,
                                                .arg = engine };
     cm_status status = cm_status_service_open(&env, &revocations->service, err);
