@@ -500,7 +500,8 @@ CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *
 enum cm_issued {
     CM_ISSUED_NEVER,
     CM_ISSUED_CERTIFICATE, /* there is a certificate */
-    CM_ISSUED_ABANDONED    /* promised and given up: revoked */
+    CM_ISSUED_ABANDONED,   /* promised and given up: revoked */
+    CM_ISSUED_PROMISED     /* an open intent has it: there may be a certificate by now */
 };
 CM_MUST_USE cm_status cm_store_find_issued(struct cm_store_reader *reader,
                                            int64_t generation_number, struct cm_bytes serial,
