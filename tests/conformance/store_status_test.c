@@ -313,6 +313,30 @@ static void test_an_imported_certificate_is_issued_and_may_be_revoked(void)
     fixture_done(&f);
 }
 
+static void test_an_imported_certificate_on_hold_is_reinstated(void)
+{
+    static const char *const groups[] = { "odd", "even" };
+    uint32_t changed;
+    struct cm_imported_row row = imported_row();
+    row.reason = CM_REASON_CERTIFICATE_HOLD;
+    row.revoked_s = ORDER_TIME_S;
+    make("import-held");
+    CU_ASSERT_EQUAL(import(&row, &changed), CM_OK);
+    CU_ASSERT_EQUAL(standing().reason, CM_REASON_CERTIFICATE_HOLD);
+    struct cm_order order = order_for_serial(1, CM_REASON_UNSPECIFIED);
+    order.kind = CM_ORDER_REINSTATE;
+    order.serial = row.serial;
+    order.groups = groups;
+    order.groups_count = 2;
+    CU_ASSERT_EQUAL(order_apply(&f, &order), CM_OK);
+    CU_ASSERT_EQUAL(order.code, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED);
+    order.groups = NULL;
+    CU_ASSERT_EQUAL(order_apply(&f, &order), CM_OK);
+    CU_ASSERT_EQUAL(order.code, CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(standing().reason, CM_REASON_REMOVE_FROM_CRL);
+    fixture_done(&f);
+}
+
 static void test_a_serial_that_two_generations_have_issued_needs_its_issuer(void)
 {
     uint32_t changed;
@@ -458,6 +482,7 @@ CM_TEST_SUITE(store_status, CM_TEST(test_a_generation_keeps_what_stands_in_its_c
               CM_TEST(test_a_delta_may_have_the_number_of_the_list_that_it_goes_with),
               CM_TEST(test_the_latest_lists_of_each_shard_are_walked),
               CM_TEST(test_an_imported_certificate_is_issued_and_may_be_revoked),
+              CM_TEST(test_an_imported_certificate_on_hold_is_reinstated),
               CM_TEST(test_a_serial_that_two_generations_have_issued_needs_its_issuer),
               CM_TEST(test_an_import_makes_a_status_only_worse),
               CM_TEST(test_an_old_hold_is_not_imported_over_one_that_has_ended),

@@ -161,8 +161,9 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
                    " UNION ALL SELECT generation, 0, not_after FROM imported"                       \
                    " WHERE generation IN (SELECT number FROM generation) AND serial = ?3"           \
                    " AND (?4 = 0 OR generation = ?4)")                                              \
-    X(FIND_GROUP_OF, "SELECT device_group.name FROM device JOIN device_group"                       \
-                     " ON device_group.number = device.device_group WHERE device.number = ?1")      \
+    X(FIND_HOLDER, "SELECT device_group.name, device.state = 'quarantined' FROM device"             \
+                   " JOIN device_group ON device_group.number = device.device_group"                \
+                   " WHERE device.number = ?1")                                                     \
     X(FIND_MEMBER, "SELECT device.number, device.state, device_group.name FROM device"              \
                    " JOIN device_group ON device_group.number = device.device_group"                \
                    " WHERE device.id = ?1")                                                         \
