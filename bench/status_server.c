@@ -11,6 +11,7 @@
  *
  *     issue COUNT                  COUNT certificates; the serial of the first
  *     abandon                      a serial that was promised and given up
+ *     promise                      one that was promised, and nothing is known of yet
  *     revoke SERIAL REASON         or certificateHold; removeFromCRL: off hold
  *     revoke-after MS SERIAL REASON  the loop does nothing for so long, then revokes
  *     responder none|ca|delegated  who signs from now on
@@ -257,6 +258,17 @@ static void abandon(struct cm_serial *ret_serial)
     read_changes();
 }
 
+static void promise(struct cm_serial *ret_serial)
+{
+    *ret_serial = next_serial();
+    struct cm_intent_item item = { .serial = *ret_serial };
+    apply(&(struct cm_store_op){ .kind = CM_STORE_INTENT,
+                                 .intent = &(struct cm_intent){ .created_ms = cm_clock_wall_ms(),
+                                                                .generation_number = GENERATION,
+                                                                .items = &item,
+                                                                .items_count = 1 } });
+}
+
 /* --- the service --------------------------------------------------------------------------------- */
 
 static const struct cm_responder *find_responder(int64_t generation_number, void *arg)
@@ -345,6 +357,11 @@ static const char *run(char *words[4])
     }
     if (strcmp(words[0], "abandon") == 0) {
         abandon(&serial);
+        answer_serial(&serial);
+        return "";
+    }
+    if (strcmp(words[0], "promise") == 0) {
+        promise(&serial);
         answer_serial(&serial);
         return "";
     }

@@ -146,6 +146,11 @@ static bool refuse_text(const char *name, const char *why, struct cm_refusal *re
                      why);
 }
 
+static bool takes_serial(enum cm_order_kind kind)
+{
+    return kind == CM_ORDER_REVOKE || kind == CM_ORDER_REINSTATE;
+}
+
 /* What says nothing for this kind was meant for another one. */
 static bool check_fitting(const struct cm_order_texts *texts, enum cm_order_kind kind,
                           struct cm_refusal *refusal)
@@ -153,12 +158,12 @@ static bool check_fitting(const struct cm_order_texts *texts, enum cm_order_kind
     const struct {
         const char *name;
         struct cm_bytes text;
-    } of_revoke[] = { { "serial", texts->serial },
-                      { "reason", texts->reason },
-                      { "invalidity", texts->invalidity } };
+    } of_revoke[] = { { "reason", texts->reason }, { "invalidity", texts->invalidity } };
     for (size_t i = 0; i < sizeof of_revoke / sizeof of_revoke[0]; i++)
         if (kind != CM_ORDER_REVOKE && is_there(of_revoke[i].text))
             return refuse_text(of_revoke[i].name, "goes with revoke only", refusal);
+    if (is_there(texts->serial) && !takes_serial(kind))
+        return refuse_text("serial", "goes with revoke and reinstate only", refusal);
     if (is_there(texts->issuer) && !is_there(texts->serial))
         return refuse_text("issuer", "goes with serial only", refusal);
     return true;
@@ -173,9 +178,9 @@ static bool check_target(const struct cm_order_texts *texts, enum cm_order_kind 
     if (count > 1)
         return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_INVALID, CM_REFUSAL_NO_OFFSET,
                          "expected one of serial, device and group, found %d of them", count);
-    return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET, "%s",
-                     kind == CM_ORDER_REVOKE ? "revoke needs a serial or a device"
-                                             : "field device is missing");
+    return cm_refuse(refusal, CM_REFUSAL_REQUEST_FIELD_MISSING, CM_REFUSAL_NO_OFFSET,
+                     "%s needs a %sdevice", cm_order_name(kind),
+                     takes_serial(kind) ? "serial or a " : "");
 }
 
 static bool read_target(const struct cm_order_texts *texts, struct cm_arena *arena,

@@ -18,7 +18,7 @@
  *     invalidity   of revoke: Unix seconds since when the key is not to be trusted
  *     why          one line of UTF-8, at most 256 octets, for the audit log
  *
- * Exactly one of serial, device and group stands there; a serial with revoke only. A text that says
+ * Exactly one of serial, device and group stands there; a serial with revoke and reinstate only. A text that says
  * nothing for its kind of order was meant for another one, and is refused.
  *
  * Thread: any.

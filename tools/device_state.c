@@ -13,25 +13,62 @@
 
 enum { IDS_MAX = 100000 };
 
+struct asked {
+    struct cm_order *orders; /* a device each, or one certificate */
+    uint32_t count;
+};
+
 /* False: the complaint was made. */
-static bool make_orders(const struct cm_call *call, enum cm_order_kind kind, struct cm_arena *arena,
-                        struct cm_order **ret_orders)
+static bool read_order(const struct cm_order_texts *texts, struct cm_arena *arena,
+                       struct cm_order *ret_order)
 {
-    struct cm_order *orders = cm_arena_zalloc(arena, (size_t)call->operands_count * sizeof *orders);
+    struct cm_refusal refusal;
+    if (cm_order_read(texts, cm_clock_wall_s(), arena, ret_order, &refusal))
+        return true;
+    cm_usage_fail("%s", refusal.message);
+    return false;
+}
+
+static bool read_devices(const struct cm_call *call, struct cm_order_texts *texts,
+                         struct cm_arena *arena, struct asked *ret_asked)
+{
+    uint32_t count = (uint32_t)call->operands_count;
+    struct cm_order *orders = cm_arena_zalloc(arena, count * sizeof *orders);
+    for (uint32_t i = 0; i < count; i++) {
+        texts->device = cm_bytes_str(call->operands[i]);
+        if (!read_order(texts, arena, &orders[i]))
+            return false;
+    }
+    *ret_asked = (struct asked){ .orders = orders, .count = count };
+    return true;
+}
+
+static bool read_certificate(struct cm_order_texts *texts, struct cm_arena *arena,
+                             struct asked *ret_asked)
+{
+    struct cm_order *order = cm_arena_zalloc(arena, sizeof *order);
+    *ret_asked = (struct asked){ .orders = order, .count = 1 };
+    return read_order(texts, arena, order);
+}
+
+static bool read_asked(const struct cm_call *call, enum cm_order_kind kind, struct cm_arena *arena,
+                       struct asked *ret_asked)
+{
     struct cm_order_texts texts = { .kind = cm_bytes_str(cm_order_name(kind)) };
+    bool may_have_serial = kind == CM_ORDER_REINSTATE;
     const char *why = cm_call_value(call, "why");
+    const char *issuer = may_have_serial ? cm_call_value(call, "issuer") : NULL;
     if (why)
         texts.why = cm_bytes_str(why);
-    for (int i = 0; i < call->operands_count; i++) {
-        struct cm_refusal refusal;
-        texts.device = cm_bytes_str(call->operands[i]);
-        if (!cm_order_read(&texts, cm_clock_wall_s(), arena, &orders[i], &refusal)) {
-            cm_usage_fail("%s", refusal.message);
-            return false;
-        }
-    }
-    *ret_orders = orders;
-    return true;
+    if (issuer)
+        texts.issuer = cm_bytes_str(issuer);
+    if (may_have_serial && !cm_order_take_serial(call, arena, &texts.serial))
+        return false;
+    if ((call->operands_count > 0) != (texts.serial.size > 0))
+        return texts.serial.size > 0 ? read_certificate(&texts, arena, ret_asked)
+                                     : read_devices(call, &texts, arena, ret_asked);
+    cm_usage_fail("expected either IDs or --serial; see certmill device reinstate --help");
+    return false;
 }
 
 static json_t *to_json(const struct cm_order *order)
@@ -89,32 +126,52 @@ static bool all_done(const struct cm_order *orders, uint32_t count)
     return done == count;
 }
 
-static int tell(const struct cm_call *call, const struct cm_order *orders,
-                const char *const done[2], struct cm_arena *arena)
+static int tell_devices(const struct cm_call *call, const struct asked *asked,
+                        const char *const done[2], struct cm_arena *arena)
 {
-    uint32_t count = (uint32_t)call->operands_count;
-    complain(orders, count, arena);
+    complain(asked->orders, asked->count, arena);
     if (cm_call_flag(call, "json"))
-        print_json(orders, count);
+        print_json(asked->orders, asked->count);
     else if (!cm_call_flag(call, "quiet"))
-        print_text(orders, count, done);
-    return all_done(orders, count) ? CM_EXIT_DONE : CM_EXIT_FAILED;
+        print_text(asked->orders, asked->count, done);
+    return all_done(asked->orders, asked->count) ? CM_EXIT_DONE : CM_EXIT_FAILED;
+}
+
+/* It was changed, or it was refused. */
+static int tell_certificate(const struct cm_call *call, const struct cm_order *order,
+                            const char *done, struct cm_arena *arena)
+{
+    if (order->code != CM_REFUSAL_NONE)
+        return cm_call_fail(call, "%s", cm_order_complaint(arena, order));
+    if (cm_call_flag(call, "json"))
+        printf("{\"certificates\":%u}\n", order->certificates_changed);
+    else if (!cm_call_flag(call, "quiet"))
+        printf("%u certificate %s\n", order->certificates_changed, done);
+    return CM_EXIT_DONE;
+}
+
+static int tell(const struct cm_call *call, const struct asked *asked, const char *const done[2],
+                struct cm_arena *arena)
+{
+    return asked->orders[0].serial.size > 0
+               ? tell_certificate(call, &asked->orders[0], done[1], arena)
+               : tell_devices(call, asked, done, arena);
 }
 
 static int run(const struct cm_call *call, enum cm_order_kind kind, const char *const done[2])
 {
     struct cm_deployment deployment;
     struct cm_arena arena;
-    struct cm_order *orders;
+    struct asked asked;
     struct cm_error err = { 0 };
     int code = CM_EXIT_USAGE;
     cm_arena_init(&arena, 65536);
-    if (make_orders(call, kind, &arena, &orders)) {
+    if (read_asked(call, kind, &arena, &asked)) {
         cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_SETTINGS, &err);
         if (status == CM_OK)
-            status = cm_orders_carry_out(&deployment, orders, (uint32_t)call->operands_count, &err);
+            status = cm_orders_carry_out(&deployment, asked.orders, asked.count, &err);
         code =
-            status == CM_OK ? tell(call, orders, done, &arena) : cm_call_fail(call, "%s", err.text);
+            status == CM_OK ? tell(call, &asked, done, &arena) : cm_call_fail(call, "%s", err.text);
         cm_deployment_close(&deployment);
     }
     cm_arena_done(&arena);
@@ -147,12 +204,14 @@ static int run_retire(const struct cm_call *call)
     "While `certmill serve` runs, it is asked through `control.sock` beside the store's file."
 #define FAILED "failed, or not done for every device; standard error says for which"
 
+/* clang-format off */
+#define OPTION_WHY                                                                                      \
+    { .name = "why", .type = CM_OPTION_TEXT, .argument = "TEXT", .help = "For the audit log; one line." }
+/* clang-format on */
+
 static const struct cm_option options[] = {
     CM_OPTION_CONFIG,
-    { .name = "why",
-      .type = CM_OPTION_TEXT,
-      .argument = "TEXT",
-      .help = "For the audit log; one line." },
+    OPTION_WHY,
     CM_OPTION_JSON,
     CM_OPTION_QUIET,
 };
@@ -188,21 +247,40 @@ static const char *const reinstate_paragraphs[] = {
     "`reinstate: fresh`, they are revoked instead (`superseded`), and the device asks for new ones. What was "
     "revoked meanwhile, or before, stays "
     "revoked. A device that is not in quarantine, or retired, is refused.",
+    "With `--serial` it is about one certificate that is on hold by itself: `certmill revoke --serial` with "
+    "the reason `certificateHold` has put it there, or it came so from another CA with `certmill ca import`. "
+    "One whose device is in quarantine comes back with the device only.",
     ORDER_PARAGRAPH, NULL
+};
+static const struct cm_option reinstate_options[] = {
+    CM_OPTION_CONFIG,
+    { .name = "serial",
+      .type = CM_OPTION_TEXT,
+      .argument = "HEX",
+      .help = "This certificate, and no device. Colons and upper case are fine." },
+    { .name = "issuer",
+      .type = CM_OPTION_TEXT,
+      .argument = "NAME",
+      .help = "With `--serial`: which key has issued it, like `issuing-1`. Without it: whichever "
+              "has; needed where two have the same number." },
+    OPTION_WHY,
+    CM_OPTION_JSON,
+    CM_OPTION_QUIET,
 };
 static const struct cm_example reinstate_examples[] = {
     { "certmill device reinstate m-1", "It was a false alarm." },
+    { "certmill device reinstate --serial 0a1b2c --issuer issuing-1",
+      "A certificate that was on hold when its CA moved in." },
 };
 
 const struct cm_command cm_command_device_reinstate = {
     .name = "device reinstate",
-    .operands = "ID...",
-    .operands_min = 1,
+    .operands = "[ID...]",
     .operands_max = IDS_MAX,
     .summary = "take devices and their certificates off hold",
     .paragraphs = reinstate_paragraphs,
-    .options = options,
-    .options_count = COUNT(options),
+    .options = reinstate_options,
+    .options_count = COUNT(reinstate_options),
     .examples = reinstate_examples,
     .examples_count = COUNT(reinstate_examples),
     .when_failed = FAILED,

@@ -3,6 +3,25 @@
 #include "engine/control/control.h"
 #include "tools/control_client.h"
 #include "tools/operator.h"
+#include "tools/serial.h"
+
+bool cm_order_take_serial(const struct cm_call *call, struct cm_arena *arena,
+                          struct cm_bytes *ret_text)
+{
+    const char *text = cm_call_value(call, "serial");
+    char plain[CM_SERIAL_TEXT_SIZE];
+    struct cm_serial_content serial;
+    *ret_text = cm_bytes(NULL, 0);
+    if (!text)
+        return true;
+    if (!cm_serial_read(text, &serial)) {
+        cm_usage_fail("--serial: expected hex digits, at most 20 octets, found \"%.60s\"", text);
+        return false;
+    }
+    cm_serial_write(cm_serial_bytes(&serial), plain);
+    *ret_text = cm_arena_copy(arena, cm_bytes_str(plain));
+    return true;
+}
 
 static cm_status apply(struct cm_deployment *deployment, struct cm_order *orders, uint32_t count,
                        struct cm_error *err)

@@ -19,6 +19,13 @@
 CM_MUST_USE cm_status cm_orders_carry_out(struct cm_deployment *deployment, struct cm_order *orders,
                                           uint32_t count, struct cm_error *err);
 
+/*
+ * The value of `--serial` as cm_order_read has it, in the arena; data NULL: there is none. False: it is no
+ * serial number, and that was said as a usage error.
+ */
+bool cm_order_take_serial(const struct cm_call *call, struct cm_arena *arena,
+                          struct cm_bytes *ret_text);
+
 /* "CODE: MESSAGE" of an order that was refused, in the arena. */
 const char *cm_order_complaint(struct cm_arena *arena, const struct cm_order *order);
 

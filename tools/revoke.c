@@ -10,7 +10,6 @@
 #include "engine/orders.h"
 #include "tools/commands.h"
 #include "tools/orders.h"
-#include "tools/serial.h"
 #include "tools/time_text.h"
 
 #define COUNT(array)    (sizeof(array) / sizeof((array)[0]))
@@ -47,22 +46,6 @@ static int take_time(struct revocation *revocation, struct cm_order_texts *texts
     return CM_EXIT_DONE;
 }
 
-/* As orders have it: without colons. */
-static int take_serial(struct revocation *revocation, struct cm_order_texts *texts)
-{
-    const char *text = cm_call_value(revocation->call, "serial");
-    char plain[CM_SERIAL_TEXT_SIZE];
-    struct cm_serial_content serial;
-    if (!text)
-        return CM_EXIT_DONE;
-    if (!cm_serial_read(text, &serial))
-        return cm_usage_fail("--serial: expected hex digits, at most 20 octets, found \"%.60s\"",
-                             text);
-    cm_serial_write(cm_serial_bytes(&serial), plain);
-    texts->serial = cm_arena_copy(&revocation->arena, cm_bytes_str(plain));
-    return CM_EXIT_DONE;
-}
-
 static int plan(struct revocation *revocation)
 {
     const struct cm_call *call = revocation->call;
@@ -75,9 +58,9 @@ static int plan(struct revocation *revocation)
         .reason = text_of(call, "reason"),
         .why = text_of(call, "why"),
     };
-    int code = take_serial(revocation, &texts);
-    if (code == CM_EXIT_DONE)
-        code = take_time(revocation, &texts);
+    if (!cm_order_take_serial(call, &revocation->arena, &texts.serial))
+        return CM_EXIT_USAGE;
+    int code = take_time(revocation, &texts);
     if (code != CM_EXIT_DONE)
         return code;
     if (!cm_order_read(&texts, cm_clock_wall_s(), &revocation->arena, &revocation->order, &refusal))

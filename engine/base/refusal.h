@@ -66,7 +66,7 @@ enum cm_refusal_kind {
     X(REVOKE_DEVICE_UNKNOWN, "revoke.device-unknown", PERMANENT, "the device is not on the allow-list")               \
     X(REVOKE_GROUP_UNKNOWN, "revoke.group-unknown", PERMANENT, "no device was ever of this group")                    \
     X(REVOKE_GROUP_NOT_ALLOWED, "revoke.group-not-allowed", SECURITY, "the requester has no right to this group")     \
-    X(REVOKE_NOT_ON_HOLD, "revoke.not-on-hold", PERMANENT, "neither the device nor a certificate of it is on hold")   \
+    X(REVOKE_NOT_ON_HOLD, "revoke.not-on-hold", PERMANENT, "what is to be reinstated is not on hold"             )   \
     X(REVOKE_FINAL, "revoke.final", PERMANENT, "the device is retired, for good")                                     \
     X(REVOKE_DATE_INVALID, "revoke.date-invalid", PERMANENT, "a date that is missing or in the future")               \
     /* DER */                                                                                                         \

@@ -136,12 +136,13 @@ static cm_status compose(struct cm_ocsp_job *job, struct cm_error *err)
 static void send_job(struct cm_ocsp_job *job)
 {
     struct cm_error err;
+    cm_status status;
     job->rounds++;
     job->status = CM_CLOSING; /* what it comes to when nobody takes it */
     if (!set_times(job))
         fail_job(job, CM_OCSP_TRY_LATER);
-    else if (compose(job, &err) != CM_OK)
-        fail_job(job, CM_OCSP_INTERNAL_ERROR);
+    else if ((status = compose(job, &err)) != CM_OK)
+        fail_job(job, status == CM_BUSY ? CM_OCSP_TRY_LATER : CM_OCSP_INTERNAL_ERROR);
     else if (!cm_errand_send(&job->errand))
         fail_job(job, CM_OCSP_TRY_LATER);
 }

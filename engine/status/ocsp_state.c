@@ -28,6 +28,8 @@ cm_status cm_ocsp_find_state(const struct cm_book *book, struct cm_store_reader 
     if (find_in_book(book, generation_number, serial, ret_single))
         return CM_OK;
     cm_status status = cm_store_find_issued(reader, generation_number, serial, &issued, err);
+    if (status == CM_OK && issued == CM_ISSUED_PROMISED)
+        status = CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "the certificate is being made");
     if (status != CM_OK)
         return status;
     ret_single->state = issued == CM_ISSUED_NEVER         ? CM_OCSP_UNKNOWN

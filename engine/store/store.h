@@ -153,7 +153,7 @@ enum { CM_STORE_AHEAD_S = 60 };
 #define CM_ORDER_MAP(X)                                                                            \
     X(REVOKE, "revoke")         /* certificates, for good */                                       \
     X(QUARANTINE, "quarantine") /* a device: its certificates on hold, and no new ones */          \
-    X(REINSTATE, "reinstate")   /* a device in quarantine, or with certificates on hold: undone */ \
+    X(REINSTATE, "reinstate")   /* what is on hold, a device or one certificate: undone */         \
     X(RETIRE, "retire")         /* a device, for good: cessationOfOperation, and no new ones */
 
 enum cm_order_kind {
@@ -167,11 +167,12 @@ const char *cm_order_name(enum cm_order_kind kind);
 
 /*
  * An order to change what certificates are worth. Exactly one of serial, device and group is there;
- * QUARANTINE, REINSTATE and RETIRE have no serial. Carried out inside the writer's transaction, whole or
+ * QUARANTINE and RETIRE have no serial. Carried out inside the writer's transaction, whole or
  * (group) from one device on, up to a bound; an order that asks for what is already so changes nothing
  * and succeeds. A revoked certificate keeps its first date and reason, but may go from any reason to
  * keyCompromise; one on hold may be revoked, and keeps the date of the hold. Certificates that have ended
- * are left alone. No date of a certificate is before it: by serial that is refused, else it is moved. Of a
+ * are left alone. What is not on hold is not reinstated, nor, by serial, what its device is in quarantine
+ * with. No date of a certificate is before it: by serial that is refused, else it is moved. Of a
  * group, devices that the order is against (retired ones) are passed over.
  */
 struct cm_order {
@@ -500,7 +501,8 @@ CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *
 enum cm_issued {
     CM_ISSUED_NEVER,
     CM_ISSUED_CERTIFICATE, /* there is a certificate */
-    CM_ISSUED_ABANDONED    /* promised and given up: revoked */
+    CM_ISSUED_ABANDONED,   /* promised and given up: revoked */
+    CM_ISSUED_PROMISED     /* an open intent has it: there may be a certificate by now */
 };
 CM_MUST_USE cm_status cm_store_find_issued(struct cm_store_reader *reader,
                                            int64_t generation_number, struct cm_bytes serial,

@@ -165,6 +165,83 @@ static void test_what_is_not_on_hold_is_not_reinstated(void)
     fixture_done(&f);
 }
 
+static struct cm_order order_to_lift(unsigned n)
+{
+    struct cm_order order = order_for_serial(n, CM_REASON_UNSPECIFIED);
+    order.kind = CM_ORDER_REINSTATE;
+    order.time_s += 10;
+    return order;
+}
+
+static void hold(unsigned n)
+{
+    struct cm_order order = order_for_serial(n, CM_REASON_CERTIFICATE_HOLD);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+}
+
+static void test_one_certificate_on_hold_is_reinstated(void)
+{
+    static const char *const groups[] = { "even", NULL };
+    make("lifted");
+    struct cm_order order = order_to_lift(1);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_NOT_ON_HOLD);
+    hold(1);
+    hold(7);
+    order = order_to_lift(1);
+    order.groups = groups;
+    order.groups_count = 1;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED);
+    order.groups = NULL;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(order.certificates_changed, 1);
+    fixture_reopen(&f);
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_REMOVE_FROM_CRL);
+    CU_ASSERT_EQUAL(order_standing(&f, 1).revoked_s, ORDER_TIME_S + 10);
+    CU_ASSERT_EQUAL(order_reason(&f, 7), CM_REASON_CERTIFICATE_HOLD); /* the device's other one */
+    CU_ASSERT_STRING_EQUAL(order_audit(&f).kind, "reinstate");
+    order = order_to_lift(1);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_NOT_ON_HOLD);
+    struct cm_order revoked = order_for_serial(7, CM_REASON_SUPERSEDED);
+    CU_ASSERT_EQUAL(code_of(&revoked), CM_REFUSAL_NONE);
+    order = order_to_lift(7);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_NOT_ON_HOLD);
+    CU_ASSERT_EQUAL(order_reason(&f, 7), CM_REASON_SUPERSEDED);
+    order = order_to_lift(900);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_SERIAL_UNKNOWN);
+    fixture_done(&f);
+}
+
+static void test_a_certificate_comes_back_with_its_device_only(void)
+{
+    make("lifted-quarantine");
+    apply_device(CM_ORDER_QUARANTINE, "d1");
+    struct cm_order order = order_to_lift(1);
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_NOT_ON_HOLD);
+    CU_ASSERT_STRING_EQUAL(order.message, "its device is in quarantine: reinstate the device");
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_CERTIFICATE_HOLD);
+    apply_device(CM_ORDER_REINSTATE, "d1");
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_REMOVE_FROM_CRL);
+    fixture_done(&f);
+}
+
+static void test_one_certificate_of_a_group_that_wants_fresh_ones_is_revoked(void)
+{
+    static const char *const fresh[] = { "odd" };
+    make("lifted-fresh");
+    hold(1);
+    struct cm_order order = order_to_lift(1);
+    order.fresh_groups = fresh;
+    order.fresh_groups_count = 1;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(order_reason(&f, 1), CM_REASON_SUPERSEDED);
+    order = order_to_lift(7); /* that was good stays so */
+    order.fresh_groups = fresh;
+    order.fresh_groups_count = 1;
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_REVOKE_NOT_ON_HOLD);
+    CU_ASSERT_EQUAL(order_reason(&f, 7), -1);
+    fixture_done(&f);
+}
+
 static void test_a_retired_device_stays_retired(void)
 {
     make("retired");
@@ -431,6 +508,9 @@ CM_TEST_SUITE(store_fleet, CM_TEST(test_a_device_is_revoked_with_all_its_certifi
               CM_TEST(test_a_device_goes_into_quarantine_and_comes_back),
               CM_TEST(test_a_device_comes_back_without_its_certificates),
               CM_TEST(test_what_is_not_on_hold_is_not_reinstated),
+              CM_TEST(test_one_certificate_on_hold_is_reinstated),
+              CM_TEST(test_a_certificate_comes_back_with_its_device_only),
+              CM_TEST(test_one_certificate_of_a_group_that_wants_fresh_ones_is_revoked),
               CM_TEST(test_a_retired_device_stays_retired),
               CM_TEST(test_a_device_that_is_unknown_or_out_of_reach_is_refused),
               CM_TEST(test_a_certificate_for_a_device_that_is_not_allowed_is_denied),

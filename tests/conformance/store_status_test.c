@@ -105,6 +105,35 @@ static void test_a_serial_is_issued_by_its_own_generation_only(void)
     fixture_done(&f);
 }
 
+static void test_a_serial_is_promised_until_it_is_recorded_or_abandoned(void)
+{
+    struct cm_intent_item items[2] = { { .serial = row_serial(150) },
+                                       { .serial = row_serial(151) } };
+    struct cm_intent intent = {
+        .created_ms = FIXTURE_TIME_MS, .generation_number = 1, .items = items, .items_count = 2
+    };
+    struct cm_store_op promise = { .kind = CM_STORE_INTENT, .intent = &intent };
+    struct cm_abandoned_row abandoned = { .serial = row_serial(151), .generation_number = 1 };
+    struct cm_store_op settle = { .kind = CM_STORE_RECORD,
+                                  .abandoned = &abandoned,
+                                  .abandoned_count = 1,
+                                  .intents_closed = &intent.number,
+                                  .intents_closed_count = 1,
+                                  .audit = &fixture_audit };
+    struct cm_serial first = row_serial(150), second = row_serial(151), third = row_serial(152);
+    make("promised");
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &promise, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&first)), CM_ISSUED_PROMISED);
+    CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&second)), CM_ISSUED_PROMISED);
+    CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&third)), CM_ISSUED_NEVER);
+    CU_ASSERT_EQUAL(find_issued(2, cm_serial_content(&first)), CM_ISSUED_NEVER);
+    CU_ASSERT_EQUAL(fixture_record(&f, 150, 1), CM_OK); /* the intent is open still */
+    CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&first)), CM_ISSUED_CERTIFICATE);
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &settle, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(find_issued(1, cm_serial_content(&second)), CM_ISSUED_ABANDONED);
+    fixture_done(&f);
+}
+
 /* --------------------------------------------------------------------- CRL numbers -- */
 
 static struct cm_crl_row crl_row(uint32_t shard, uint64_t number, bool is_delta)
@@ -284,6 +313,30 @@ static void test_an_imported_certificate_is_issued_and_may_be_revoked(void)
     fixture_done(&f);
 }
 
+static void test_an_imported_certificate_on_hold_is_reinstated(void)
+{
+    static const char *const groups[] = { "odd", "even" };
+    uint32_t changed;
+    struct cm_imported_row row = imported_row();
+    row.reason = CM_REASON_CERTIFICATE_HOLD;
+    row.revoked_s = ORDER_TIME_S;
+    make("import-held");
+    CU_ASSERT_EQUAL(import(&row, &changed), CM_OK);
+    CU_ASSERT_EQUAL(standing().reason, CM_REASON_CERTIFICATE_HOLD);
+    struct cm_order order = order_for_serial(1, CM_REASON_UNSPECIFIED);
+    order.kind = CM_ORDER_REINSTATE;
+    order.serial = row.serial;
+    order.groups = groups;
+    order.groups_count = 2;
+    CU_ASSERT_EQUAL(order_apply(&f, &order), CM_OK);
+    CU_ASSERT_EQUAL(order.code, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED);
+    order.groups = NULL;
+    CU_ASSERT_EQUAL(order_apply(&f, &order), CM_OK);
+    CU_ASSERT_EQUAL(order.code, CM_REFUSAL_NONE);
+    CU_ASSERT_EQUAL(standing().reason, CM_REASON_REMOVE_FROM_CRL);
+    fixture_done(&f);
+}
+
 static void test_a_serial_that_two_generations_have_issued_needs_its_issuer(void)
 {
     uint32_t changed;
@@ -424,10 +477,12 @@ static void test_an_import_against_the_contract_changes_nothing(void)
 
 CM_TEST_SUITE(store_status, CM_TEST(test_a_generation_keeps_what_stands_in_its_certificates),
               CM_TEST(test_a_serial_is_issued_by_its_own_generation_only),
+              CM_TEST(test_a_serial_is_promised_until_it_is_recorded_or_abandoned),
               CM_TEST(test_the_number_of_a_crl_never_goes_back),
               CM_TEST(test_a_delta_may_have_the_number_of_the_list_that_it_goes_with),
               CM_TEST(test_the_latest_lists_of_each_shard_are_walked),
               CM_TEST(test_an_imported_certificate_is_issued_and_may_be_revoked),
+              CM_TEST(test_an_imported_certificate_on_hold_is_reinstated),
               CM_TEST(test_a_serial_that_two_generations_have_issued_needs_its_issuer),
               CM_TEST(test_an_import_makes_a_status_only_worse),
               CM_TEST(test_an_old_hold_is_not_imported_over_one_that_has_ended),

@@ -167,6 +167,13 @@ class CaImport(unittest.TestCase):
         self.made.run("revoke", "--serial", serial, "--issuer", "old-1", "--reason", "superseded")
         self.assertEqual(self.revoked(), {serial: (4, None)})
 
+    def test_what_the_old_ca_has_put_on_hold_comes_off_by_serial(self):
+        self.move_in("--crl", self.ca.crl())
+        serial = self.ca.serial("held")
+        self.assertEqual(self.revoked()[serial], (6, None))
+        self.made.run("device", "reinstate", "--serial", serial, "--issuer", "old-1")
+        self.assertEqual(self.revoked()[serial], (8, None))
+
     def test_a_chain_is_checked_and_kept_without_its_root(self):
         self.other.openssl("ca", "-batch", "-config", "ca.cnf", "-extensions", "authority", "-ss_cert", self.ca.path("ca.pem"),
                            "-out", "below.pem", "-notext")

@@ -305,6 +305,9 @@ class Orders(served.Served):
         (actor, detail) = self.audit("revoke")[-1]
         self.assertIn("operator", actor)
         self.assertEqual(detail["why"], "found in a drawer")
+        self.assertEqual(self.ask_queue("hold-one", "revoke", serial=two.serial, reason="certificateHold")["status"], "done")
+        self.assertEqual(self.ask_queue("unhold-one", "reinstate", serial=two.serial)["status"], "done")
+        self.assertEqual(self.ask_ocsp(two.serial).state, "good")
         self.stop(engine)
         self.check_store()
 

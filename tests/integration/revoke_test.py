@@ -182,6 +182,25 @@ class Revoke(unittest.TestCase):
         self.assertEqual(self.revoked(), {serial: "superseded" for serial in self.serials["b-1"]})
         self.assertEqual(self.state("b-1"), "allowed")
 
+    def test_one_certificate_comes_off_hold(self):
+        first, second = self.serials["a-0"]
+        for serial in (first, second):
+            self.revoke("--serial", serial, "--reason", "certificateHold")
+        done = self.certmill("device", "reinstate", "--serial", first.upper(), "--issuer", "issuing-1", "--why", "found again")
+        self.assertEqual(done.stdout, b"1 certificate not on hold any more\n")
+        self.assertEqual(self.revoked(), {second: "certificateHold"})
+        (_, detail), = self.audit("reinstate")
+        self.assertEqual((detail["serial"], detail["why"]), (first, "found again"))
+        self.refused("revoke.not-on-hold", "device", "reinstate", "--serial", first)
+        done = self.certmill("device", "reinstate", "--serial", second, "--json")
+        self.assertEqual(json.loads(done.stdout), {"certificates": 1})
+        self.refused("revoke.serial-unknown", "device", "reinstate", "--serial", "7701")
+        self.certmill("device", "quarantine", "a-0")
+        self.refused("reinstate the device", "device", "reinstate", "--serial", first)
+        self.assertEqual(self.revoked(), {first: "certificateHold", second: "certificateHold"})
+        for words in ((), ("a-0", "--serial", first), ("--serial", "xyz"), ("a-0", "--issuer", "issuing-1")):
+            self.certmill("device", "reinstate", *words, code=2)
+
     def test_retire_is_for_good(self):
         self.certmill("device", "retire", "b-0")
         self.assertEqual(self.state("b-0"), "retired")

@@ -184,6 +184,10 @@ class Answers(Case):
         self.assertEqual(self.status_of("05"), "unknown")
         self.assertEqual(self.status_of(self.server.tell("abandon")), "revoked")
 
+    def test_of_a_certificate_that_is_being_made_nothing_is_said_yet(self):
+        cert_id = self.server.issuer.cert_id(self.server.tell("promise"))
+        self.assertEqual(self.post(ocsp.request(cert_id)).status, ocsp.TRY_LATER)
+
     def test_a_certificate_on_hold_is_good_again_when_it_comes_off(self):
         serial = self.issue()
         self.server.tell("revoke", serial, "certificateHold")

@@ -161,8 +161,9 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
                    " UNION ALL SELECT generation, 0, not_after FROM imported"                       \
                    " WHERE generation IN (SELECT number FROM generation) AND serial = ?3"           \
                    " AND (?4 = 0 OR generation = ?4)")                                              \
-    X(FIND_GROUP_OF, "SELECT device_group.name FROM device JOIN device_group"                       \
-                     " ON device_group.number = device.device_group WHERE device.number = ?1")      \
+    X(FIND_HOLDER, "SELECT device_group.name, device.state = 'quarantined' FROM device"             \
+                   " JOIN device_group ON device_group.number = device.device_group"                \
+                   " WHERE device.number = ?1")                                                     \
     X(FIND_MEMBER, "SELECT device.number, device.state, device_group.name FROM device"              \
                    " JOIN device_group ON device_group.number = device.device_group"                \
                    " WHERE device.id = ?1")                                                         \
@@ -477,12 +478,13 @@ cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct 
     X(GET_DEVICE_RUNS, "SELECT device_runs FROM total WHERE number = 1")                           \
     X(IN_RUN, CM_SQLITE_RUN_SQL)                                                                   \
     X(LOGGED, CM_SQLITE_LOG_SQL)                                                                   \
-    /* whether it was abandoned */                                                                 \
-    X(IS_ISSUED, "SELECT 0 FROM certificate"                                                       \
+    /* enum cm_issued. One snapshot for all; the open intents come last, which have no index */    \
+    X(IS_ISSUED, "SELECT 1 FROM certificate"                                                       \
                  " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
-                 " UNION ALL SELECT 1 FROM abandoned"                                              \
+                 " UNION ALL SELECT 2 FROM abandoned"                                              \
                  " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
-                 " UNION ALL SELECT 0 FROM imported WHERE generation = ?4 AND serial = ?3")
+                 " UNION ALL SELECT 1 FROM imported WHERE generation = ?4 AND serial = ?3"         \
+                 " UNION ALL SELECT 3 FROM intent WHERE generation = ?4 AND instr(items, ?5)")
 
 enum cm_sqlite_lookup {
 #define X(symbol, sql) CM_SQLITE_##symbol,

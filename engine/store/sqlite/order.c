@@ -52,11 +52,12 @@ static cm_status check_contract(const struct cm_order *order, struct cm_error *e
     struct cm_serial ignored;
     int targets = (order->serial.size > 0) + (order->device.size > 0) + (order->group.size > 0);
     bool is_revoke = order->kind == CM_ORDER_REVOKE;
+    bool may_have_serial = is_revoke || order->kind == CM_ORDER_REINSTATE;
     bool good = targets == 1 && order->kind < CM_ORDER_COUNT && order->invalidity_s >= 0;
     if (is_revoke)
         good = good && order->reason != CM_REASON_REMOVE_FROM_CRL && cm_reason_name(order->reason);
     if (order->serial.size > 0)
-        good = good && is_revoke && cm_serial_from_content(order->serial, &ignored);
+        good = good && may_have_serial && cm_serial_from_content(order->serial, &ignored);
     return good ? CM_OK
                 : CM_FAIL(err, CM_INVALID, CM_ORIGIN_SELF, 0, "store: not an order: its %s",
                           targets == 1 ? "values are outside the contract" : "object");
@@ -183,22 +184,52 @@ static cm_status find_serial(struct cm_sqlite_ordering *ordering, int64_t genera
     return status;
 }
 
+/* What an order about a certificate wants to know of its device. */
+struct holder {
+    bool is_reached; /* whoever orders has a right to its group */
+    bool is_quarantined;
+};
+
 /* What belongs to no device is for those who may order everything. */
-static cm_status reaches_device(struct cm_sqlite_ordering *ordering, int64_t device,
-                                bool *ret_reaches, struct cm_error *err)
+static cm_status find_holder(struct cm_sqlite_ordering *ordering, int64_t device,
+                             struct holder *ret_holder, struct cm_error *err)
 {
-    sqlite3_stmt *row = ordering->store->statements[CM_SQLITE_FIND_GROUP_OF];
+    sqlite3_stmt *row = ordering->store->statements[CM_SQLITE_FIND_HOLDER];
+    struct holder holder = { .is_reached = !ordering->order->groups };
     cm_status status = CM_OK;
-    *ret_reaches = !ordering->order->groups;
-    if (*ret_reaches || device == 0)
-        return CM_OK;
     sqlite3_bind_int64(row, 1, device);
     int code = sqlite3_step(row);
-    if (code == SQLITE_ROW)
-        *ret_reaches = cm_sqlite_order_reaches(ordering->order, cm_sqlite_column_text(row, 0));
-    else if (code != SQLITE_DONE)
-        status = cm_sqlite_fail(ordering->store->db, code, "look up a device's group", err);
+    if (code == SQLITE_ROW) {
+        struct cm_bytes group = cm_sqlite_column_text(row, 0);
+        holder.is_reached = cm_sqlite_order_reaches(ordering->order, group);
+        holder.is_quarantined = sqlite3_column_int(row, 1);
+        ordering->is_fresh = cm_sqlite_order_is_fresh(ordering->order, group);
+    } else if (code != SQLITE_DONE)
+        status = cm_sqlite_fail(ordering->store->db, code, "look up a certificate's device", err);
     sqlite3_reset(row);
+    *ret_holder = holder;
+    return status;
+}
+
+/* Of a device in quarantine nothing is lifted by itself: device and certificates are in one state. */
+static cm_status order_found(struct cm_sqlite_ordering *ordering,
+                             const struct cm_sqlite_issued *issued, struct cm_error *err)
+{
+    struct cm_order *order = ordering->order;
+    struct holder holder;
+    cm_status status = find_holder(ordering, issued->device, &holder, err);
+    if (status != CM_OK)
+        return status;
+    if (!holder.is_reached)
+        return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED,
+                                      "the certificate is of a device of another group");
+    if (order->kind == CM_ORDER_REINSTATE && holder.is_quarantined)
+        return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_NOT_ON_HOLD,
+                                      "its device is in quarantine: reinstate the device");
+    status = cm_sqlite_order_certificate(ordering, issued, err);
+    if (status == CM_OK && order->kind == CM_ORDER_REINSTATE && order->certificates_changed == 0)
+        return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_NOT_ON_HOLD,
+                                      "the certificate is not on hold, or has ended");
     return status;
 }
 
@@ -207,7 +238,7 @@ static cm_status order_serial(struct cm_sqlite_ordering *ordering, struct cm_err
     struct cm_order *order = ordering->order;
     struct cm_sqlite_issued issued;
     int64_t generation;
-    bool several = false, reaches = false;
+    bool several = false;
     cm_status status = find_issuer(ordering, &generation, err);
     if (status == CM_OK)
         status = find_serial(ordering, generation, &issued, &several, err);
@@ -219,13 +250,7 @@ static cm_status order_serial(struct cm_sqlite_ordering *ordering, struct cm_err
     if (several)
         return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_ISSUER_MISSING,
                                       "several issuers have issued this serial number: name one");
-    status = reaches_device(ordering, issued.device, &reaches, err);
-    if (status != CM_OK)
-        return status;
-    if (!reaches)
-        return cm_sqlite_refuse_order(order, CM_REFUSAL_REVOKE_GROUP_NOT_ALLOWED,
-                                      "the certificate is of a device of another group");
-    return cm_sqlite_order_certificate(ordering, &issued, err);
+    return order_found(ordering, &issued, err);
 }
 
 /* ------------------------------------------------------------------ the record -- */

@@ -341,9 +341,10 @@ cm_status cm_sqlite_find_issued(struct cm_store_reader *base, int64_t generation
         cm_sqlite_bind_blob(statement, 2, whole.octets + 8, CM_SERIAL_SIZE - 8);
         cm_sqlite_bind_bytes(statement, 3, serial);
         sqlite3_bind_int64(statement, 4, generation_number);
+        cm_sqlite_bind_blob(statement, 5, whole.octets, sizeof whole.octets);
         sqlite3_stmt *row = look_up(reader, CM_SQLITE_IS_ISSUED, &status, err);
         if (row) {
-            issued = sqlite3_column_int(row, 0) ? CM_ISSUED_ABANDONED : CM_ISSUED_CERTIFICATE;
+            issued = (enum cm_issued)sqlite3_column_int(row, 0);
             let_go(row);
         }
     }

@@ -81,11 +81,16 @@ static const struct {
     /* whose */
     { { .kind = "revoke" }, CM_REFUSAL_REQUEST_FIELD_MISSING },
     { { .kind = "quarantine" }, CM_REFUSAL_REQUEST_FIELD_MISSING },
+    { { .kind = "reinstate" }, CM_REFUSAL_REQUEST_FIELD_MISSING },
     { { .kind = "revoke", .serial = "01", .device = D }, CM_REFUSAL_REQUEST_FIELD_INVALID },
     { { .kind = "retire", .group = "g", .device = D }, CM_REFUSAL_REQUEST_FIELD_INVALID },
     { { .kind = "revoke", .device = D, .issuer = "a-1" }, CM_REFUSAL_REQUEST_FIELD_INVALID },
     /* what goes with revoke only */
     { { .kind = "quarantine", .serial = "01" }, CM_REFUSAL_REQUEST_FIELD_INVALID },
+    { { .kind = "retire", .serial = "01" }, CM_REFUSAL_REQUEST_FIELD_INVALID },
+    { { .kind = "reinstate", .serial = "01", .reason = "superseded" },
+      CM_REFUSAL_REQUEST_FIELD_INVALID },
+    { { .kind = "reinstate", .serial = "01", .device = D }, CM_REFUSAL_REQUEST_FIELD_INVALID },
     { { .kind = "reinstate", .device = D, .reason = "superseded" },
       CM_REFUSAL_REQUEST_FIELD_INVALID },
     { { .kind = "retire", .device = D, .invalidity = "1" }, CM_REFUSAL_REQUEST_FIELD_INVALID },
@@ -151,6 +156,15 @@ static void test_kinds_are_found_by_the_names_of_operations(void)
         CU_ASSERT_EQUAL(good((struct texts){ .kind = names[kind], .device = D }).kind, kind);
 }
 
+static void test_one_certificate_may_be_reinstated(void)
+{
+    struct cm_order order =
+        good((struct texts){ .kind = "reinstate", .serial = "0c", .issuer = "issuing-1" });
+    CU_ASSERT_EQUAL(order.kind, CM_ORDER_REINSTATE);
+    CU_ASSERT_TRUE(cm_bytes_equal(order.serial, cm_bytes_str("\f")));
+    CU_ASSERT_TRUE(cm_bytes_is(order.issuer, "issuing-1"));
+}
+
 static void test_a_revocation_has_what_its_texts_say(void)
 {
     struct cm_order order = good((struct texts){ .kind = "revoke",
@@ -207,6 +221,7 @@ static void test_the_longest_serials_have_twenty_octets(void)
 CM_TEST_SUITE_WITH(orders, set_up, tear_down,
                    CM_TEST(test_texts_that_are_wrong_are_refused_with_their_code),
                    CM_TEST(test_kinds_are_found_by_the_names_of_operations),
+                   CM_TEST(test_one_certificate_may_be_reinstated),
                    CM_TEST(test_a_revocation_has_what_its_texts_say),
                    CM_TEST(test_a_serial_becomes_the_content_of_its_integer),
                    CM_TEST(test_the_longest_serials_have_twenty_octets));
