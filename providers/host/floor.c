@@ -130,30 +130,17 @@ static bool read_purposes(struct cm_look *look, struct cm_der *value)
     return true;
 }
 
-static bool note_extension(struct cm_look *look, struct cm_bytes oid)
+static bool read_extension(struct cm_look *look, const struct cm_der *list,
+                           const struct cm_extension *extension)
 {
-    for (unsigned i = 0; i < look->seen_count; i++)
-        if (cm_bytes_equal(look->seen_oids[i], oid))
-            return cm_look_deny(look, "an extension stands twice");
-    if (look->seen_count == CM_FLOOR_EXTENSIONS_MAX)
-        return cm_look_deny(look, "there are too many extensions");
-    look->seen_oids[look->seen_count++] = oid;
-    return true;
-}
-
-static bool read_extension(struct cm_look *look, struct cm_der *list)
-{
-    struct cm_extension extension;
-    if (!cm_extension_read(list, &extension) || !note_extension(look, extension.oid))
-        return false;
-    struct cm_der value = cm_der_inside(list, extension.value);
+    struct cm_der value = cm_der_inside(list, extension->value);
     bool is_read = true;
-    look->has_netscape_type |= cm_bytes_is(extension.oid, NETSCAPE_TYPE);
-    if (extension.id == CM_OID_BASIC_CONSTRAINTS)
+    look->has_netscape_type |= cm_bytes_is(extension->oid, NETSCAPE_TYPE);
+    if (extension->id == CM_OID_BASIC_CONSTRAINTS)
         is_read = read_constraints(look, &value);
-    else if (extension.id == CM_OID_KEY_USAGE)
+    else if (extension->id == CM_OID_KEY_USAGE)
         is_read = read_usage(look, &value);
-    else if (extension.id == CM_OID_EXTENDED_KEY_USAGE)
+    else if (extension->id == CM_OID_EXTENDED_KEY_USAGE)
         is_read = read_purposes(look, &value);
     else
         return true; /* cannot make an authority of anyone */
@@ -162,13 +149,13 @@ static bool read_extension(struct cm_look *look, struct cm_der *list)
 
 static bool read_extensions(struct cm_look *look, struct cm_der *tbs)
 {
-    struct cm_der outer, list;
-    if (!cm_der_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), "extensions", &outer)
-        || !cm_der_enter(&outer, CM_DER_SEQUENCE, "extensions", &list)
-        || !cm_der_finish(&outer, "extensions"))
+    struct cm_extensions extensions;
+    struct cm_extension extension;
+    if (!cm_extensions_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(3), &extensions))
         return false;
-    while (!cm_der_at_end(&list))
-        if (!read_extension(look, &list))
+    while (!cm_extensions_are_read(&extensions))
+        if (!cm_extensions_next(&extensions, &extension)
+            || !read_extension(look, &extensions.list, &extension))
             return false;
     return true;
 }

@@ -15,14 +15,14 @@
  *             intent's hash and a TBSCertificate as in leaf, but with OCSPSigning as its only purpose,
  *             and with a validity of its own bound that always ends
  *   crl       a TBSCertList, version 2, of the key's own name; thisUpdate is no later than tomorrow,
- *             nextUpdate after it, and not too long
+ *             nextUpdate after it, and not too long; its extensions are some
  *
  * A TBSCertificate is strict DER, version 3; the serial has 1 to 20 octets and is greater than zero;
  * the issuer is the key's own name, octet for octet; the validity is no longer than allowed and begins
  * neither too long ago nor later than tomorrow; no extension stands twice.
  *
  * A ResponseData names its responder by the hash of the very key that is to sign it. Each of its
- * responses is read to its end; producedAt and thisUpdate are not in the future (clocks differ by five
+ * responses is read to its end, extensions too; producedAt and thisUpdate are not in the future (clocks differ by five
  * minutes at most), nextUpdate is there, and not too late.
  */
 #ifndef CM_PROVIDERS_HOST_FLOOR_H

@@ -8,7 +8,7 @@
 #include "engine/x509/der.h"
 #include "providers/host/floor.h"
 
-enum { CM_FLOOR_EXTENSIONS_MAX = 32, CM_FLOOR_FUTURE_S_MAX = 86400 };
+enum { CM_FLOOR_FUTURE_S_MAX = 86400 };
 
 /* What is being looked at, and where the complaint goes. */
 struct cm_look {
@@ -22,8 +22,6 @@ struct cm_look {
     bool is_ca, has_netscape_type;
     unsigned usages;
     bool has_ocsp_purpose, has_other_purpose;
-    struct cm_bytes seen_oids[CM_FLOOR_EXTENSIONS_MAX];
-    unsigned seen_count;
 };
 
 /* False, always: text says why. */

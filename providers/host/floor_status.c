@@ -1,4 +1,5 @@
 /* What a key says of certificates, as CRLs and OCSP responses. */
+#include "engine/x509/extension.h"
 #include "providers/host/floor_look.h"
 
 enum {
@@ -8,7 +9,18 @@ enum {
     CRL_VALIDITY_S_USUAL = 400 * DAY_S
 };
 
-#define ENUMERATED 0x0a
+/* Each is one, and none stands twice. */
+static bool read_extensions(struct cm_der *der, uint8_t tag)
+{
+    struct cm_extensions extensions;
+    struct cm_extension ignored;
+    if (!cm_extensions_enter(der, tag, &extensions))
+        return false;
+    while (!cm_extensions_are_read(&extensions))
+        if (!cm_extensions_next(&extensions, &ignored))
+            return false;
+    return true;
+}
 
 /* ------------------------------------------------------------------ ResponseData (RFC 6960, 4.2.1) -- */
 
@@ -41,15 +53,14 @@ static bool check_responder(struct cm_look *look, struct cm_der *data)
            || cm_look_deny(look, "the responder is another key");
 }
 
+/* Its parameters are absent or NULL, whichever hash it is. */
 static bool read_hash_algorithm(struct cm_der *id)
 {
     struct cm_der algorithm;
-    struct cm_der_element parameters;
     struct cm_bytes oid;
     return cm_der_enter(id, CM_DER_SEQUENCE, "hashAlgorithm", &algorithm)
            && cm_der_read_oid(&algorithm, "hashAlgorithm", &oid)
-           && (cm_der_at_end(&algorithm)
-               || cm_der_read_any(&algorithm, "hashAlgorithm", &parameters))
+           && (cm_der_at_end(&algorithm) || cm_der_read_null(&algorithm, "hashAlgorithm"))
            && cm_der_finish(&algorithm, "hashAlgorithm");
 }
 
@@ -73,7 +84,7 @@ static bool read_revoked(struct cm_look *look, struct cm_der *single)
         return false;
     if (cm_der_next_is(&info, CM_DER_CONTEXT_CONSTRUCTED(0))
         && (!cm_der_enter(&info, CM_DER_CONTEXT_CONSTRUCTED(0), "revocationReason", &reason)
-            || !cm_der_read(&reason, ENUMERATED, "revocationReason", &value)
+            || !cm_der_read(&reason, CM_DER_ENUMERATED, "revocationReason", &value)
             || !cm_der_finish(&reason, "revocationReason")))
         return false;
     return cm_der_finish(&info, "revoked");
@@ -109,12 +120,10 @@ static bool check_times(struct cm_look *look, struct cm_der *single)
            || cm_look_deny(look, "nextUpdate lies too far in the future");
 }
 
-static bool read_extensions(struct cm_der *der, const char *what)
+static bool read_own_extensions(struct cm_der *der)
 {
-    struct cm_der extensions;
     return !cm_der_next_is(der, CM_DER_CONTEXT_CONSTRUCTED(1))
-           || (cm_der_enter(der, CM_DER_CONTEXT_CONSTRUCTED(1), what, &extensions)
-               && cm_look_skip(&extensions, what) && cm_der_finish(&extensions, what));
+           || read_extensions(der, CM_DER_CONTEXT_CONSTRUCTED(1));
 }
 
 static bool check_single(struct cm_look *look, struct cm_der *list)
@@ -122,7 +131,7 @@ static bool check_single(struct cm_look *look, struct cm_der *list)
     struct cm_der single;
     return cm_der_enter(list, CM_DER_SEQUENCE, "response", &single) && read_cert_id(&single)
            && read_status(look, &single) && check_times(look, &single)
-           && read_extensions(&single, "singleExtensions") && cm_der_finish(&single, "response");
+           && read_own_extensions(&single) && cm_der_finish(&single, "response");
 }
 
 static bool check_singles(struct cm_look *look, struct cm_der *data)
@@ -144,7 +153,7 @@ bool cm_look_response(struct cm_look *look)
     int64_t time_s;
     return cm_look_open(look, &data) && check_responder(look, &data)
            && read_general_time(look, &data, "producedAt", &time_s) && is_not_ahead(look, time_s)
-           && check_singles(look, &data) && read_extensions(&data, "responseExtensions")
+           && check_singles(look, &data) && read_own_extensions(&data)
            && cm_der_finish(&data, "ResponseData");
 }
 
@@ -177,13 +186,13 @@ static bool check_updates(struct cm_look *look, struct cm_der *list)
 
 bool cm_look_crl(struct cm_look *look)
 {
-    struct cm_der list, extensions;
+    struct cm_der list;
     if (!cm_look_open(look, &list) || !check_version(look, &list)
         || !cm_look_skip(&list, "signature") || !cm_look_issuer(look, &list)
         || !check_updates(look, &list))
         return false;
     if (cm_der_next_is(&list, CM_DER_SEQUENCE) && !cm_look_skip(&list, "revokedCertificates"))
         return false;
-    return cm_der_enter(&list, CM_DER_CONTEXT_CONSTRUCTED(0), "crlExtensions", &extensions)
+    return read_extensions(&list, CM_DER_CONTEXT_CONSTRUCTED(0))
            && cm_der_finish(&list, "TBSCertList");
 }

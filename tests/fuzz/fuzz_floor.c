@@ -76,30 +76,16 @@ static void check_certificate(struct cm_bytes tbs, bool is_responder)
     free(certificate);
 }
 
-static bool is_certificate(struct cm_bytes tbs)
-{
-    uint8_t *certificate = malloc(tbs.size + 64);
-    const unsigned char *at = certificate;
-    if (!certificate)
-        abort();
-    X509 *x509 = d2i_X509(NULL, &at, (long)dress(tbs, certificate));
-    bool is_one = x509 != NULL;
-    X509_free(x509);
-    free(certificate);
-    return is_one;
-}
-
-/* A responder's certificate makes no authority, and an intent stands for it; a response is of our key. What
- * OpenSSL reads as neither (extensions that are none) is of no use to anybody. */
+/* A responder's certificate makes no authority, and an intent stands for it; all else is a response of
+ * our key. */
 static void check_ocsp(struct cm_bytes tbs, bool has_intent)
 {
     const unsigned char *at = tbs.data;
     OCSP_RESPDATA *response = d2i_OCSP_RESPDATA(NULL, &at, (long)tbs.size);
     if (!response) {
-        if (has_intent)
-            check_certificate(tbs, true);
-        else if (is_certificate(tbs))
+        if (!has_intent)
             abort();
+        check_certificate(tbs, true);
         return;
     }
     if (at != tbs.data + tbs.size || !contains(tbs, cm_bytes(key_hash, sizeof key_hash)))

@@ -118,7 +118,10 @@ struct cm_bytes tbs_make_crl(uint8_t *memory, const struct tbs_crl_parts *parts)
     put_name(&out, parts->issuer ? parts->issuer : "CA");
     put_time(&out, this_s, false);
     put_time(&out, parts->next_update_s ? parts->next_update_s : this_s + 3600, false);
-    put_hex(&out, "a00e300c300a0603551d140403020101");
+    size_t extensions = out.size;
+    put_hex(&out, parts->extensions ? parts->extensions : "300a0603551d140403020101");
+    wrap(&out, 0x30, extensions);
+    wrap(&out, 0xa0, extensions);
     wrap(&out, 0x30, 0);
     return cm_bytes(memory, out.size);
 }
@@ -127,7 +130,8 @@ static void put_single(struct out *out, const struct tbs_response_parts *parts)
 {
     int64_t this_s = parts->this_update_s ? parts->this_update_s : cm_clock_wall_s();
     size_t single = out->size;
-    put_hex(out, "300906052b0e03021a0500");
+    put_hex(out, parts->hash_algorithm ? parts->hash_algorithm : "06052b0e03021a0500");
+    wrap(out, 0x30, single);
     put_hex(out, "0414000102030405060708090a0b0c0d0e0f10111213");
     put_hex(out, "0414000102030405060708090a0b0c0d0e0f10111213");
     put_hex(out, "020101");
@@ -139,6 +143,7 @@ static void put_single(struct out *out, const struct tbs_response_parts *parts)
         put_time(out, parts->next_update_s ? parts->next_update_s : this_s + 86400, true);
         wrap(out, 0xa0, next);
     }
+    put_hex(out, parts->behind_single ? parts->behind_single : "");
     wrap(out, 0x30, single);
 }
 

@@ -30,6 +30,7 @@ struct tbs_crl_parts {
     const char *version;                  /* hex of the first element; usual: 02 01 01 */
     const char *issuer;                   /* a common name; usual: "CA" */
     int64_t this_update_s, next_update_s; /* 0: now, and an hour later */
+    const char *extensions;               /* elements of the SEQUENCE; usual: a CRL number */
 };
 
 struct cm_bytes tbs_make_crl(uint8_t *memory, const struct tbs_crl_parts *parts);
@@ -40,12 +41,14 @@ struct cm_bytes tbs_make_crl(uint8_t *memory, const struct tbs_crl_parts *parts)
 struct tbs_response_parts {
     const char *responder_name;           /* a common name; NULL: by key */
     const char *key_hash;                 /* hex; usual: TBS_KEY_HASH */
+    const char *hash_algorithm;           /* content of the SEQUENCE; usual: SHA-1, NULL */
     const char *status;                   /* usual: good */
     int64_t produced_s;                   /* 0: now */
     int64_t this_update_s, next_update_s; /* 0: now, and a day later */
     unsigned singles_count;               /* usual: 1 */
     bool is_empty;                        /* no single at all */
     bool has_no_next;                     /* no nextUpdate */
+    const char *behind_single;            /* after the times of each */
     const char *behind;                   /* after the responses */
 };
 

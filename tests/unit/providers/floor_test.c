@@ -313,6 +313,53 @@ static void test_floor_reads_each_response_to_its_end(void)
                                                                       .behind = "a1023000" })));
 }
 
+static void test_floor_knows_hash_algorithms_by_their_oid(void)
+{
+    static const char *const bad[] = { "",
+                                       "0500",
+                                       "0400",
+                                       "06052b0e03021a02",
+                                       "060080",
+                                       "060180",
+                                       "06052b0e03021a3000",
+                                       "06052b0e03021a05000500" };
+    CU_ASSERT_TRUE(
+        allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                           .hash_algorithm = "06052b0e03021a" })));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CU_ASSERT_FALSE(allows(
+            CM_LANE_OCSP,
+            tbs_make_response(memory, &(struct tbs_response_parts){ .hash_algorithm = bad[i] })));
+}
+
+/* One that is well formed, twice; no OBJECT IDENTIFIER, no value, FALSE written out, no SEQUENCE. */
+static const char *const bad_extensions[] = { UNKNOWN UNKNOWN, "30060404040474aa", "30050603550405",
+                                              "300d06035504050101000403020101", "0500" };
+
+static const char *in_list(const char *extensions)
+{
+    static char list[128];
+    unsigned size = (unsigned)strlen(extensions) / 2;
+    snprintf(list, sizeof list, "a1%02x30%02x%s", size + 2, size, extensions);
+    return list;
+}
+
+static void test_floor_reads_extensions_of_responses_and_crls(void)
+{
+    CU_ASSERT_TRUE(
+        allows(CM_LANE_OCSP, tbs_make_response(memory, &(struct tbs_response_parts){
+                                                           .behind_single = in_list(UNKNOWN) })));
+    CU_ASSERT_TRUE(allows(
+        CM_LANE_OCSP,
+        tbs_make_response(memory, &(struct tbs_response_parts){ .behind = in_list(UNKNOWN) })));
+    for (size_t i = 0; i < sizeof bad_extensions / sizeof bad_extensions[0]; i++) {
+        const char *list = in_list(bad_extensions[i]), *words = i == 0 ? "twice" : "";
+        expect_response_denied((struct tbs_response_parts){ .behind_single = list }, words);
+        expect_response_denied((struct tbs_response_parts){ .behind = list }, words);
+        expect_crl_denied((struct tbs_crl_parts){ .extensions = bad_extensions[i] }, words);
+    }
+}
+
 static void test_floor_bounds_the_times_of_responses(void)
 {
     int64_t now_s = cm_clock_wall_s();
@@ -476,6 +523,8 @@ CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
               CM_TEST(test_floor_signs_crls_of_its_own_name_for_a_time_that_is_bounded),
               CM_TEST(test_floor_signs_responses_that_name_its_own_key),
               CM_TEST(test_floor_reads_each_response_to_its_end),
+              CM_TEST(test_floor_knows_hash_algorithms_by_their_oid),
+              CM_TEST(test_floor_reads_extensions_of_responses_and_crls),
               CM_TEST(test_floor_bounds_the_times_of_responses),
               CM_TEST(test_floor_gives_responders_certificates_in_the_ocsp_lane_only),
               CM_TEST(test_floor_of_a_responder_signs_responses_and_no_certificate),
