@@ -13,6 +13,34 @@ static cm_status status_of(const struct cm_refusal *refusal)
     return is_unsupported ? CM_UNSUPPORTED : CM_MALFORMED;
 }
 
+/* --- extensions ------------------------------------------------------------------------------------ */
+
+/* Reads all of a value into what the extensions are about. */
+typedef bool value_reader(struct cm_der *value, const struct cm_extension *extension, void *about);
+
+static bool read_extensions(struct cm_der *der, uint8_t tag, value_reader *read, void *about)
+{
+    struct cm_extensions extensions;
+    if (!cm_extensions_enter(der, tag, &extensions))
+        return false;
+    while (!cm_extensions_are_read(&extensions)) {
+        struct cm_extension extension;
+        if (!cm_extensions_next(&extensions, &extension))
+            return false;
+        struct cm_der value = cm_der_inside(&extensions.list, extension.value);
+        if (!read(&value, &extension, about) || !cm_der_finish(&value, "extension"))
+            return false;
+    }
+    return true;
+}
+
+/* For what nobody here knows. */
+static bool skip_value(struct cm_der *value, const struct cm_extension *extension)
+{
+    value->position = value->end;
+    return !extension->critical || cm_extension_refuse_critical(value, extension);
+}
+
 /* --- extensions of the list ----------------------------------------------------------------------- */
 
 static bool read_number(struct cm_der *value, const char *what, struct cm_bytes *ret_number)
@@ -75,9 +103,11 @@ static bool read_distribution_point(struct cm_der *value, const struct cm_extens
            && read_scope(&point, extension);
 }
 
-static bool read_value(struct cm_der *value, const struct cm_extension *extension,
-                       struct cm_crl_read *crl)
+static bool read_list_value(struct cm_der *value, const struct cm_extension *extension, void *about)
 {
+    struct cm_crl_read *crl = about;
+    if (!cm_der_check_inside(value))
+        return false;
     switch (extension->id) {
     case CM_OID_AUTHORITY_KEY_ID:
         return cm_extension_read_aki(value, &crl->aki);
@@ -90,26 +120,8 @@ static bool read_value(struct cm_der *value, const struct cm_extension *extensio
     case CM_OID_ISSUING_DISTRIBUTION_POINT:
         return read_distribution_point(value, extension, crl);
     default:
-        value->position = value->end;
-        return !extension->critical || cm_extension_refuse_critical(value, extension);
+        return skip_value(value, extension);
     }
-}
-
-static bool read_extensions(struct cm_der *tbs, struct cm_crl_read *crl)
-{
-    struct cm_extensions extensions;
-    if (!cm_extensions_enter(tbs, CM_DER_CONTEXT_CONSTRUCTED(0), &extensions))
-        return false;
-    while (!cm_extensions_are_read(&extensions)) {
-        struct cm_extension extension;
-        if (!cm_extensions_next(&extensions, &extension))
-            return false;
-        struct cm_der value = cm_der_inside(&extensions.list, extension.value);
-        if (!cm_der_check_inside(&value) || !read_value(&value, &extension, crl)
-            || !cm_der_finish(&value, "extension"))
-            return false;
-    }
-    return true;
 }
 
 /* --- the list ------------------------------------------------------------------------------------- */
@@ -161,7 +173,8 @@ static bool read_tbs(struct cm_der *tbs, struct cm_crl_read *crl, struct cm_byte
            && cm_der_read_time(tbs, "thisUpdate", &crl->this_update_s)
            && (!next_is_time(tbs) || cm_der_read_time(tbs, "nextUpdate", &crl->next_update_s))
            && read_entries(tbs, &crl->entries)
-           && (!is_v2 || cm_der_at_end(tbs) || read_extensions(tbs, crl))
+           && (!is_v2 || cm_der_at_end(tbs)
+               || read_extensions(tbs, CM_DER_CONTEXT_CONSTRUCTED(0), read_list_value, crl))
            && cm_der_finish(tbs, "TBSCertList");
 }
 
@@ -208,8 +221,9 @@ static bool read_invalidity(struct cm_der *value, int64_t *ret_time_s)
 }
 
 static bool read_entry_value(struct cm_der *value, const struct cm_extension *extension,
-                             struct cm_crl_entry *entry)
+                             void *about)
 {
+    struct cm_crl_entry *entry = about;
     switch (extension->id) {
     case CM_OID_REASON_CODE:
         return read_reason(value, &entry->reason) && cm_der_finish(value, "reasonCode");
@@ -217,24 +231,8 @@ static bool read_entry_value(struct cm_der *value, const struct cm_extension *ex
         return read_invalidity(value, &entry->invalidity_s)
                && cm_der_finish(value, "invalidityDate");
     default: /* certificateIssuer among them, which makes another CA's entry of it */
-        return !extension->critical || cm_extension_refuse_critical(value, extension);
+        return skip_value(value, extension);
     }
-}
-
-static bool read_entry_extensions(struct cm_der *inside, struct cm_crl_entry *entry)
-{
-    struct cm_extensions extensions;
-    if (!cm_extensions_enter(inside, 0, &extensions))
-        return false;
-    while (!cm_extensions_are_read(&extensions)) {
-        struct cm_extension extension;
-        if (!cm_extensions_next(&extensions, &extension))
-            return false;
-        struct cm_der value = cm_der_inside(&extensions.list, extension.value);
-        if (!read_entry_value(&value, &extension, entry))
-            return false;
-    }
-    return true;
 }
 
 static bool read_entry(struct cm_der *der, struct cm_crl_entry *entry)
@@ -244,7 +242,7 @@ static bool read_entry(struct cm_der *der, struct cm_crl_entry *entry)
     if (!cm_der_enter(der, CM_DER_SEQUENCE, "entry", &inside)
         || !cm_der_read_integer(&inside, "userCertificate", &entry->serial)
         || !cm_der_read_time(&inside, "revocationDate", &entry->revoked_s)
-        || (!cm_der_at_end(&inside) && !read_entry_extensions(&inside, entry))
+        || (!cm_der_at_end(&inside) && !read_extensions(&inside, 0, read_entry_value, entry))
         || !cm_der_finish(&inside, "entry"))
         return false;
     return cm_serial_is_good(entry->serial)

@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/csr_maker.h"
 #include "tests/support/test_main.h"
 
 enum { PATIENCE_MS = 10000 };
 
+struct cm_arena rig_arena;
+struct cm_bytes rig_csrs[RIG_DEVICES];
 char rig_last_notice[256];
 uint32_t rig_intent_hold_s;
 unsigned rig_operations;
@@ -33,6 +36,28 @@ static struct {
     const char *failure;
 } rig;
 
+int rig_set_up(void)
+{
+    cm_arena_init(&rig_arena, 65536);
+    for (int i = 0; i < RIG_DEVICES; i++) {
+        EVP_PKEY *key = cm_test_key();
+        rig_csrs[i] = cm_test_csr(key, rig_device(i), &rig_arena);
+        EVP_PKEY_free(key);
+    }
+    return 0;
+}
+
+int rig_tear_down(void)
+{
+    cm_arena_done(&rig_arena);
+    return 0;
+}
+
+const char *rig_device(int number)
+{
+    return cm_arena_printf(&rig_arena, "dev-%d", number);
+}
+
 static void run_certmill(const char *arguments)
 {
     char command[1200];
@@ -45,7 +70,7 @@ static void run_certmill(const char *arguments)
     }
 }
 
-void rig_deploy(unsigned devices_count)
+void rig_deploy(void)
 {
     static unsigned deployments_count;
     char arguments[800], list[400];
@@ -63,8 +88,8 @@ void rig_deploy(unsigned devices_count)
     if (!file)
         exit(1);
     fprintf(file, "device,group\n");
-    for (unsigned i = 0; i < devices_count; i++)
-        fprintf(file, "dev-%u,default\n", i);
+    for (int i = 0; i < RIG_DEVICES; i++)
+        fprintf(file, "%s,default\n", rig_device(i));
     fclose(file);
     snprintf(arguments, sizeof arguments, "device import -c %s/certmill.yaml %s", rig.folder, list);
     run_certmill(arguments);

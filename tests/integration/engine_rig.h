@@ -3,7 +3,7 @@
  * memory queue, and the fake provider, which follows a script.
  *
  *     rig_open("item=3:wrong");
- *     rig_push("req-1", "dev-1", csr);
+ *     rig_push("req-1", rig_device(1), rig_csrs[1]);
  *     rig_run(1);                        until there is one answer more
  *     rig_answer("req-1")->status
  *     rig_close();                       the deployment stays for the next rig_open
@@ -15,8 +15,20 @@
 #include "engine/store/store.h"
 #include "queue/memory.h"
 
-/* A deployment in a fresh folder, with devices dev-0 .. dev-(count - 1) in group default. */
-void rig_deploy(unsigned devices_count);
+enum { RIG_DEVICES = 40 };
+
+/* Of a suite: an arena for what its tests write, and a CSR, each with a key of its own, for dev-0 .. */
+int rig_set_up(void);
+int rig_tear_down(void);
+
+extern struct cm_arena rig_arena;
+extern struct cm_bytes rig_csrs[RIG_DEVICES];
+
+/* "dev-7", in rig_arena. */
+const char *rig_device(int number);
+
+/* A deployment in a fresh folder, with devices dev-0 .. dev-(RIG_DEVICES - 1) in group default. */
+void rig_deploy(void);
 
 /* Starts an engine with this script of the fake provider ("" for none). */
 void rig_open(const char *script);
@@ -35,10 +47,10 @@ void rig_run(size_t answers_count);
 /* The last answer to this id; NULL when there is none. */
 const struct cm_answer *rig_answer(const char *id);
 
-/* How many answers this id has. */
 /* Runs the loop for so long. */
 void rig_pause(uint32_t duration_ms);
 
+/* How many answers this id has. */
 size_t rig_answers_count(const char *id);
 
 /* Ends the leases of what is not acknowledged, as a restart would. */

@@ -6,53 +6,21 @@
 
 #include "engine/base/clock.h"
 #include "engine/x509/certificate.h"
-#include "tests/support/csr_maker.h"
 #include "tests/support/test_main.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DEVICES = 40 };
-
-static struct cm_arena arena;
-static EVP_PKEY *keys[DEVICES];
-static struct cm_bytes csrs[DEVICES];
-
-static int set_up(void)
-{
-    char name[32];
-    cm_arena_init(&arena, 65536);
-    for (int i = 0; i < DEVICES; i++) {
-        snprintf(name, sizeof name, "dev-%d", i);
-        keys[i] = cm_test_key();
-        csrs[i] = cm_test_csr(keys[i], name, &arena);
-    }
-    return 0;
-}
-
-static int tear_down(void)
-{
-    for (int i = 0; i < DEVICES; i++)
-        EVP_PKEY_free(keys[i]);
-    cm_arena_done(&arena);
-    return 0;
-}
-
 /* Ids must not repeat between tests: the broker keeps all answers. */
 static const char *id_of(const char *test, int number)
 {
-    return cm_arena_printf(&arena, "%s-%d", test, number);
-}
-
-static const char *device_of(int number)
-{
-    return cm_arena_printf(&arena, "dev-%d", number);
+    return cm_arena_printf(&rig_arena, "%s-%d", test, number);
 }
 
 static void push_all(const char *test, int count)
 {
     for (int i = 0; i < count; i++)
-        rig_push(id_of(test, i), device_of(i), csrs[i]);
+        rig_push(id_of(test, i), rig_device(i), rig_csrs[i]);
 }
 
 static enum cm_answer_status status_of(const char *id)
@@ -73,11 +41,11 @@ static void test_engine_issues_for_every_device_and_records_it(void)
 {
     struct cm_certificate certificate;
     struct cm_error err;
-    rig_deploy(DEVICES);
+    rig_deploy();
     rig_open("");
-    push_all("all", DEVICES);
-    rig_run(DEVICES);
-    for (int i = 0; i < DEVICES; i++)
+    push_all("all", RIG_DEVICES);
+    rig_run(RIG_DEVICES);
+    for (int i = 0; i < RIG_DEVICES; i++)
         CU_ASSERT_EQUAL(status_of(id_of("all", i)), CM_ANSWER_ISSUED);
     const struct cm_answer *answer = rig_answer("all-7");
     CU_ASSERT_EQUAL_FATAL(cm_certificate_read(answer->certificate, &certificate, &err), CM_OK);
@@ -85,28 +53,28 @@ static void test_engine_issues_for_every_device_and_records_it(void)
     CU_ASSERT_EQUAL(certificate.not_after_s, answer->not_after);
     rig_close();
     struct cm_store_counts counts = rig_count();
-    CU_ASSERT_EQUAL(counts.certificates, DEVICES);
+    CU_ASSERT_EQUAL(counts.certificates, RIG_DEVICES);
     CU_ASSERT_EQUAL(counts.open_intents, 0);
     CU_ASSERT_EQUAL(counts.abandoned, 0);
-    CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES);
+    CU_ASSERT_EQUAL(rig_signatures_count(), RIG_DEVICES);
 }
 
 static void test_engine_repeats_the_same_answer_and_refuses_other_content(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("");
-    rig_push("again-1", "dev-0", csrs[0]);
+    rig_push("again-1", "dev-0", rig_csrs[0]);
     rig_run(1);
-    struct cm_bytes first = cm_arena_copy(&arena, rig_answer("again-1")->certificate);
-    rig_push("again-1", "dev-0", csrs[0]);
+    struct cm_bytes first = cm_arena_copy(&rig_arena, rig_answer("again-1")->certificate);
+    rig_push("again-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     CU_ASSERT_TRUE(cm_bytes_equal(rig_answer("again-1")->certificate, first));
-    rig_push("again-1", "dev-1", csrs[1]);
+    rig_push("again-1", "dev-1", rig_csrs[1]);
     rig_run(1);
     CU_ASSERT_EQUAL(code_of("again-1"), CM_REFUSAL_REQUEST_ID_REUSED);
     rig_close();
     rig_open(""); /* and after a restart */
-    rig_push("again-1", "dev-0", csrs[0]);
+    rig_push("again-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     CU_ASSERT_TRUE(cm_bytes_equal(rig_answer("again-1")->certificate, first));
     rig_close();
@@ -115,10 +83,10 @@ static void test_engine_repeats_the_same_answer_and_refuses_other_content(void)
 
 static void test_engine_answers_ten_copies_at_once_with_one_certificate(void)
 {
-    rig_deploy(1);
+    rig_deploy();
     rig_open("delay=20");
     for (int i = 0; i < 10; i++)
-        rig_push("copies-1", "dev-0", csrs[0]);
+        rig_push("copies-1", "dev-0", rig_csrs[0]);
     rig_run(10);
     CU_ASSERT_EQUAL(rig_answers_count("copies-1"), 10);
     CU_ASSERT_EQUAL(status_of("copies-1"), CM_ANSWER_ISSUED);
@@ -129,21 +97,21 @@ static void test_engine_answers_ten_copies_at_once_with_one_certificate(void)
 
 static void test_engine_refuses_unknown_devices_and_clones(void)
 {
-    rig_deploy(3);
+    rig_deploy();
     rig_open("");
-    rig_push("who-1", "dev-99", csrs[0]);
-    rig_push("who-2", "dev-1", csrs[1]);
+    rig_push("who-1", "dev-99", rig_csrs[0]);
+    rig_push("who-2", "dev-1", rig_csrs[1]);
     rig_run(2);
     CU_ASSERT_EQUAL(code_of("who-1"), CM_REFUSAL_POLICY_DEVICE_NOT_ALLOWED);
     CU_ASSERT_EQUAL(status_of("who-2"), CM_ANSWER_ISSUED);
-    rig_push("who-3", "dev-2", csrs[1]); /* dev-1's key */
-    rig_push("who-4", "dev-1", csrs[1]); /* its own again */
+    rig_push("who-3", "dev-2", rig_csrs[1]); /* dev-1's key */
+    rig_push("who-4", "dev-1", rig_csrs[1]); /* its own again */
     rig_run(2);
     CU_ASSERT_EQUAL(code_of("who-3"), CM_REFUSAL_KEY_REUSED);
     CU_ASSERT_EQUAL(status_of("who-4"), CM_ANSWER_ISSUED);
     rig_close();
     rig_open(""); /* the filter is rebuilt */
-    rig_push("who-5", "dev-2", csrs[1]);
+    rig_push("who-5", "dev-2", rig_csrs[1]);
     rig_run(1);
     CU_ASSERT_EQUAL(code_of("who-5"), CM_REFUSAL_KEY_REUSED);
     rig_close();
@@ -151,65 +119,65 @@ static void test_engine_refuses_unknown_devices_and_clones(void)
 
 static void test_engine_asks_again_for_signatures_that_did_not_come(void)
 {
-    rig_deploy(DEVICES);
+    rig_deploy();
     rig_open("item=1:UNAVAILABLE item=4:UNCERTAIN item=7:THROTTLED item=9:EXPIRED");
-    push_all("retry", DEVICES);
-    rig_run(DEVICES);
-    for (int i = 0; i < DEVICES; i++)
+    push_all("retry", RIG_DEVICES);
+    rig_run(RIG_DEVICES);
+    for (int i = 0; i < RIG_DEVICES; i++)
         CU_ASSERT_EQUAL(status_of(id_of("retry", i)), CM_ANSWER_ISSUED);
     rig_close();
-    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().certificates, RIG_DEVICES);
     CU_ASSERT_EQUAL(rig_count().abandoned, 0);
     /* The uncertain one was signed twice, over the same bytes. */
-    CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES + 1);
+    CU_ASSERT_EQUAL(rig_signatures_count(), RIG_DEVICES + 1);
 }
 
 static void test_engine_lets_no_wrong_signature_out_and_spares_the_neighbours(void)
 {
     int failed = 0;
-    rig_deploy(DEVICES);
+    rig_deploy();
     rig_open("item=2:wrong item=5:short item=8:MISMATCH");
-    push_all("wrong", DEVICES);
-    rig_run(DEVICES);
-    for (int i = 0; i < DEVICES; i++) {
+    push_all("wrong", RIG_DEVICES);
+    rig_run(RIG_DEVICES);
+    for (int i = 0; i < RIG_DEVICES; i++) {
         if (status_of(id_of("wrong", i)) == CM_ANSWER_ISSUED)
             continue;
         failed++;
         CU_ASSERT_EQUAL(status_of(id_of("wrong", i)), CM_ANSWER_FAILED);
         CU_ASSERT_EQUAL(code_of(id_of("wrong", i)), CM_REFUSAL_ENGINE_SIGNER_FAILED);
         /* Not remembered: the same id may try again, and gets a new serial. */
-        rig_push(id_of("wrong", i), device_of(i), csrs[i]);
+        rig_push(id_of("wrong", i), rig_device(i), rig_csrs[i]);
     }
     CU_ASSERT_EQUAL(failed, 3);
     rig_run((size_t)failed);
-    for (int i = 0; i < DEVICES; i++)
+    for (int i = 0; i < RIG_DEVICES; i++)
         CU_ASSERT_EQUAL(status_of(id_of("wrong", i)), CM_ANSWER_ISSUED);
     rig_close();
-    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().certificates, RIG_DEVICES);
     CU_ASSERT_EQUAL(rig_count().abandoned, 3);
     CU_ASSERT_EQUAL(rig_count().open_intents, 0);
 }
 
 static void test_engine_makes_batches_no_larger_than_its_signers_take(void)
 {
-    rig_deploy(DEVICES);
+    rig_deploy();
     rig_open("items-max=8");
     CU_ASSERT_PTR_NOT_NULL(strstr(rig_last_notice, "8 requests"));
-    push_all("small", DEVICES);
-    rig_run(DEVICES);
-    for (int i = 0; i < DEVICES; i++)
+    push_all("small", RIG_DEVICES);
+    rig_run(RIG_DEVICES);
+    for (int i = 0; i < RIG_DEVICES; i++)
         CU_ASSERT_EQUAL(status_of(id_of("small", i)), CM_ANSWER_ISSUED);
     rig_close();
-    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES);
+    CU_ASSERT_EQUAL(rig_count().certificates, RIG_DEVICES);
     CU_ASSERT_EQUAL(rig_count().abandoned, 0);
 }
 
 static void test_engine_waits_for_a_signer_that_is_away(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("item=0:UNAVAILABLE item=1:TOKEN_REMOVED item=2:UNAVAILABLE item=3:UNCERTAIN "
              "item=4:UNAVAILABLE item=5:UNAVAILABLE item=6:UNAVAILABLE item=7:UNCERTAIN");
-    rig_push("away-1", "dev-0", csrs[0]);
+    rig_push("away-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     CU_ASSERT_EQUAL(status_of("away-1"), CM_ANSWER_ISSUED);
     rig_close();
@@ -218,15 +186,15 @@ static void test_engine_waits_for_a_signer_that_is_away(void)
 
 static void test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("item=0:CORRUPT item=1:CORRUPT item=2:CORRUPT item=3:CORRUPT item=4:CORRUPT "
              "item=5:CORRUPT");
-    rig_push("wrong-1", "dev-0", csrs[0]);
+    rig_push("wrong-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     CU_ASSERT_EQUAL(status_of("wrong-1"), CM_ANSWER_FAILED);
     rig_close();
     rig_open("");
-    rig_push("wrong-1", "dev-0", csrs[0]);
+    rig_push("wrong-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     CU_ASSERT_EQUAL(status_of("wrong-1"), CM_ANSWER_ISSUED);
     rig_close();
@@ -235,11 +203,11 @@ static void test_engine_gives_up_on_a_signer_that_answers_wrongly_and_says_so(vo
 
 static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_the_next(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("dies=1");
-    rig_push("left-1", "dev-0", csrs[0]);
+    rig_push("left-1", "dev-0", rig_csrs[0]);
     rig_run(1);
-    rig_push("left-2", "dev-1", csrs[1]);
+    rig_push("left-2", "dev-1", rig_csrs[1]);
     rig_pause(300);
     rig_close();
     CU_ASSERT_PTR_NULL(rig_answer("left-2"));
@@ -257,11 +225,11 @@ static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_t
 /* Its certificate would begin, and end, when nobody could have it. */
 static void test_engine_keeps_no_promise_that_has_lain_for_too_long(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("dies=1");
-    rig_push("left-1", "dev-0", csrs[0]);
+    rig_push("left-1", "dev-0", rig_csrs[0]);
     rig_run(1);
-    rig_push("left-2", "dev-1", csrs[1]);
+    rig_push("left-2", "dev-1", rig_csrs[1]);
     rig_pause(300);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
@@ -280,14 +248,14 @@ static void test_engine_keeps_no_promise_that_has_lain_for_too_long(void)
 static void test_engine_that_stops_withdraws_what_waits_for_a_slow_key(void)
 {
     char path[600], script[700];
-    rig_deploy(2);
+    rig_deploy();
     snprintf(path, sizeof path, "%s/held", cm_test_scratch());
     snprintf(script, sizeof script, "holds=%s", path);
     rig_open(script);
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fclose(file);
-    rig_push("held-1", "dev-0", csrs[0]);
+    rig_push("held-1", "dev-0", rig_csrs[0]);
     rig_pause(300);
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
     rig_close();
@@ -305,12 +273,12 @@ static void test_engine_that_stops_withdraws_what_waits_for_a_slow_key(void)
 
 static void test_engine_stops_issuing_when_the_clock_goes_back(void)
 {
-    rig_deploy(2);
+    rig_deploy();
     rig_open("");
-    rig_push("clock-1", "dev-0", csrs[0]);
+    rig_push("clock-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     cm_clock_set_wall_offset_ms(-3600 * 1000);
-    rig_push("clock-2", "dev-1", csrs[1]);
+    rig_push("clock-2", "dev-1", rig_csrs[1]);
     /* It is given back, again and again, until the clock is right. */
     for (int i = 0; i < 3; i++)
         CU_ASSERT_PTR_NULL(rig_answer("clock-2"));
@@ -325,13 +293,13 @@ static void test_engine_answers_garbage_and_goes_on(void)
     static const char *const garbage[] = { "", "x", "-----BEGIN CERTIFICATE REQUEST-----\n",
                                            "\x30\x80\x00\x00", "\x30\x03\x02\x01\x00" };
     enum { GARBAGE = sizeof garbage / sizeof garbage[0] };
-    rig_deploy(2);
+    rig_deploy();
     rig_open("");
     for (int i = 0; i < GARBAGE; i++)
         rig_push(id_of("garbage", i), "dev-0", cm_bytes_str(garbage[i]));
-    rig_push("garbage-good", "dev-1", csrs[1]);
-    rig_push("bad id", "dev-1", csrs[1]);
-    rig_push("control", "dev-\x01", csrs[1]);
+    rig_push("garbage-good", "dev-1", rig_csrs[1]);
+    rig_push("bad id", "dev-1", rig_csrs[1]);
+    rig_push("control", "dev-\x01", rig_csrs[1]);
     rig_run(GARBAGE + 3);
     for (int i = 0; i < GARBAGE; i++)
         CU_ASSERT_EQUAL(status_of(id_of("garbage", i)), CM_ANSWER_REFUSED);
@@ -342,7 +310,7 @@ static void test_engine_answers_garbage_and_goes_on(void)
 }
 
 CM_TEST_SUITE_WITH(
-    engine, set_up, tear_down, CM_TEST(test_engine_issues_for_every_device_and_records_it),
+    engine, rig_set_up, rig_tear_down, CM_TEST(test_engine_issues_for_every_device_and_records_it),
     CM_TEST(test_engine_repeats_the_same_answer_and_refuses_other_content),
     CM_TEST(test_engine_answers_ten_copies_at_once_with_one_certificate),
     CM_TEST(test_engine_refuses_unknown_devices_and_clones),

@@ -5,47 +5,22 @@
 #include "tests/integration/engine_rig.h"
 
 #include "engine/base/clock.h"
-#include "tests/support/csr_maker.h"
 #include "tests/support/test_main.h"
 
 #include <stdio.h>
 
-enum { DEVICES = 40, EVERYTHING = (1u << CM_OPERATION_COUNT) - 1 };
-
-static struct cm_arena arena;
-static EVP_PKEY *keys[DEVICES];
-static struct cm_bytes csrs[DEVICES];
-
-static int set_up(void)
-{
-    char name[32];
-    cm_arena_init(&arena, 65536);
-    for (int i = 0; i < DEVICES; i++) {
-        snprintf(name, sizeof name, "dev-%d", i);
-        keys[i] = cm_test_key();
-        csrs[i] = cm_test_csr(keys[i], name, &arena);
-    }
-    return 0;
-}
-
-static int tear_down(void)
-{
-    for (int i = 0; i < DEVICES; i++)
-        EVP_PKEY_free(keys[i]);
-    cm_arena_done(&arena);
-    return 0;
-}
+enum { EVERYTHING = (1u << CM_OPERATION_COUNT) - 1 };
 
 static void deploy(void)
 {
-    rig_deploy(DEVICES);
+    rig_deploy();
     rig_operations = EVERYTHING;
     rig_remembers_refusals = true;
 }
 
 static void issue(const char *id, int device)
 {
-    rig_push(id, cm_arena_printf(&arena, "dev-%d", device), csrs[device]);
+    rig_push(id, rig_device(device), rig_csrs[device]);
 }
 
 static void order(const char *id, const char *op, const char *device)
@@ -83,9 +58,9 @@ static const char *serial_of(const char *id, struct cm_bytes *ret_serial)
     const struct cm_answer *answer = rig_answer(id);
     CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
     CU_ASSERT_EQUAL_FATAL(answer->status, CM_ANSWER_ISSUED);
-    char *text = cm_arena_alloc(&arena, 2 * answer->serial.size + 1);
+    char *text = cm_arena_alloc(&rig_arena, 2 * answer->serial.size + 1);
     cm_hex_encode(answer->serial, text);
-    *ret_serial = cm_arena_copy(&arena, answer->serial);
+    *ret_serial = cm_arena_copy(&rig_arena, answer->serial);
     return text;
 }
 
@@ -244,12 +219,12 @@ static void test_a_requester_without_groups_orders_nothing(void)
 /* While there is such a file, the fake provider does what its script says. */
 static const char *switch_path(void)
 {
-    return cm_arena_printf(&arena, "%s/switch", cm_test_scratch());
+    return cm_arena_printf(&rig_arena, "%s/switch", cm_test_scratch());
 }
 
 static const char *script_with_switch(const char *name, const char *more)
 {
-    return cm_arena_printf(&arena, "%s=%s %s", name, switch_path(), more);
+    return cm_arena_printf(&rig_arena, "%s=%s %s", name, switch_path(), more);
 }
 
 static void turn_on(void)
@@ -270,17 +245,17 @@ static void test_a_device_that_is_held_while_its_request_is_signed_gets_no_certi
     deploy();
     rig_open(script_with_switch("holds", ""));
     turn_on();
-    for (int i = 0; i < DEVICES; i++)
-        issue(cm_arena_printf(&arena, "mixed-%d", i), i);
+    for (int i = 0; i < RIG_DEVICES; i++)
+        issue(cm_arena_printf(&rig_arena, "mixed-%d", i), i);
     rig_pause(300);
     order("mixed-hold", "quarantine", "dev-3");
     order("mixed-end", "retire", "dev-30");
     revoke("mixed-unknown", "0abc", "superseded");
     rig_run(3);
     turn_off();
-    rig_run(DEVICES);
-    for (int i = 0; i < DEVICES; i++) {
-        const char *id = cm_arena_printf(&arena, "mixed-%d", i);
+    rig_run(RIG_DEVICES);
+    for (int i = 0; i < RIG_DEVICES; i++) {
+        const char *id = cm_arena_printf(&rig_arena, "mixed-%d", i);
         if (i == 3 || i == 30)
             expect_code(id, CM_REFUSAL_POLICY_DEVICE_STATE);
         else
@@ -293,11 +268,11 @@ static void test_a_device_that_is_held_while_its_request_is_signed_gets_no_certi
     rig_run(1);
     expect_code("mixed-3", CM_REFUSAL_POLICY_DEVICE_STATE);
     rig_close();
-    CU_ASSERT_EQUAL(rig_count().certificates, DEVICES - 2);
+    CU_ASSERT_EQUAL(rig_count().certificates, RIG_DEVICES - 2);
     CU_ASSERT_EQUAL(rig_count().abandoned, 2);
     CU_ASSERT_EQUAL(rig_count().open_intents, 0);
     CU_ASSERT_EQUAL(rig_count().refusals, 3);
-    CU_ASSERT_EQUAL(rig_signatures_count(), DEVICES);
+    CU_ASSERT_EQUAL(rig_signatures_count(), RIG_DEVICES);
 }
 
 /* The device may ask again, under the same id: what it gets then is another certificate. */
@@ -364,7 +339,7 @@ static void test_an_order_finds_a_batch_while_all_others_hang_on_a_key(void)
     const char *hex = serial_of("full-first", &serial);
     turn_on();
     for (int i = 0; i < BATCHES; i++)
-        issue(cm_arena_printf(&arena, "full-%d", i), i);
+        issue(cm_arena_printf(&rig_arena, "full-%d", i), i);
     revoke("full-order", hex, "keyCompromise");
     rig_run(1);
     CU_ASSERT_EQUAL(status_of("full-order"), CM_ANSWER_DONE);
@@ -374,7 +349,7 @@ static void test_an_order_finds_a_batch_while_all_others_hang_on_a_key(void)
     turn_off();
     rig_run(BATCHES);
     for (int i = 0; i < BATCHES; i++)
-        CU_ASSERT_EQUAL(status_of(cm_arena_printf(&arena, "full-%d", i)), CM_ANSWER_ISSUED);
+        CU_ASSERT_EQUAL(status_of(cm_arena_printf(&rig_arena, "full-%d", i)), CM_ANSWER_ISSUED);
     rig_close();
     CU_ASSERT_EQUAL(reason_of(serial), CM_REASON_KEY_COMPROMISE);
 }
@@ -431,13 +406,13 @@ static void test_texts_that_are_wrong_are_refused(void)
     deploy();
     rig_open("");
     for (int i = 0; i < ROWS; i++) {
-        const char *fields[13] = { "id", cm_arena_printf(&arena, "wrong-%d", i) };
+        const char *fields[13] = { "id", cm_arena_printf(&rig_arena, "wrong-%d", i) };
         memcpy(fields + 2, rows[i].fields, sizeof rows[i].fields);
         rig_push_fields(fields);
     }
     rig_run(ROWS);
     for (int i = 0; i < ROWS; i++)
-        expect_code(cm_arena_printf(&arena, "wrong-%d", i), rows[i].code);
+        expect_code(cm_arena_printf(&rig_arena, "wrong-%d", i), rows[i].code);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().revocations, 0);
 }
@@ -467,7 +442,7 @@ static void test_an_order_with_a_date_ahead_waits_for_a_clock_that_has_gone_back
     rig_open("");
     issue("clock-1", 0);
     rig_run(1);
-    const char *now = cm_arena_printf(&arena, "%lld", (long long)cm_clock_wall_s());
+    const char *now = cm_arena_printf(&rig_arena, "%lld", (long long)cm_clock_wall_s());
     const char *fields[13] = { "op",         "revoke", "id",
                                "clock-2",    "serial", serial_of("clock-1", &serial),
                                "invalidity", now };
@@ -483,7 +458,7 @@ static void test_an_order_with_a_date_ahead_waits_for_a_clock_that_has_gone_back
 }
 
 CM_TEST_SUITE_WITH(
-    orders, set_up, tear_down, CM_TEST(test_orders_about_a_device_hold_free_and_end_it),
+    orders, rig_set_up, rig_tear_down, CM_TEST(test_orders_about_a_device_hold_free_and_end_it),
     CM_TEST(test_a_certificate_is_revoked_by_its_serial),
     CM_TEST(test_an_order_again_gets_the_same_answer_and_takes_place_once),
     CM_TEST(test_why_is_part_of_the_content),

@@ -16,7 +16,7 @@ import ocsp
 import served
 from backend import fleet
 from crl import Crl
-from deployment import has_fault_points, make_csrs, wait_until
+from deployment import free_port, has_fault_points, make_csrs, wait_until
 
 OCSP_TYPE = {"Content-Type": "application/ocsp-request"}
 
@@ -109,7 +109,7 @@ class OpenSsl(served.Served):
         self.stop(engine)
 
     def test_what_certificates_name_is_there(self):
-        port = served.free_port()
+        port = free_port()
         requests = self.deploy_served("named", 2, port=port, base_url=f"http://127.0.0.1:{port}")
         engine = self.serve()
         good, bad = self.issue(requests)

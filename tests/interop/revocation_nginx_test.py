@@ -26,7 +26,7 @@ import deployment
 import ocsp
 import served
 from backend import Request
-from deployment import wait_until
+from deployment import free_port, wait_until
 
 HOST = "unit.example.com"
 # The user is for a root that runs this: others may not look into the scratch folder.
@@ -77,7 +77,7 @@ class Nginx(served.Served):
 
     def deploy_nginx(self, name, lines, **options):
         """An engine that serves where certificates say, certificates of a server and two clients, an nginx not started yet."""
-        port = served.free_port()
+        port = free_port()
         self.deploy_served(name, port=port, base_url=f"http://127.0.0.1:{port}", **options)
         self.engine = self.serve()
         self.server, *self.clients = [self.enrol(one, profile) for one, profile in
@@ -85,7 +85,7 @@ class Nginx(served.Served):
         with open(self.path("ca", "chain.pem"), "wb") as chain:
             for one in ("issuing", "root"):
                 chain.write(self.read("ca", one + ".pem"))
-        self.nginx_port, self.front_port = served.free_port(), served.free_port()
+        self.nginx_port, self.front_port = free_port(), free_port()
         front = FRONT.format(folder=self.deployment.folder, front=self.front_port, engine=port)
         with open(self.path("nginx.conf"), "w", encoding="ascii") as file:
             file.write(CONFIGURATION.format(folder=self.deployment.folder, port=self.nginx_port, host=HOST, front=front,

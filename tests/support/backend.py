@@ -49,7 +49,7 @@ class Backend:
         self.client = deployment.redis.client()
         self.requests = []
         self.publications = []  # {field: bytes}, in the order of arrival
-        self.answered_s = {}  # {id: when its first answer was written, by Redis's clock}
+        self.answered_s = {}  # {id: since when its first answer is there, by Redis's clock}
         self._last = {}
 
     def reconnect(self):
@@ -78,7 +78,8 @@ class Backend:
             self._last[stream] = number.decode()
             self.publications.append({fields[i].decode(): fields[i + 1] for i in range(0, len(fields), 2)})
             id = self.publications[-1].get("id", b"").decode("latin-1")
-            self.answered_s.setdefault(id, int(number.partition(b"-")[0]) / 1000)
+            # Redis tells the millisecond that it was written in: who asks in the same one may have asked before.
+            self.answered_s.setdefault(id, (int(number.partition(b"-")[0]) + 1) / 1000)
         return self.publications
 
     def forget_streams(self):

@@ -78,7 +78,7 @@ class Case(unittest.TestCase):
     def control(self, op, **fields):
         """The answer of the engine's control socket to a request."""
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
+            client.settimeout(30)
             client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
             client.sendall(json.dumps({"v": 1, "op": op, **fields}).encode() + b"\n")
             with client.makefile() as answers:

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import socket
 import sqlite3
 import ssl
 import subprocess
@@ -22,13 +21,6 @@ from deployment import Deployment, wait_until
 BASE_URL = "http://pki.example"
 SHARDS = 4
 OPERATIONS = "[issue, revoke, quarantine, reinstate, retire]"
-
-
-def free_port():
-    """For what must be known before somebody listens there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def to_pem(encoding, label="CERTIFICATE"):
@@ -108,14 +100,6 @@ class Served(case.Case):
                      for answer in found if answer.get(b"id") == id.encode()), None)
 
     # --- orders
-
-    def control(self, op, **fields):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(30)
-            client.connect(os.path.join(os.path.dirname(self.deployment.store), "control.sock"))
-            client.sendall(json.dumps({"v": 1, "op": op, **fields}).encode() + b"\n")
-            with client.makefile() as answers:
-                return json.loads(answers.readline())
 
     def orders(self, *orders, actor="operator:ann"):
         """What came of each."""

@@ -7,8 +7,8 @@ import checker
 import der
 import revocation_rules
 from backend import Order
-from deployment import wait_until
-from served import Served, free_port
+from deployment import free_port, wait_until
+from served import Served
 from trail import Trail
 
 
