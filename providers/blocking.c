@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,19 +34,29 @@ struct job {
     struct cm_blocking *blocking;
     struct job *next_free;
     struct cm_sign_batch *batch;
-    struct part *parts;       /* as many as there are workers */
+    struct part *parts;       /* as many as a crew has workers */
     uint32_t parts_in_flight; /* the loop's */
     atomic_uint next_item;    /* the first item that nobody has taken */
     atomic_bool cancelled;
 };
 
+/* Workers that take the same batches. */
+struct crew {
+    struct cm_worker_ops ops;
+    char name[16];
+    struct seat *seats; /* of its first worker */
+    struct cm_workers *workers;
+};
+
+enum { CREW, OCSP_CREW, CREWS_MAX };
+
 struct cm_blocking {
     struct cm_provider *provider;
     const struct cm_blocking_ops *ops;
-    struct cm_worker_ops worker_ops;
-    struct cm_workers *workers;
-    uint32_t workers_count;
-    void *state; /* the backend's */
+    struct crew crews[CREWS_MAX];
+    uint32_t crews_count;
+    uint32_t workers_count; /* of a crew */
+    void *state;            /* the backend's */
     struct seat *seats;
     struct cm_calls calls;
     struct job *jobs;
@@ -99,9 +110,16 @@ static void on_part_done(struct cm_work *work)
     cm_provider_batch_done(blocking->provider, batch);
 }
 
+static struct cm_workers *workers_for(const struct cm_blocking *blocking, enum cm_lane lane)
+{
+    bool are_others = lane == CM_LANE_OCSP && blocking->crews_count > OCSP_CREW;
+    return blocking->crews[are_others ? OCSP_CREW : CREW].workers;
+}
+
 cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *batch,
                            struct cm_error *err)
 {
+    struct cm_workers *workers = workers_for(blocking, batch->lane);
     struct job *job = blocking->free;
     if (!job)
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "all places for batches are taken");
@@ -113,7 +131,7 @@ cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *b
     atomic_store(&job->cancelled, false);
     batch->backend = job;
     for (uint32_t i = 0, parts_count = job->parts_in_flight; i < parts_count; i++)
-        cm_workers_submit(blocking->workers, &job->parts[i].work);
+        cm_workers_submit(workers, &job->parts[i].work);
     return CM_OK;
 }
 
@@ -177,7 +195,7 @@ static void submit_opening(struct opening with)
         abort();
     *opening = with;
     opening->work = (struct cm_work){ .run = run_opening, .done = on_opening_done };
-    cm_workers_submit(opening->blocking->workers, &opening->work);
+    cm_workers_submit(opening->blocking->crews[CREW].workers, &opening->work);
 }
 
 void cm_blocking_open_key(struct cm_blocking *blocking, const char *reference, enum cm_sigalg alg,
@@ -244,7 +262,7 @@ void cm_blocking_destroy_key(struct cm_blocking *blocking, struct cm_key *key,
                               .key = key,
                               .destroyed = destroyed,
                               .arg = arg };
-    cm_workers_submit(blocking->workers, &destruction->work);
+    cm_workers_submit(blocking->crews[CREW].workers, &destruction->work);
 }
 
 /* ------------------------------------------------------------------ life -- */
@@ -272,23 +290,37 @@ static cm_status make_jobs(struct cm_blocking *blocking)
 
 static cm_status make_seats(struct cm_blocking *blocking)
 {
-    blocking->seats = calloc(blocking->workers_count, sizeof *blocking->seats);
-    blocking->calls.calls = calloc(blocking->workers_count, sizeof *blocking->calls.calls);
+    uint32_t count = blocking->crews_count * blocking->workers_count;
+    blocking->seats = calloc(count, sizeof *blocking->seats);
+    blocking->calls.calls = calloc(count, sizeof *blocking->calls.calls);
     if (!blocking->seats || !blocking->calls.calls)
         return CM_NO_MEMORY;
-    for (uint32_t i = 0; i < blocking->workers_count; i++)
+    for (uint32_t i = 0; i < count; i++)
         blocking->seats[i] = (struct seat){ .index = i, .call = &blocking->calls.calls[i] };
-    blocking->calls.calls_count = blocking->workers_count;
+    blocking->calls.calls_count = count;
     cm_calls_watch(&blocking->calls);
     return CM_OK;
 }
 
 static cm_status take_seat(void *arg, uint32_t worker_index, void **ret_seat, struct cm_error *err)
 {
-    struct cm_blocking *blocking = arg;
+    const struct crew *crew = arg;
     (void)err;
-    *ret_seat = &blocking->seats[worker_index];
+    *ret_seat = &crew->seats[worker_index];
     return CM_OK;
+}
+
+static cm_status start_crew(struct cm_blocking *blocking, uint32_t index, struct cm_loop *loop,
+                            struct cm_error *err)
+{
+    struct crew *crew = &blocking->crews[index];
+    bool is_for_ocsp = index == OCSP_CREW;
+    snprintf(crew->name, sizeof crew->name, is_for_ocsp ? "%.8s-o" : "%.10s", blocking->ops->name);
+    crew->ops = (struct cm_worker_ops){ .name = crew->name,
+                                        .nice = is_for_ocsp ? blocking->ops->ocsp_nice : 0,
+                                        .open = take_seat };
+    crew->seats = blocking->seats + (size_t)index * blocking->workers_count;
+    return cm_workers_new(loop, blocking->workers_count, &crew->ops, crew, &crew->workers, err);
 }
 
 uint32_t cm_blocking_default_workers(void)
@@ -302,7 +334,8 @@ uint32_t cm_blocking_default_workers(void)
 
 void cm_blocking_limit(struct cm_blocking *blocking, uint32_t count)
 {
-    cm_workers_limit(blocking->workers, count);
+    for (uint32_t i = 0; i < blocking->crews_count; i++)
+        cm_workers_limit(blocking->crews[i].workers, count);
 }
 
 cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
@@ -315,17 +348,16 @@ cm_status cm_blocking_new(struct cm_provider *provider, struct cm_loop *loop,
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a provider");
     blocking->provider = provider;
     blocking->ops = ops;
+    blocking->crews_count = ops->ocsp_nice > 0 ? CREWS_MAX : 1;
     blocking->workers_count = workers_count;
     blocking->state = state;
-    blocking->worker_ops = (struct cm_worker_ops){ .name = ops->name, .open = take_seat };
     cm_status status = make_jobs(blocking);
     if (status == CM_OK)
         status = make_seats(blocking);
     if (status != CM_OK)
         CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "no memory for batches in flight");
-    else
-        status = cm_workers_new(loop, workers_count, &blocking->worker_ops, blocking,
-                                &blocking->workers, err);
+    for (uint32_t i = 0; status == CM_OK && i < blocking->crews_count; i++)
+        status = start_crew(blocking, i, loop, err);
     if (status != CM_OK) {
         cm_blocking_free(blocking);
         return status;
@@ -338,7 +370,8 @@ void cm_blocking_free(struct cm_blocking *blocking)
 {
     if (!blocking)
         return;
-    cm_workers_free(blocking->workers);
+    for (uint32_t i = 0; i < blocking->crews_count; i++)
+        cm_workers_free(blocking->crews[i].workers);
     cm_calls_unwatch(&blocking->calls);
     free(blocking->calls.calls);
     free(blocking->seats);

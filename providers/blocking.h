@@ -21,7 +21,10 @@ struct cm_blocking;
 
 /* What the backend does, on a worker's thread. One worker does one thing at a time. */
 struct cm_blocking_ops {
-    const char *name; /* of the threads, at most 10 characters */
+    const char *name; /* of the threads, at most 10 characters; with ocsp_nice 8 */
+    /* Above 0: batches of the OCSP lane are signed by as many workers more, whose indexes follow, that are
+     * nicer by this: who asks for answers takes from certificates only what their processors have left. */
+    int ocsp_nice;
     cm_status (*key_open)(void *state, uint32_t worker_index, const char *reference,
                           enum cm_sigalg alg, struct cm_key **ret_key, struct cm_error *err);
     /* NULL: keys are not made here. */

@@ -311,6 +311,14 @@ static cm_status check_batch(const struct cm_provider *provider, const struct cm
     return CM_OK;
 }
 
+/* Answers, which anybody can ask for, never take the last places from certificates. */
+static bool is_full(const struct cm_provider *provider, enum cm_lane lane)
+{
+    uint32_t count_max = provider->caps.batches_in_flight;
+    return provider->batches_in_flight >= count_max
+           || (lane == CM_LANE_OCSP && provider->ocsp_batches_in_flight >= (count_max + 1) / 2);
+}
+
 cm_status cm_provider_sign(struct cm_provider *provider, struct cm_sign_batch *batch,
                            struct cm_error *err)
 {
@@ -322,14 +330,16 @@ cm_status cm_provider_sign(struct cm_provider *provider, struct cm_sign_batch *b
     cm_status status = check_batch(provider, batch, err);
     if (status != CM_OK)
         return status;
-    if (provider->batches_in_flight >= provider->caps.batches_in_flight)
+    if (is_full(provider, batch->lane))
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "provider %s has %u batches in flight",
                        provider->name, provider->batches_in_flight);
     batch->cancelled = false;
     status = provider->ops->sign(provider, batch, err);
-    if (status == CM_OK)
-        provider->batches_in_flight++;
-    return status;
+    if (status != CM_OK)
+        return status;
+    provider->batches_in_flight++;
+    provider->ocsp_batches_in_flight += batch->lane == CM_LANE_OCSP;
+    return CM_OK;
 }
 
 void cm_provider_cancel(struct cm_provider *provider, struct cm_sign_batch *batch)
@@ -348,6 +358,7 @@ static void tell_done(void *arg)
     struct cm_provider *provider = batch->key->provider;
     /* Counted down first: a caller who was told BUSY submits again from inside done. */
     provider->batches_in_flight--;
+    provider->ocsp_batches_in_flight -= batch->lane == CM_LANE_OCSP;
     batch->done(batch, batch->done_arg);
     look_whether_drained(provider);
 }

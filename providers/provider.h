@@ -47,7 +47,7 @@ struct cm_provider_settings {
 /* What an instance can take. Plain data, so that the batcher can be tested with invented numbers. */
 struct cm_provider_caps {
     uint32_t batch_items_max;   /* items in one batch */
-    uint32_t batches_in_flight; /* more than these are BUSY */
+    uint32_t batches_in_flight; /* more than these are BUSY, or half for OCSP */
     bool blocks;                /* each signature occupies a worker until it is done */
     size_t batch_octets_max;    /* about so many in one batch's messages; 0: no bound */
 };
@@ -62,8 +62,9 @@ struct cm_key_spec {
 };
 
 /*
- * What a signature is for. In process it changes nothing; a signer process (host/) holds each lane
- * to a floor of its own, whatever the engine asks.
+ * What a signature is for. OCSP never gets more than half of the places in flight, and where the
+ * processor signs it yields to the others (blocking.h). A signer process (host/) holds each lane to a
+ * floor of its own, whatever the engine asks.
  */
 enum cm_lane {
     CM_LANE_LEAF,    /* certificates of devices; zero, so that nothing less is assumed */
@@ -264,7 +265,8 @@ struct cm_provider {
     cm_provider_told_fn *told;      /* may be NULL */
     void *told_arg;
     uint32_t batches_in_flight;
-    uint32_t openings_in_flight; /* drain waits for these too */
+    uint32_t ocsp_batches_in_flight; /* of them */
+    uint32_t openings_in_flight;     /* drain waits for these too */
     uint32_t keys_open;
     bool draining;
     void (*drained)(void *arg);

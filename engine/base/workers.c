@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 struct worker {
     struct cm_workers *pool;
@@ -80,6 +82,14 @@ static cm_status open_context(struct worker *worker, void **ret_context)
     return status;
 }
 
+/* Linux keeps it for each thread. Nobody needs a right to be nicer; where it fails nothing else does. */
+static void yield_to_others(int nice)
+{
+    id_t self = (id_t)gettid();
+    int now = getpriority(PRIO_PROCESS, self);
+    setpriority(PRIO_PROCESS, self, now + nice);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
@@ -89,6 +99,8 @@ static void *worker_main(void *arg)
     char name[16];
     snprintf(name, sizeof name, "%.10s-%u", pool->ops->name, worker->index);
     pthread_setname_np(pthread_self(), name);
+    if (pool->ops->nice > 0)
+        yield_to_others(pool->ops->nice);
     if (open_context(worker, &context) != CM_OK)
         return NULL;
     while ((work = take_work(worker))) {

@@ -29,6 +29,7 @@ struct cm_work {
  * it takes apart itself: close is not called. */
 struct cm_worker_ops {
     const char *name; /* of the threads, at most 10 characters */
+    int nice; /* added to that of the process: above 0, others on the same processors go first */
     cm_status (*open)(void *arg, uint32_t worker_index, void **ret_context, struct cm_error *err);
     void (*close)(void *context);
 };

@@ -142,7 +142,9 @@ static void work_done(struct cm_work *work)
         cm_loop_stop(loop);
 }
 
-static const struct cm_worker_ops ops = { "test", open_context, close_context };
+static const struct cm_worker_ops ops = { .name = "test",
+                                          .open = open_context,
+                                          .close = close_context };
 
 static void test_workers_run_everything_once_and_finish_on_the_loop(void)
 {

@@ -6,9 +6,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { ITEMS_MAX = 64, WORKERS = 2 };
+enum { ITEMS_MAX = 64, WORKERS = 2, NICE = 3 };
 
 /* A gate that opens when so many have arrived, or when the test opens it. */
 static struct {
@@ -19,7 +21,8 @@ static struct {
 } gate = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 static atomic_uint items_signed;
-static atomic_uint items_of_worker[WORKERS];
+static atomic_uint items_of_worker[2 * WORKERS]; /* the second half: those for OCSP */
+static atomic_int nice_of_worker[2 * WORKERS];
 
 static void gate_set(unsigned wanted)
 {
@@ -29,7 +32,7 @@ static void gate_set(unsigned wanted)
     gate.open = wanted == 0;
     pthread_mutex_unlock(&gate.mutex);
     atomic_store(&items_signed, 0);
-    for (unsigned i = 0; i < WORKERS; i++)
+    for (unsigned i = 0; i < 2 * WORKERS; i++)
         atomic_store(&items_of_worker[i], 0);
 }
 
@@ -98,6 +101,7 @@ static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key
     (void)state;
     (void)key;
     atomic_fetch_add(&items_of_worker[worker_index], 1);
+    atomic_store(&nice_of_worker[worker_index], getpriority(PRIO_PROCESS, (id_t)gettid()));
     atomic_fetch_add(&items_signed, 1);
     bool passed = gate_pass();
     item->signature[0] = 1;
@@ -105,10 +109,9 @@ static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key
     return passed ? CM_OK : CM_UNAVAILABLE;
 }
 
-static const struct cm_blocking_ops slow_blocking_ops = { .name = "slow",
-
-                                                          .key_open = open_key_here,
-                                                          .sign_one = sign_one };
+static const struct cm_blocking_ops slow_blocking_ops = {
+    .name = "slow", .ocsp_nice = NICE, .key_open = open_key_here, .sign_one = sign_one
+};
 
 static cm_status open_slow(struct cm_loop *loop, const struct cm_provider_settings *settings,
                            struct cm_provider **ret_provider, struct cm_error *err)
@@ -276,9 +279,36 @@ static void test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_rai
     stage_close(&stage);
 }
 
+static void test_blocking_answers_ocsp_beside_certificates_and_yields_to_them(void)
+{
+    struct stage stage;
+    stage_open(&stage, 0);
+    int nice = getpriority(PRIO_PROCESS, 0);
+    struct rig_batch *answers = rig_batch_new(&stage.rig, stage.key, 1);
+    answers->batch.lane = CM_LANE_OCSP;
+    /* No certificate gets on, nor does any until the answer is signed. */
+    gate_set(WORKERS + 2);
+    CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
+    CU_ASSERT_TRUE(gate_wait_for(WORKERS));
+    CU_ASSERT_EQUAL(rig_submit(answers), CM_OK);
+    CU_ASSERT_TRUE(gate_wait_for(WORKERS + 1));
+    CU_ASSERT_EQUAL(
+        atomic_load(&items_of_worker[WORKERS]) + atomic_load(&items_of_worker[WORKERS + 1]), 1);
+    gate_open();
+    rig_wait(&stage.rig, &answers->dones, 1);
+    rig_wait(&stage.rig, &stage.batch->dones, 1);
+    CU_ASSERT_EQUAL(rig_count_status(answers, CM_OK), 1);
+    for (unsigned i = 0; i < 2 * WORKERS; i++)
+        if (atomic_load(&items_of_worker[i]) > 0)
+            CU_ASSERT_EQUAL(atomic_load(&nice_of_worker[i]), i < WORKERS ? nice : nice + NICE);
+    rig_batch_free(answers);
+    stage_close(&stage);
+}
+
 CM_TEST_SUITE(blocking, CM_TEST(test_blocking_passes_on_why_a_key_does_not_open),
               CM_TEST(test_blocking_shares_a_slow_batch_among_the_workers),
               CM_TEST(test_blocking_signs_every_item_once),
               CM_TEST(test_blocking_cancels_all_but_the_items_in_the_workers_hands),
               CM_TEST(test_blocking_expires_all_but_the_items_in_the_workers_hands),
-              CM_TEST(test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_raised));
+              CM_TEST(test_blocking_leaves_out_the_workers_above_its_limit_until_it_is_raised),
+              CM_TEST(test_blocking_answers_ocsp_beside_certificates_and_yields_to_them));

@@ -197,9 +197,30 @@ static void test_provider_is_found_by_the_name_of_its_kind(void)
     cm_provider_close(NULL);
 }
 
+static void test_provider_front_keeps_half_of_its_places_from_ocsp(void)
+{
+    struct stage stage;
+    stage_open(&stage);
+    hold = true;
+    for (unsigned i = 0; i < IN_FLIGHT; i++)
+        stage.batches[i]->batch.lane = CM_LANE_OCSP;
+    for (unsigned i = 0; i < (IN_FLIGHT + 1) / 2; i++)
+        CU_ASSERT_EQUAL(rig_submit(stage.batches[i]), CM_OK);
+    CU_ASSERT_EQUAL(rig_submit(stage.batches[IN_FLIGHT - 1]), CM_BUSY);
+    CU_ASSERT_EQUAL(rig_submit(stage.batches[IN_FLIGHT]), CM_OK);
+    cm_provider_batch_done(stage.rig.provider, held[0]);
+    rig_wait(&stage.rig, &stage.batches[0]->dones, 1);
+    CU_ASSERT_EQUAL(rig_submit(stage.batches[IN_FLIGHT - 1]), CM_OK);
+    for (unsigned i = 1; i < held_count; i++)
+        cm_provider_batch_done(stage.rig.provider, held[i]);
+    rig_wait(&stage.rig, &stage.rig.dones, IN_FLIGHT + 1);
+    stage_close(&stage);
+}
+
 CM_TEST_SUITE(provider_front,
               CM_TEST(test_provider_front_posts_done_of_a_backend_that_answers_at_once),
               CM_TEST(test_provider_front_is_busy_before_the_backend_is_asked),
+              CM_TEST(test_provider_front_keeps_half_of_its_places_from_ocsp),
               CM_TEST(test_provider_front_counts_nothing_that_the_backend_refused),
               CM_TEST(test_provider_front_drains_only_when_the_last_batch_is_done),
               CM_TEST(test_provider_front_passes_a_wish_to_cancel_on_once),
