@@ -1,4 +1,4 @@
-"""What stands in the memory of a process."""
+"""The memory of a process: what stands in it, and how much there is."""
 
 CHUNK, OVERLAP = 1 << 24, 256
 SHADOW_SIZE = 1 << 30  # a sanitizer's; nothing of ours is as large
@@ -25,3 +25,16 @@ def holds(pid, needles):
                 for content in chunks(memory, begin, end):
                     found |= {needle for needle in needles if needle in content}
     return found
+
+
+def peak_kb(pid):
+    """The most that the process ever had in memory."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+
+
+def is_sanitized(pid):
+    """Freed memory of such a process stays, and what it has says nothing of what it needs."""
+    with open(f"/proc/{pid}/exe", "rb") as file:
+        content = file.read()
+    return b"__asan_init" in content or b"__tsan_init" in content

@@ -108,10 +108,10 @@ class TrailCase(Served):
         self.addCleanup(self.trail.end)
         return requests
 
-    def issue_all(self, requests):
+    def issue_all(self, requests, timeout_s=20):
         """What orders can be about."""
         self.backend.push(requests)
-        self.backend.wait_answered()
+        self.backend.wait_answered(timeout_s)
         answers = self.backend.answers()
         self.issued = [Issued(request, answers[request.id][0]["certificate"]) for request in requests]
         return self.issued
