@@ -194,6 +194,21 @@ cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
     return status == CM_OK ? reading.status : status;
 }
 
+bool cm_book_keep(struct cm_book *book, const struct cm_revocation *revocation)
+{
+    struct cm_revocation known;
+    pthread_rwlock_wrlock(&book->lock);
+    struct cm_book_generation *generation = cm_book_generation(book, revocation->generation_number);
+    bool is_new = generation && !cm_table_find(&generation->table, revocation->serial, &known);
+    if (is_new) {
+        struct cm_revocation entered = shown(revocation);
+        entered.revision = book->revision;
+        enter(generation, cm_crl_shard(entered.serial, generation->shards_count), &entered);
+    }
+    cm_book_unlock(book);
+    return is_new;
+}
+
 /* ------------------------------------------------------------------ look-ups -- */
 
 int64_t cm_book_revision(const struct cm_book *book)

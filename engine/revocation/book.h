@@ -50,6 +50,13 @@ typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t
 CM_MUST_USE cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
                                    cm_book_changed_fn *changed, void *arg, struct cm_error *err);
 
+/*
+ * Does:       takes in a revocation that the store does not know, as a list that was published shows it. It
+ *             counts as old as what was read last; its revision is passed over. Thread: that of read.
+ * Returns:    false: its serial is known already, whatever has become of it, or its generation is not.
+ */
+bool cm_book_keep(struct cm_book *book, const struct cm_revocation *revocation);
+
 /* Every revocation up to here is in the book. Any thread. */
 int64_t cm_book_revision(const struct cm_book *book);
 

@@ -519,6 +519,33 @@ static void test_many_may_ask_while_one_reads(void)
     close_book();
 }
 
+static void test_what_the_store_does_not_know_is_kept_and_what_it_knows_counts_more(void)
+{
+    uint8_t octets[CM_SERIAL_SIZE];
+    struct cm_book_found found;
+    open_book(1);
+    revoke(2)->reason = CM_REASON_CERTIFICATE_HOLD;
+    read_book();
+    struct cm_revocation shown = changes->rows[0];
+    shown.reason = CM_REASON_KEY_COMPROMISE;
+    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
+    shown.serial = changes_serial(3, 8, octets);
+    shown.generation_number = OTHER;
+    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
+    shown.generation_number = GENERATION;
+    CU_ASSERT(cm_book_keep(book, &shown));
+    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "hk");
+    CU_ASSERT_EQUAL(cm_book_revision(book), 1);
+    /* Known to the store it is as the store has it. */
+    revoke(3)->reason = CM_REASON_SUPERSEDED;
+    read_book();
+    CU_ASSERT(cm_book_find(book, GENERATION, changes_serial(3, 8, octets), &found));
+    CU_ASSERT_EQUAL(found.reason, CM_REASON_SUPERSEDED);
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "hx");
+    close_book();
+}
+
 CM_TEST_SUITE(book, CM_TEST(test_an_empty_book_lists_nothing_and_finds_nothing),
               CM_TEST(test_what_was_read_is_found_with_all_that_is_known),
               CM_TEST(test_generations_that_are_not_known_are_passed_over),
@@ -531,4 +558,5 @@ CM_TEST_SUITE(book, CM_TEST(test_an_empty_book_lists_nothing_and_finds_nothing),
               CM_TEST(test_a_date_that_no_list_can_show_is_shown_as_the_nearest),
               CM_TEST(test_rows_that_are_none_are_refused),
               CM_TEST(test_lists_are_those_of_a_naive_model), CM_TEST(test_many_are_all_found),
+              CM_TEST(test_what_the_store_does_not_know_is_kept_and_what_it_knows_counts_more),
               CM_TEST(test_many_may_ask_while_one_reads));

@@ -500,6 +500,12 @@ int rig_imported_reason(const char *path, unsigned n)
     return reason_of(path, imported_serial(n));
 }
 
+bool rig_find_in_book(unsigned n, struct cm_book_found *ret_found)
+{
+    struct cm_serial serial = row_serial(n);
+    return cm_book_find(rig.book, 1, cm_serial_content(&serial), ret_found);
+}
+
 bool rig_folder_agrees(const char *path)
 {
     struct cm_bytes content;

@@ -92,6 +92,9 @@ struct rig_crl rig_crl(const char *path);
 int rig_reason(const char *path, unsigned n);
 int rig_imported_reason(const char *path, unsigned n);
 
+/* What OCSP would say of certificate n. False: it is not revoked. */
+bool rig_find_in_book(unsigned n, struct cm_book_found *ret_found);
+
 /* Whether the folder has the very document. */
 bool rig_folder_agrees(const char *path);
 
