@@ -258,7 +258,7 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
     cm_store_reader_close(reader);
     if (status == CM_OK)
         cm_spread_init(&engine->spread, &engine->issuers);
-    if (status == CM_OK && engine->options.listens)
+    if (status == CM_OK && (engine->options.listens || engine->options.publishes))
         status = cm_engine_open_revocations(engine, &err);
     if (status == CM_OK)
         status = open_queue(engine, &err);

@@ -40,7 +40,8 @@ struct cm_engine_options {
     const struct cm_queue_ops *queue_ops;
     const struct cm_queue_settings *queue; /* copied; its strings live until RUNNING */
     const char *signer_program;            /* as in cm_host_settings; NULL: this one */
-    bool listens;                          /* on the control socket, engine/control/control.h */
+    bool listens;   /* on the control socket (engine/control/control.h); tells of revocations */
+    bool publishes; /* of revocations tells by CRLs alone: no HTTP, no responders */
     cm_engine_event_fn *on_event;
     void *arg;
 };
@@ -80,6 +81,19 @@ const struct cm_provider *cm_engine_provider(const struct cm_engine *engine, uin
 
 /* The port of the status service: where the settings say 0, the system's choice. 0: there is none. */
 uint16_t cm_engine_status_port(const struct cm_engine *engine);
+
+/*
+ * Does:       publishes the CRLs of an issuer ("issuing-1"), or of all (NULL), anew. From RUNNING on, of an
+ *             engine that listens or publishes.
+ * Calls back: done, once, never inside the call: how many were published, how many could not be, and the
+ *             first one's reason.
+ * Fails with: NOT_FOUND (no such issuer).
+ */
+typedef void cm_engine_published_fn(uint32_t published_count, uint32_t failed_count,
+                                    const char *why, void *arg);
+CM_MUST_USE cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer,
+                                        cm_engine_published_fn *done, void *arg,
+                                        struct cm_error *err);
 
 /* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
 struct cm_queue *cm_engine_queue(struct cm_engine *engine);

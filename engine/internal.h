@@ -204,11 +204,6 @@ void cm_engine_close_revocations(struct cm_engine *engine);
 void cm_engine_fill_status(struct json_t *ret_object, void *arg);
 /* Of that, what is about CRLs. False: one is past its nextUpdate. */
 bool cm_engine_describe_revocations(const struct cm_engine *engine, struct json_t *ret_object);
-/* Publishes the CRLs of an issuer ("issuing-1"), or of all (NULL). OK: calls back as
- * cm_publisher_publish does. Fails with NOT_FOUND. While revocations are open. */
-CM_MUST_USE cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer,
-                                        cm_control_published_fn *done, void *arg,
-                                        struct cm_error *err);
 /* What stands in the store has new revocations in it: whoever tells of them is told. Loop. */
 void cm_engine_look_at_revocations(struct cm_engine *engine);
 /* When the last certificate of this generation will have ended. Unix seconds. */

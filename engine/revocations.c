@@ -149,7 +149,9 @@ static cm_status open_parts(struct cm_engine *engine, struct cm_error *err)
         status = cm_shelf_new(&revocations->shelf, err);
     if (status == CM_OK)
         status = open_publisher(engine, err); /* reads the book: who asks now finds it complete */
-    if (status == CM_OK && engine->settings->status.listen)
+    if (status != CM_OK || !engine->options.listens)
+        return status;
+    if (engine->settings->status.listen)
         status = open_service(engine, err);
     if (status == CM_OK)
         status = open_responders(engine, err);
@@ -236,8 +238,8 @@ static const struct cm_issuer_key *find_issuer(const struct cm_issuers *issuers,
     return NULL;
 }
 
-cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer, cm_published_fn *done,
-                            void *arg, struct cm_error *err)
+cm_status cm_engine_publish(struct cm_engine *engine, const char *issuer,
+                            cm_engine_published_fn *done, void *arg, struct cm_error *err)
 {
     const struct cm_issuer_key *key = issuer ? find_issuer(&engine->issuers, issuer) : NULL;
     char shown[64];

@@ -91,6 +91,7 @@ static cm_status run(struct cm_runner *runner, const struct cm_queue_ops *queue_
                                                .queue_ops = queue_ops,
                                                .queue = queue,
                                                .listens = runner->listens,
+                                               .publishes = runner->publishes,
                                                .on_event = on_event,
                                                .arg = runner };
     cm_status status = cm_engine_open(&options, &runner->engine, err);

@@ -21,7 +21,8 @@ struct cm_runner {
     void (*on_running)(struct cm_runner *runner); /* keys are open; may be NULL */
     void (*on_tick)(struct cm_runner *runner); /* ten times a second while it runs; may be NULL */
     bool stops_when_exhausted;                 /* else it waits for a signal */
-    bool listens;                              /* operators' programs reach the engine */
+    bool listens;                              /* as in cm_engine_options */
+    bool publishes;                            /* as in cm_engine_options */
     bool with_times;                           /* notices carry the time of day */
     void *arg;
 

@@ -250,10 +250,50 @@ class Told(unittest.TestCase):
     def doctor(self):
         return {(one["verdict"], one["check"], one["text"]) for one in json.loads(self.made.run("doctor", "--json").stdout)["checks"]}
 
-    def test_without_an_engine_nothing_is_published(self):
+    def verify(self, device):
+        """What openssl finds with the folder's CRL, as a web server would: 0 or 23, certificate revoked."""
+        parts = [os.path.join(self.made.folder, *path) for path in
+                 (("ca", "root.pem"), ("ca", "issuing.pem"), ("out", f"{device}.pem"), ("public", "crl", "issuing-1", "0.crl"))]
+        crl = os.path.join(self.made.folder, "0.pem")
+        subprocess.run(["openssl", "crl", "-inform", "DER", "-in", parts[3], "-out", crl], check=True)
+        done = subprocess.run(["openssl", "verify", "-partial_chain", "-trusted", parts[1], "-CRLfile", crl, "-crl_check", parts[2]],
+                              capture_output=True, check=False)
+        return 0 if done.returncode == 0 else int(done.stderr.split(b"error ")[1].split()[0])
+
+    def test_without_an_engine_lists_go_into_the_folder_all_the_same(self):
+        self.assertEqual(self.made.run("crl", "publish").stdout, b"1 CRL published\n")
+        self.assertEqual((self.entries(), self.verify("m-0")), ([], 0))
+        self.made.run("device", "quarantine", "m-0")
+        said = json.loads(self.made.run("crl", "publish", "--issuer", "issuing-1", "--json").stdout)
+        self.assertEqual((said["published"], said["failed"]), (1, 0))
+        self.assertEqual([reason for _, reason in self.entries()], ["certificateHold"])
+        self.assertEqual((self.verify("m-0"), self.verify("m-1")), (23, 0))
+
+    def test_without_an_engine_what_cannot_be_published_is_told_and_stays(self):
+        self.made.run("crl", "publish")
+        before = self.entries()
+        done = self.made.run("crl", "publish", "--issuer", "issuing-9", check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, b""))
+        self.assertIn(b"issuing-9", done.stderr)
+        folder = os.path.join(self.made.folder, "public/crl/issuing-1")
+        os.rename(folder, folder + ".away")
+        with open(folder, "wb"):
+            pass  # no folder can be made here, whoever asks
+        self.made.run("device", "quarantine", "m-0")
+        done = self.made.run("crl", "publish", check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, b"0 CRLs published\n"))
+        self.assertIn(b"certmill: 1 could not be: ", done.stderr)
+        os.unlink(folder)
+        os.rename(folder + ".away", folder)
+        self.assertEqual(self.entries(), before)
+        self.made.run("crl", "publish")
+        self.assertEqual(len(self.entries()), 1)
+
+    def test_without_an_engine_and_a_folder_there_is_no_place_for_lists(self):
+        self.made.edit(r"(?m)^ *publish-folder:.*\n", "")
         done = self.made.run("crl", "publish", check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(b"the engine makes the CRLs, and none runs", done.stderr)
+        self.assertIn(b"no status.publish-folder to publish into", done.stderr)
 
     def test_crl_and_ocsp_follow_what_operators_do(self):
         engine = self.made.start()
