@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "engine/settings/reference.h"
+#include "engine/status/metrics.h"
 #include "providers/backends.h"
 #include "providers/host.h"
 #include "tools/command.h"
@@ -68,8 +69,11 @@ static int write_markdown(const char *page)
         cm_markdown_write_codes(stdout);
     else if (strcmp(page, "settings") == 0)
         cm_settings_write_reference(stdout);
+    else if (strcmp(page, "metrics") == 0)
+        cm_metrics_write_reference(stdout);
     else
-        return cm_usage_fail("--markdown makes commands, codes and settings, not \"%s\"", page);
+        return cm_usage_fail("--markdown makes commands, codes, metrics and settings, not \"%s\"",
+                             page);
     return CM_EXIT_DONE;
 }
 

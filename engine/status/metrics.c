@@ -1,143 +1,203 @@
-/*
- * Metrics: every number of the status JSON becomes a sample, named after where it stands; of a list of
- * objects each is told apart by its name. So what somebody adds to the status is a metric at once. All
- * samples of a name stand together, as the text format wants it.
- */
+#include "engine/status/metrics.h"
+
 #include "engine/status/internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+enum type { GAUGE, COUNTER };
 
-enum { NAME_SIZE = 120, LABEL_SIZE = 300 };
+static const char *const type_names[] = { [GAUGE] = "gauge", [COUNTER] = "counter" };
 
-struct sample {
-    char name[NAME_SIZE];
-    char label[LABEL_SIZE]; /* with its braces; "": none */
-    double value;
+/* Where something of the status JSON stands that is there once for each name. */
+static const struct {
+    const char *list, *label;
+} labels[] = {
+    { "providers", "provider" },
+    { "issuers", "issuer" },
+    { "published", "issuer" },
 };
 
-struct samples {
-    struct sample *rows;
-    size_t count, space;
+struct metric {
+    const char *section, *member; /* in the status JSON */
+    const char *name;             /* behind "certmill_" */
+    enum type type;
+    double scale; /* to the base unit */
+    const char *help;
 };
 
-static void add_sample(struct samples *samples, const char *name, const char *label, double value)
+#define COUNTED(member, name, help) { "http", name, "http_" name "_total", COUNTER, 1, help },
+
+static const struct metric metrics[] = {
+    { "", "ready", "ready", GAUGE, 1, "1: ready, as /readyz says" },
+    { "", "issued", "certificates_issued_total", COUNTER, 1, "certificates issued" },
+    { "", "refused", "requests_refused_total", COUNTER, 1, "requests refused" },
+    { "", "failed", "requests_failed_total", COUNTER, 1, "requests answered failed" },
+    { "", "repeated", "requests_repeated_total", COUNTER, 1,
+      "requests answered again, from the record" },
+    { "", "given_back", "requests_given_back_total", COUNTER, 1,
+      "requests given back to the queue, which delivers them again" },
+    { "", "done", "orders_done_total", COUNTER, 1, "orders carried out: revocations and the like" },
+    { "", "batches", "batches_total", COUNTER, 1, "batches of requests" },
+    { "", "in_flight", "requests_in_flight", GAUGE, 1, "requests under way" },
+    { "", "set_aside", "requests_set_aside", GAUGE, 1, "requests that wait for a key" },
+    { "", "time_s", "status_timestamp_seconds", GAUGE, 1, "when these numbers were taken" },
+    { "providers", "up", "provider_up", GAUGE, 1, "1: its signer process answers" },
+    { "providers", "seconds", "provider_state_seconds", GAUGE, 1, "up, or away, for so long" },
+    { "providers", "restarts", "provider_restarts_total", COUNTER, 1,
+      "signer processes started after the first" },
+    { "providers.pace", "rate_per_s", "provider_pace_signatures_per_second", GAUGE, 1,
+      "the pace at which the service is asked now, at most" },
+    { "providers.pace", "in_flight", "provider_pace_in_flight", GAUGE, 1,
+      "requests to the service under way" },
+    { "providers.pace", "waiting", "provider_pace_waiting", GAUGE, 1,
+      "signatures that wait for their turn" },
+    { "providers.pace", "succeeded", "provider_pace_succeeded_total", COUNTER, 1,
+      "requests that the service answered well" },
+    { "providers.pace", "throttled", "provider_pace_throttled_total", COUNTER, 1,
+      "requests that the service answered 429" },
+    { "providers.pace", "failed", "provider_pace_failed_total", COUNTER, 1,
+      "requests that came to nothing otherwise" },
+    { "providers.pace", "median_ms", "provider_pace_latency_median_seconds", GAUGE, 1e-3,
+      "of the service's answers, lately" },
+    { "providers.pace", "p99_ms", "provider_pace_latency_p99_seconds", GAUGE, 1e-3,
+      "of the service's answers, lately" },
+    { "providers.pace", "circuits_open", "provider_pace_circuits_open", GAUGE, 1,
+      "vaults that are not asked at the moment, but for probes" },
+    { "issuers", "waiting", "issuer_requests_waiting", GAUGE, 1,
+      "requests whose signature is tried again" },
+    { "issuers", "outstanding", "issuer_signatures_outstanding", GAUGE, 1,
+      "signatures asked of the key and not made yet" },
+    { "issuers", "in_trouble", "issuer_in_trouble", GAUGE, 1, "1: the key does not sign" },
+    { "issuers", "seconds", "issuer_trouble_seconds", GAUGE, 1, "for so long" },
+    { "crls", "shards", "crl_shards", GAUGE, 1, "shards of all keys" },
+    { "crls", "published", "crls_published_total", COUNTER, 1, "CRLs published, deltas too" },
+    { "crls", "failed", "crl_failures_total", COUNTER, 1,
+      "attempts to publish that came to nothing" },
+    { "crls", "overdue", "crls_overdue", GAUGE, 1, "CRLs past their nextUpdate, or never made" },
+    { "crls", "next_expiry", "crl_next_update_timestamp_seconds", GAUGE, 1,
+      "the first nextUpdate of all CRLs; 0: there is none. Alert before it passes" },
+    { "published", "documents", "published_documents", GAUGE, 1,
+      "CRLs and CA certificates served" },
+    { "published", "octets", "published_bytes", GAUGE, 1, "their size" },
+    { "published", "expires_s", "published_next_update_timestamp_seconds", GAUGE, 1,
+      "the first nextUpdate of this key's CRLs; 0: there is none" },
+    { "http", "connections", "http_connections", GAUGE, 1, "connections open" },
+    { "http", "in_flight", "http_questions_in_flight", GAUGE, 1,
+      "questions that the engine's loop has to answer" },
+    { "http", "ocsp_kept", "http_ocsp_answers_kept", GAUGE, 1, "OCSP answers kept" },
+    CM_COUNTER_MAP(COUNTED)
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ------------------------------------------------------------------ samples -- */
+
+struct writing {
+    struct evbuffer *text;
+    const struct metric *metric;
+    bool has_begun;
+};
+
+static const char *label_of(const char *list, size_t size)
 {
-    if (samples->count == samples->space) {
-        samples->space = samples->space ? 2 * samples->space : 64;
-        samples->rows = realloc(samples->rows, samples->space * sizeof *samples->rows);
-        if (!samples->rows)
-            abort();
+    for (size_t i = 0; i < COUNT(labels); i++)
+        if (strlen(labels[i].list) == size && memcmp(labels[i].list, list, size) == 0)
+            return labels[i].label;
+    return NULL;
+}
+
+static void write_quoted(struct evbuffer *text, const char *value)
+{
+    evbuffer_add(text, "\"", 1);
+    for (; *value; value++) {
+        if (*value == '\n')
+            evbuffer_add(text, "\\n", 2);
+        else if (*value == '"' || *value == '\\')
+            evbuffer_add_printf(text, "\\%c", *value);
+        else
+            evbuffer_add(text, value, 1);
     }
-    struct sample *sample = &samples->rows[samples->count++];
-    snprintf(sample->name, sizeof sample->name, "%s", name);
-    snprintf(sample->label, sizeof sample->label, "%s", label);
-    sample->value = value;
+    evbuffer_add(text, "\"", 1);
 }
 
-static void join_name(const char *prefix, const char *key, char *ret_name)
+static void write_sample(struct writing *writing, const char *label, const char *name, double value)
 {
-    snprintf(ret_name, NAME_SIZE, "%s_%s", prefix, key);
-    for (char *c = ret_name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')))
-            *c = '_';
-}
-
-/* Backslashes, quotes and what cannot be seen are left out: names of ours have none. */
-static void write_label(const char *key, const char *value, char *ret_label)
-{
-    size_t size = (size_t)snprintf(ret_label, LABEL_SIZE, "{%s=\"", key);
-    for (; *value && size + 3 < LABEL_SIZE; value++)
-        if (*value != '\\' && *value != '"' && (unsigned char)*value >= ' ')
-            ret_label[size++] = *value;
-    memcpy(ret_label + size, "\"}", 3);
-}
-
-static void gather(struct samples *samples, const char *name, const char *label,
-                   const json_t *value);
-
-static void gather_object(struct samples *samples, const char *name, const char *label,
-                          const json_t *object)
-{
-    const char *key;
-    json_t *value;
-    char member[NAME_SIZE];
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        join_name(name, key, member);
-        gather(samples, member, label, value);
+    const struct metric *metric = writing->metric;
+    if (!writing->has_begun)
+        evbuffer_add_printf(writing->text, "# HELP certmill_%s %s.\n# TYPE certmill_%s %s\n",
+                            metric->name, metric->help, metric->name, type_names[metric->type]);
+    writing->has_begun = true;
+    evbuffer_add_printf(writing->text, "certmill_%s", metric->name);
+    if (label) {
+        evbuffer_add_printf(writing->text, "{%s=", label);
+        write_quoted(writing->text, name);
+        evbuffer_add(writing->text, "}", 1);
     }
+    evbuffer_add_printf(writing->text, " %.17g\n", value * metric->scale);
 }
 
-static void gather_array(struct samples *samples, const char *name, const json_t *array)
+static void write_member(struct writing *writing, const json_t *object, const char *label,
+                         const char *name)
 {
-    char label[LABEL_SIZE];
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *row = json_array_get(array, i);
-        const char *key = json_object_get(row, "name") ? "name" : "path";
-        const char *value = json_string_value(json_object_get(row, key));
-        if (!value)
-            continue;
-        write_label(key, value, label);
-        gather_object(samples, name, label, row);
-    }
-    snprintf(label, sizeof label, "%s_count", name);
-    add_sample(samples, label, "", (double)json_array_size(array));
-}
-
-static void gather(struct samples *samples, const char *name, const char *label,
-                   const json_t *value)
-{
-    if (json_is_object(value))
-        gather_object(samples, name, label, value);
-    else if (json_is_array(value))
-        gather_array(samples, name, value);
-    else if (json_is_number(value))
-        add_sample(samples, name, label, json_number_value(value));
+    const json_t *value = json_object_get(object, writing->metric->member);
+    if (json_is_number(value))
+        write_sample(writing, label, name, json_number_value(value));
     else if (json_is_boolean(value))
-        add_sample(samples, name, label, json_is_true(value) ? 1 : 0);
+        write_sample(writing, label, name, json_is_true(value));
 }
 
-static int compare_samples(const void *one, const void *other)
+/* Down the section's path: "providers.pace" is the member pace of each provider. */
+static void write_below(struct writing *writing, const json_t *object, const char *path,
+                        const char *label, const char *name)
 {
-    const struct sample *a = one, *b = other;
-    int order = strcmp(a->name, b->name);
-    return order != 0 ? order : strcmp(a->label, b->label);
-}
-
-static void write_counters(struct evbuffer *text, const json_t *http)
-{
-#define X(member, name, help)                                                                      \
-    evbuffer_add_printf(text,                                                                      \
-                        "# HELP certmill_http_" name "_total " help ", since the start.\n"         \
-                        "# TYPE certmill_http_" name "_total counter\n"                            \
-                        "certmill_http_" name "_total %.17g\n",                                    \
-                        json_number_value(json_object_get(http, name)));
-    CM_COUNTER_MAP(X)
-#undef X
-}
-
-static bool is_counter(const char *name)
-{
-#define X(member, counter, help)                                                                   \
-    if (strcmp(name, "certmill_http_" counter) == 0)                                               \
-        return true;
-    CM_COUNTER_MAP(X)
-#undef X
-    return false;
+    if (*path == '\0') {
+        write_member(writing, object, label, name);
+        return;
+    }
+    char step[32];
+    size_t size = strcspn(path, "."), i;
+    snprintf(step, sizeof step, "%.*s", (int)size, path);
+    const json_t *found = json_object_get(object, step), *row;
+    const char *rest = path + size + (path[size] == '.');
+    if (!json_is_array(found)) {
+        write_below(writing, found, rest, label, name);
+        return;
+    }
+    json_array_foreach(found, i, row)
+    {
+        const char *row_name = json_string_value(json_object_get(row, "name"));
+        if (row_name)
+            write_below(writing, row, rest, label_of(path, size), row_name);
+    }
 }
 
 void cm_metrics_write(struct evbuffer *text, const json_t *status)
 {
-    struct samples samples = { 0 };
-    gather(&samples, "certmill", "", status);
-    if (samples.count > 0)
-        qsort(samples.rows, samples.count, sizeof *samples.rows, compare_samples);
-    for (size_t i = 0; i < samples.count; i++) {
-        const struct sample *sample = &samples.rows[i];
-        if (!is_counter(sample->name))
-            evbuffer_add_printf(text, "%s%s %.17g\n", sample->name, sample->label, sample->value);
+    for (size_t i = 0; i < COUNT(metrics); i++) {
+        struct writing writing = { .text = text, .metric = &metrics[i] };
+        write_below(&writing, status, metrics[i].section, NULL, NULL);
     }
-    write_counters(text, json_object_get(status, "http"));
-    free(samples.rows);
+}
+
+/* ------------------------------------------------------------------ the reference -- */
+
+void cm_metrics_write_reference(FILE *out)
+{
+    fputs("# Metrics\n"
+          "\n"
+          "*This page is made from the table that `/metrics` itself uses (`certmill --markdown "
+          "metrics`).*\n"
+          "\n"
+          "`GET /metrics` of the [HTTP service](http.md) answers in the text format of Prometheus. "
+          "Counters begin at 0 when the\nengine starts. A metric whose cause is not there (no "
+          "vault, no CRL) is left out.\n"
+          "\n"
+          "| metric | type | label | member of `/api/v1/status` | what it says |\n"
+          "|---|---|---|---|---|\n",
+          out);
+    for (size_t i = 0; i < COUNT(metrics); i++) {
+        const struct metric *metric = &metrics[i];
+        const char *label = label_of(metric->section, strcspn(metric->section, "."));
+        fprintf(out, "| `certmill_%s` | %s | %s | `%s%s%s` | %s |\n", metric->name,
+                type_names[metric->type], label ? label : "", metric->section,
+                metric->section[0] ? "." : "", metric->member, metric->help);
+    }
 }

@@ -42,9 +42,13 @@ static void write_escaped(struct evbuffer *text, const char *words)
     }
 }
 
-/* "in_flight": "in flight" */
+/* "in_flight": "in flight"; times are told as what is left until then. */
 static void write_key(struct evbuffer *text, const char *key)
 {
+    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0)
+        key = "next update in";
+    else if (strcmp(key, "seconds") == 0)
+        key = "for";
     for (; *key; key++)
         if (*key == '_')
             evbuffer_add_printf(text, " ");
@@ -87,6 +91,18 @@ static void write_until(struct evbuffer *text, json_int_t then_s, json_int_t now
         write_span(text, then_s - now_s);
 }
 
+/* Times and spans as people read them. */
+static void write_cell(struct evbuffer *text, const char *key, const json_t *value,
+                       json_int_t now_s)
+{
+    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0)
+        write_until(text, json_integer_value(value), now_s);
+    else if (strcmp(key, "seconds") == 0)
+        write_span(text, json_integer_value(value));
+    else
+        write_value(text, value);
+}
+
 static bool is_scalar(const json_t *value)
 {
     return json_is_string(value) || json_is_boolean(value) || json_is_number(value);
@@ -125,10 +141,7 @@ static void write_scalars(struct evbuffer *text, const char *title, const json_t
         evbuffer_add_printf(text, "<div><dt>");
         write_key(text, key);
         evbuffer_add_printf(text, "</dt><dd>");
-        if (strcmp(key, "next_expiry") == 0)
-            write_until(text, json_integer_value(value), now_s);
-        else
-            write_value(text, value);
+        write_cell(text, key, value, now_s);
         evbuffer_add_printf(text, "</dd></div>\n");
     }
     evbuffer_add_printf(text, "</dl>\n");
@@ -151,7 +164,8 @@ static void write_head_row(struct evbuffer *text, const json_t *row)
 }
 
 /* The cells under the first row's keys, so that a row that lacks one does not shift the others. */
-static void write_row(struct evbuffer *text, const json_t *first, const json_t *row)
+static void write_row(struct evbuffer *text, const json_t *first, const json_t *row,
+                      json_int_t now_s)
 {
     const char *key;
     json_t *value;
@@ -162,13 +176,14 @@ static void write_row(struct evbuffer *text, const json_t *first, const json_t *
         if (!is_scalar(value))
             continue;
         evbuffer_add_printf(text, "<td%s>", json_is_number(cell) ? " class=\"n\"" : "");
-        write_value(text, cell);
+        write_cell(text, key, cell, now_s);
         evbuffer_add_printf(text, "</td>");
     }
     evbuffer_add_printf(text, "</tr>\n");
 }
 
-static void write_table(struct evbuffer *text, const char *title, const json_t *rows)
+static void write_table(struct evbuffer *text, const char *title, const json_t *rows,
+                        json_int_t now_s)
 {
     if (!json_is_object(json_array_get(rows, 0)))
         return;
@@ -177,7 +192,7 @@ static void write_table(struct evbuffer *text, const char *title, const json_t *
     evbuffer_add_printf(text, "</h2>\n<div class=\"wide\"><table>\n");
     write_head_row(text, json_array_get(rows, 0));
     for (size_t i = 0; i < json_array_size(rows); i++)
-        write_row(text, json_array_get(rows, 0), json_array_get(rows, i));
+        write_row(text, json_array_get(rows, 0), json_array_get(rows, i), now_s);
     evbuffer_add_printf(text, "</table></div>\n");
 }
 
@@ -206,7 +221,7 @@ static void write_document(struct evbuffer *text, const json_t *document, json_i
 
 static void write_documents(struct evbuffer *text, const json_t *documents, json_int_t now_s)
 {
-    evbuffer_add_printf(text, "<h2>published</h2>\n<div class=\"wide\"><table>\n"
+    evbuffer_add_printf(text, "<h2>documents</h2>\n<div class=\"wide\"><table>\n"
                               "<tr><th>path</th><th class=\"n\">octets</th>"
                               "<th class=\"n\">age</th><th class=\"n\">next update in</th></tr>\n");
     for (size_t i = 0; i < json_array_size(documents); i++)
@@ -229,7 +244,7 @@ void cm_page_write(struct evbuffer *text, const json_t *status)
         if (strcmp(key, "documents") == 0)
             write_documents(text, value, now_s);
         else if (json_is_array(value))
-            write_table(text, key, value);
+            write_table(text, key, value, now_s);
         else if (json_is_object(value))
             write_scalars(text, key, value, now_s);
     }

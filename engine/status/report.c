@@ -54,14 +54,63 @@ void cm_report_let_go(struct cm_report *report)
     free(report);
 }
 
-static void add_document(const char *path, const struct cm_document *document, void *rows)
+/* What is on the shelf: each document, up to so many, and all of them by issuer. */
+struct shelf_rows {
+    json_t *documents, *issuers;
+};
+
+static void add_to(json_t *row, const char *key, size_t value)
 {
-    if (json_array_size(rows) >= DOCUMENTS_MAX)
+    json_t *member = json_object_get(row, key);
+    json_integer_set(member, json_integer_value(member) + (json_int_t)value);
+}
+
+/* "/crl/issuing-1/0.crl" and "/ca/issuing-1.cer" are of issuing-1. */
+static json_t *row_of_issuer(json_t *rows, const char *path)
+{
+    const char *name = strchr(path + 1, '/');
+    size_t i, size;
+    json_t *row;
+    if (!name++)
+        return NULL;
+    const char *end = strchr(name, '/');
+    if (!end)
+        end = strrchr(name, '.');
+    size = end ? (size_t)(end - name) : strlen(name);
+    json_array_foreach(rows, i, row)
+    {
+        json_t *known = json_object_get(row, "name");
+        if (json_string_length(known) == size && memcmp(json_string_value(known), name, size) == 0)
+            return row;
+    }
+    row = json_pack("{s:s%, s:i, s:i, s:i}", "name", name, size, "documents", 0, "octets", 0,
+                    "expires_s", 0);
+    json_array_append_new(rows, row);
+    return row;
+}
+
+static void count_document(json_t *row, const struct cm_document *document)
+{
+    json_t *expires = json_object_get(row, "expires_s");
+    json_int_t first_s = json_integer_value(expires);
+    add_to(row, "documents", 1);
+    add_to(row, "octets", document->content.size);
+    if (document->expires_s > 0 && (first_s == 0 || document->expires_s < first_s))
+        json_integer_set(expires, document->expires_s);
+}
+
+static void add_document(const char *path, const struct cm_document *document, void *arg)
+{
+    const struct shelf_rows *rows = arg;
+    json_t *issuer = row_of_issuer(rows->issuers, path);
+    if (issuer)
+        count_document(issuer, document);
+    if (json_array_size(rows->documents) >= DOCUMENTS_MAX)
         return;
-    json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:I}", "path", path, "size",
-                                          (json_int_t)document->content.size, "modified_s",
-                                          (json_int_t)document->modified_s, "expires_s",
-                                          (json_int_t)document->expires_s));
+    json_array_append_new(rows->documents, json_pack("{s:s, s:I, s:I, s:I}", "path", path, "size",
+                                                     (json_int_t)document->content.size,
+                                                     "modified_s", (json_int_t)document->modified_s,
+                                                     "expires_s", (json_int_t)document->expires_s));
 }
 
 static json_t *describe_http(struct cm_status_service *service)
@@ -92,10 +141,11 @@ static void renew(struct cm_status_service *service)
         return;
     }
     json_t *status = json_object();
-    json_t *documents = json_array();
+    struct shelf_rows rows = { json_array(), json_array() };
     service->env.fill_status(status, service->env.arg);
-    cm_shelf_walk(service->env.shelf, add_document, documents);
-    json_object_set_new(status, "documents", documents);
+    cm_shelf_walk(service->env.shelf, add_document, &rows);
+    json_object_set_new(status, "published", rows.issuers);
+    json_object_set_new(status, "documents", rows.documents);
     json_object_set_new(status, "http", describe_http(service));
     json_object_set_new(status, "time_s", json_integer((json_int_t)cm_clock_wall_s()));
     char *text = json_dumps(status, JSON_COMPACT);

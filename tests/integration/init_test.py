@@ -484,7 +484,7 @@ class Doctor(Deployment):
 
 class Pages(unittest.TestCase):
     def test_reference_pages_are_the_generated_ones(self):
-        for page in ("commands", "codes", "settings"):
+        for page in ("commands", "codes", "metrics", "settings"):
             path = os.path.join(SOURCE, "docs", "reference", page + ".md")
             self.assertEqual(read(path), run("--markdown", page).stdout,
                              "%s is old: certmill --markdown %s > %s" % (path, page, path))

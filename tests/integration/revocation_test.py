@@ -2,6 +2,7 @@
 """From an order to what relying parties get: CRLs and OCSP of a deployment that serves, asked by OpenSSL and by hand."""
 import base64
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -9,10 +10,12 @@ import time
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import checker
 import ocsp
+import prometheus
 import served
 from backend import fleet
 from crl import Crl
@@ -343,12 +346,18 @@ class Restarts(served.Served):
         shutil.copytree(self.path("backup"), self.path("store"))
         engine = self.serve()
         wait_until(lambda: "certmill ca import --issuer issuing-1 --crl" in engine.text(), 20, engine.text)
-        self.assertEqual(self.crl(bad).data, before.data)
+        self.assertEqual(self.ask_ocsp(bad.serial).singles, [("revoked", 1)])
+        self.assertIn(bad.serial, self.crl(bad).entries)
         self.run_program(os.environ["CERTMILL"], "ca", "import", "--issuer", "issuing-1", "--crl",
                          self.path("public", "crl", "issuing-1", f"{bad.shard}.crl"))
         after = wait_until(lambda: (crl := self.crl(bad)).number > before.number and crl, 20, engine.text)
         self.assertIn(bad.serial, after.entries)
+        self.stop(engine)
+        shutil.rmtree(self.path("public"))  # the store has it now
+        engine = self.serve()
         self.assertEqual(self.ask_ocsp(bad.serial).singles, [("revoked", 1)])
+        self.wait_listed(bad, "keyCompromise")
+        self.assertNotIn("old copy", engine.text())
         self.stop(engine)
 
     def restart_after(self, end):
@@ -482,11 +491,32 @@ class Http(served.Served):
         code, _, body = self.ask("GET", target, headers={"If-None-Match": headers["ETag"]})
         self.assertEqual((code, ocsp.Response(body).state), (200, "revoked"))
 
+    NOT_METRICS = {"providers.pid", "documents.size", "documents.modified_s", "documents.expires_s"}
+
+    def check_metrics(self):
+        """They are well formed, and show every number of the status, under the names of the reference."""
+        families = prometheus.read(self.get("/metrics")[2].decode())
+        with open(os.path.join(SOURCE, "docs/reference/metrics.md"), encoding="utf-8") as file:
+            rows = [[cell.strip(" `") for cell in line.split("|")] for line in file if line.startswith("| `")]
+        known = {row[4]: row[1] for row in rows}
+        for place in sorted(places(json.loads(self.get("/api/v1/status")[2])) - self.NOT_METRICS):
+            self.assertIn(known.get(place), families, f"{place} of the status has no metric")
+        self.assertLessEqual(set(families), set(known.values()))
+
     def test_an_operators_pages_are_there(self):
         self.assertEqual(self.get("/healthz")[0], 200)
         wait_until(lambda: self.get("/readyz")[0] == 200, 20, "it is ready")
-        self.assertIn(b"certmill_http_requests_total ", self.get("/metrics")[2])
+        self.check_metrics()
         self.assertIn(b'"crls"', self.get("/api/v1/status")[2])
+
+
+def places(value, path=""):
+    """Where numbers and truths stand: {"providers.pace.in_flight", ...}."""
+    if isinstance(value, dict):
+        return set().union(*(places(member, f"{path}.{name}".lstrip(".")) for name, member in value.items()))
+    if isinstance(value, list):
+        return set().union(*(places(member, path) for member in value))
+    return {path} if isinstance(value, (int, float)) else set()
 
 
 class Files(served.Served):
