@@ -125,6 +125,7 @@ void cm_engine_fill_status(json_t *object, void *arg)
         { "in_flight", counters->in_flight },
         { "set_aside", engine->aside.count },
         { "done", counters->done },
+        { "clock_leap_s", (uint64_t)cm_clock_leap_ms() / 1000 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));

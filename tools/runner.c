@@ -10,7 +10,7 @@
 
 enum { TICK_MS = 100 };
 
-static void say(const struct cm_runner *runner, const char *text)
+void cm_runner_say(const struct cm_runner *runner, const char *text)
 {
     char stamp[32] = "";
     if (runner->with_times) {
@@ -51,7 +51,7 @@ static void on_event(enum cm_engine_event event, const char *text, void *arg)
         cm_loop_stop(runner->loop);
         break;
     case CM_ENGINE_NOTICE:
-        say(runner, text);
+        cm_runner_say(runner, text);
         break;
     }
 }

@@ -48,6 +48,9 @@ CM_MUST_USE cm_status cm_runner_open(struct cm_runner *runner, const char *setti
 CM_MUST_USE cm_status cm_runner_run(struct cm_runner *runner, const struct cm_queue_ops *queue_ops,
                                     const struct cm_queue_settings *queue, struct cm_error *err);
 
+/* To standard error, as notices of the engine are. */
+void cm_runner_say(const struct cm_runner *runner, const char *text);
+
 /* From inside a callback: as if a signal had come. */
 void cm_runner_stop(struct cm_runner *runner);
 

@@ -1,4 +1,5 @@
 /* certmill serve: the engine at work on the deployment's queue, until a signal stops it. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ static const struct cm_example examples[] = {
 
 struct serving {
     bool is_quiet;
+    bool has_leapt; /* the clock, and it was told */
 };
 
 /* With the port in place of 0, that the system has chosen. */
@@ -56,6 +58,22 @@ static void on_running(struct cm_runner *runner)
             is_redis ? settings->redis.url : settings->spool.folder);
 }
 
+/* It may run for years, and the clock be set meanwhile. */
+static void on_tick(struct cm_runner *runner)
+{
+    struct serving *serving = runner->arg;
+    int64_t leap_s = cm_clock_leap_ms() / 1000;
+    char text[200];
+    if ((leap_s > 0) == serving->has_leapt)
+        return;
+    serving->has_leapt = leap_s > 0;
+    snprintf(text, sizeof text,
+             "the clock has leapt ahead by %" PRId64 " h, and is not believed: the time that has "
+             "passed since the start counts; if the clock is right, start certmill again",
+             leap_s / 3600);
+    cm_runner_say(runner, serving->has_leapt ? text : "the clock is right again");
+}
+
 static void print_json(const struct cm_engine_counters *counters)
 {
     json_t *object =
@@ -70,11 +88,14 @@ static void print_json(const struct cm_engine_counters *counters)
 static int run(const struct cm_call *call)
 {
     struct serving serving = { .is_quiet = cm_call_flag(call, "quiet") };
-    struct cm_runner runner = {
-        .on_running = on_running, .listens = true, .with_times = true, .arg = &serving
-    };
+    struct cm_runner runner = { .on_running = on_running,
+                                .on_tick = on_tick,
+                                .listens = true,
+                                .with_times = true,
+                                .arg = &serving };
     struct cm_queue_settings queue;
     struct cm_error err;
+    cm_clock_disbelieve_leaps();
     cm_status status = cm_runner_open(&runner, cm_call_value(call, "config"), &err);
     if (status == CM_OK) {
         const struct cm_queue_ops *ops = cm_runner_queue(runner.settings, &queue);

@@ -20,6 +20,19 @@ int64_t cm_clock_wall_ms(void);
 /* Seconds since 1970-01-01T00:00:00Z. */
 int64_t cm_clock_wall_s(void);
 
+/*
+ * A clock that leaps ahead, by an error of whoever sets it, would have certificates and CRLs of the future
+ * signed, and revocations of certificates that have not ended taken off the lists. From the call on the
+ * wall clock of this process is believed as far as it runs with the time that passes (CLOCK_BOOTTIME,
+ * which counts sleep); where it is more than CM_CLOCK_LEAP_MS ahead of that, the functions above go on
+ * with the time that has passed, until it is right again. A process that starts believes what it finds.
+ */
+#define CM_CLOCK_LEAP_MS (24ll * 60 * 60 * 1000)
+void cm_clock_disbelieve_leaps(void);
+
+/* How far ahead the system's clock is of the one that is believed. 0: it is believed. */
+int64_t cm_clock_leap_ms(void);
+
 /* Tests only: added to the wall clock from now on. */
 void cm_clock_set_wall_offset_ms(int64_t offset_ms);
 

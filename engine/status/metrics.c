@@ -38,6 +38,8 @@ static const struct metric metrics[] = {
     { "", "batches", "batches_total", COUNTER, 1, "batches of requests" },
     { "", "in_flight", "requests_in_flight", GAUGE, 1, "requests under way" },
     { "", "set_aside", "requests_set_aside", GAUGE, 1, "requests that wait for a key" },
+    { "", "clock_leap_s", "clock_leap_seconds", GAUGE, 1,
+      "so far ahead the system's clock is, and is not believed" },
     { "", "time_s", "status_timestamp_seconds", GAUGE, 1, "when these numbers were taken" },
     { "providers", "up", "provider_up", GAUGE, 1, "1: its signer process answers" },
     { "providers", "seconds", "provider_state_seconds", GAUGE, 1, "up, or away, for so long" },

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "providers/calls.h"
 #include "providers/host/watchdog.h"
 
@@ -356,6 +357,7 @@ int cm_signer_main(int fd, const struct cm_provider_ops *(*find)(const char *nam
         return CM_SIGNER_EXIT_USAGE;
     }
     ignore_signals();
+    cm_clock_disbelieve_leaps();
     if (cm_loop_new(&signer.loop, &err) != CM_OK) {
         fprintf(stderr, "certmill: signer: %s\n", err.text);
         return CM_SIGNER_EXIT_REFUSED;

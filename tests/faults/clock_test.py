@@ -74,6 +74,20 @@ class Clock(case.Case):
         self.assertEqual(found, [])
         self.assertEqual(len(store.certificates), 60)
 
+    def test_a_clock_that_leaps_years_ahead_is_not_believed(self):
+        requests = self.begin("leap", 60)
+        engine = self.issue_some(requests[:30])
+        self.clock.set(10 * 365 * 86400)
+        deployment.wait_until(lambda: "the clock has leapt ahead by 87600 h" in engine.text(), 10, engine.text)
+        self.backend.push(requests[30:])
+        self.backend.wait_answered()
+        self.clock.set(0)
+        deployment.wait_until(lambda: "the clock is right again" in engine.text(), 10, engine.text)
+        evidence = self.finish(engine)
+        made_ms = [row[0] >> 20 for row in evidence.store.certificates]
+        self.assertEqual(len(made_ms), 60)
+        self.assertLess(max(made_ms), time.time() * 1000)
+
     def test_a_store_written_in_the_future_is_refused_at_the_start(self):
         """The same as a clock that was set back, seen from the store."""
         self.deploy("future", 1)
