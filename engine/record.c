@@ -294,22 +294,11 @@ static void give_back_all(struct cm_batch *batch)
                             &batch->lots[i].intent.items[j]);
 }
 
-/* The place of a certificate among those of the operation is that among those that were issued. */
-static struct cm_request *find_issued(struct cm_batch *batch, uint32_t position)
+static void deny(struct cm_request *request, enum cm_denial denial)
 {
-    struct cm_request *request = batch->requests;
-    for (;; request++)
-        if (request->outcome == CM_OUTCOME_ISSUED && position-- == 0)
-            return request;
-}
-
-static void deny(struct cm_batch *batch, uint32_t position)
-{
-    assert(position < batch->record_op.certificates_count);
-    struct cm_request *request = find_issued(batch, position);
     char name[64];
     cm_bytes_printable(request->device_id, name, sizeof name);
-    if (batch->record_op.is_denied_once)
+    if (denial == CM_DENIAL_REVOKED)
         cm_refuse(&request->refusal, CM_REFUSAL_POLICY_DEVICE_REVOKED, CM_REFUSAL_NO_OFFSET,
                   "device %s was revoked while its certificate was being made", name);
     else
@@ -317,6 +306,24 @@ static void deny(struct cm_batch *batch, uint32_t position)
                   "device %s is not allowed any more", name);
     cm_request_refuse(request);
     request->is_denied = true;
+}
+
+/* The certificates of the operation are those that were issued, in their order. */
+static void deny_all(struct cm_batch *batch)
+{
+    const struct cm_certificate_row *row = batch->record_op.certificates;
+    uint32_t denied_count = 0;
+    for (uint32_t i = 0; i < batch->requests_count; i++) {
+        struct cm_request *request = &batch->requests[i];
+        if (request->outcome != CM_OUTCOME_ISSUED)
+            continue;
+        if (row->denial != CM_DENIAL_NONE) {
+            deny(request, row->denial);
+            denied_count++;
+        }
+        row++;
+    }
+    assert(denied_count > 0); /* else it would be tried for ever */
 }
 
 /* In the order of the operation. Those that the store refused are to be remembered. */
@@ -392,7 +399,7 @@ static void on_recorded(struct cm_store_op *op)
     if (is_put_off(op))
         return;
     if (op->status == CM_DENIED) {
-        deny(batch, op->denied_certificate);
+        deny_all(batch);
         record(batch);
         return;
     }

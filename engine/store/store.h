@@ -259,6 +259,13 @@ struct cm_intent {
     uint32_t items_count;
 };
 
+/* Why a certificate is not to be handed out any more. */
+enum cm_denial {
+    CM_DENIAL_NONE,
+    CM_DENIAL_STATE,  /* its device is not allowed */
+    CM_DENIAL_REVOKED /* its device was revoked meanwhile, and may ask again */
+};
+
 struct cm_certificate_row {
     struct cm_serial serial;
     struct cm_request_key key;
@@ -270,6 +277,7 @@ struct cm_certificate_row {
     uint64_t key_fingerprint; /* first 8 octets of SHA-256(SubjectPublicKeyInfo), big-endian */
     int64_t not_after;        /* Unix seconds */
     struct cm_bytes der;
+    enum cm_denial denial; /* written by the store, with DENIED */
 };
 
 /* A refusal that is remembered: the same id gets the same answer. */
@@ -322,9 +330,6 @@ struct cm_store_op {
     void *arg;
     cm_status status;    /* written by the store */
     struct cm_error err; /* filled when status is not OK */
-    uint32_t
-        denied_certificate; /* written by the store, with DENIED: position of the certificate */
-    bool is_denied_once;    /* the same: its device was revoked meanwhile, and may ask again */
 
     struct cm_intent *intent;
 

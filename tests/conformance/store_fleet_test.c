@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "engine/base/clock.h"
 #include "tests/support/test_main.h"
 
 static struct fixture f;
@@ -315,6 +316,59 @@ static void test_a_certificate_for_a_device_that_is_not_allowed_is_denied(void)
     fixture_done(&f);
 }
 
+static cm_status record_denied(unsigned n, int64_t device, enum cm_denial denial)
+{
+    cm_status status = record_for(n, device);
+    CU_ASSERT_EQUAL(record_a.rows[0].denial, denial);
+    return status;
+}
+
+/* As long as the promise is open: an engine that comes after the order would keep it. */
+static void test_what_was_promised_before_a_revocation_is_denied_by_the_next_engine_too(void)
+{
+    struct cm_intent_item items[2] = { { .serial = row_serial(100) },
+                                       { .serial = row_serial(101) } };
+    struct cm_intent intent = {
+        .created_ms = FIXTURE_TIME_MS, .generation_number = 1, .items = items, .items_count = 2
+    };
+    struct cm_store_op promise = { .kind = CM_STORE_INTENT, .intent = &intent };
+    struct cm_serial later = row_serial(200);
+    make("promised");
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &promise, &f.err), CM_OK);
+    apply_device(CM_ORDER_REVOKE, "d2");
+    struct cm_order order = order_for_group(CM_ORDER_REVOKE, "odd");
+    CU_ASSERT_EQUAL(code_of(&order), CM_REFUSAL_NONE);
+    for (unsigned restarts = 0; restarts < 3; restarts++) {
+        CU_ASSERT_EQUAL(record_denied(100, 2, CM_DENIAL_REVOKED), CM_DENIED);
+        CU_ASSERT_EQUAL(record_denied(101, 5, CM_DENIAL_REVOKED), CM_DENIED);
+        fixture_reopen(&f);
+    }
+    CU_ASSERT_EQUAL(record_denied(102, 4, CM_DENIAL_NONE), CM_OK);
+    /* What is promised from now on may be handed out. */
+    cm_big_endian_write((uint64_t)(cm_clock_wall_ms() + 60000) << 20, later.octets, 8);
+    record_fill(&record_a, 200, 1);
+    record_a.rows[0].device_number = 2;
+    record_a.rows[0].serial = later;
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &record_a.op, &f.err), CM_OK);
+    fixture_done(&f);
+}
+
+static void test_all_that_are_denied_are_told_at_once(void)
+{
+    make("at-once");
+    apply_device(CM_ORDER_QUARANTINE, "d1");
+    apply_device(CM_ORDER_RETIRE, "d3");
+    record_fill(&record_a, 100, 4);
+    for (unsigned i = 0; i < 4; i++)
+        record_a.rows[i].device_number = i + 1;
+    record_a.rows[3].denial = CM_DENIAL_STATE; /* of an earlier attempt */
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &record_a.op, &f.err), CM_DENIED);
+    for (unsigned i = 0; i < 4; i++)
+        CU_ASSERT_EQUAL(record_a.rows[i].denial, i % 2 ? CM_DENIAL_NONE : CM_DENIAL_STATE);
+    CU_ASSERT_FALSE(fixture_recall(&f, 101).known);
+    fixture_done(&f);
+}
+
 static void test_an_order_comes_before_the_certificates_of_its_operation(void)
 {
     make("before");
@@ -514,6 +568,8 @@ CM_TEST_SUITE(store_fleet, CM_TEST(test_a_device_is_revoked_with_all_its_certifi
               CM_TEST(test_a_retired_device_stays_retired),
               CM_TEST(test_a_device_that_is_unknown_or_out_of_reach_is_refused),
               CM_TEST(test_a_certificate_for_a_device_that_is_not_allowed_is_denied),
+              CM_TEST(test_what_was_promised_before_a_revocation_is_denied_by_the_next_engine_too),
+              CM_TEST(test_all_that_are_denied_are_told_at_once),
               CM_TEST(test_an_order_comes_before_the_certificates_of_its_operation),
               CM_TEST(test_orders_that_are_submitted_together_are_carried_out_in_their_order),
               CM_TEST(test_a_group_is_ordered_piece_by_piece),

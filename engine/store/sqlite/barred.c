@@ -5,7 +5,8 @@
  *
  * A device that is revoked stays allowed; only what was promised to it by then is not to be handed out.
  * That is remembered in memory: by the number of the last promise, whosever it was. A rollback leaves it
- * there, and costs a request that may be made again.
+ * there, and costs a request that may be made again. After a start the audit log says which devices were
+ * revoked since the oldest promise that is still open.
  */
 #include "engine/store/sqlite/internal.h"
 
@@ -64,7 +65,7 @@ static cm_status grow_revoked(struct cm_sqlite_barred *barred, struct cm_error *
 }
 
 cm_status cm_sqlite_note_revoked(struct cm_sqlite_store *store, int64_t device,
-                                 struct cm_error *err)
+                                 cm_certificate_number last, struct cm_error *err)
 {
     struct cm_sqlite_barred *barred = &store->barred;
     cm_status status = CM_OK;
@@ -74,7 +75,7 @@ cm_status cm_sqlite_note_revoked(struct cm_sqlite_store *store, int64_t device,
         return status;
     struct cm_sqlite_revoked *place = place_of(barred->revoked, barred->revoked_space, device);
     barred->revoked_count += place->device == 0;
-    *place = (struct cm_sqlite_revoked){ device, store->tally.last_number };
+    *place = (struct cm_sqlite_revoked){ device, cm_sqlite_max(place->number, last) };
     return CM_OK;
 }
 
@@ -106,18 +107,70 @@ cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t devic
     return status;
 }
 
-cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err)
+/* ------------------------------------------------------------------ at the start -- */
+
+typedef cm_status note_fn(struct cm_sqlite_store *store, sqlite3_stmt *row, struct cm_error *err);
+
+static cm_status for_each_row(struct cm_sqlite_store *store, const char *sql, int64_t bound,
+                              note_fn *note, struct cm_error *err)
 {
-    static const char *const sql[] = {
-        "SELECT number FROM device INDEXED BY device_not_allowed WHERE state <> 'allowed'"
-    };
     sqlite3_stmt *row = NULL;
     int code = SQLITE_DONE;
-    cm_status status = cm_sqlite_prepare(store->db, sql, 1, &row, err);
+    cm_status status = cm_sqlite_prepare(store->db, &sql, 1, &row, err);
+    if (status == CM_OK && sqlite3_bind_parameter_count(row) > 0)
+        sqlite3_bind_int64(row, 1, bound);
     while (status == CM_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
-        status = cm_sqlite_bar_device(store, sqlite3_column_int64(row, 0), err);
+        status = note(store, row, err);
     if (status == CM_OK && code != SQLITE_DONE)
         status = cm_sqlite_fail(store->db, code, "read devices", err);
     sqlite3_finalize(row);
     return status;
+}
+
+static cm_status note_barred(struct cm_sqlite_store *store, sqlite3_stmt *row, struct cm_error *err)
+{
+    return cm_sqlite_bar_device(store, sqlite3_column_int64(row, 0), err);
+}
+
+/* Numbers begin with the time: all that were promised by the millisecond of the order. */
+static cm_status note_ordered(struct cm_sqlite_store *store, sqlite3_stmt *row,
+                              struct cm_error *err)
+{
+    return cm_sqlite_note_revoked(store, sqlite3_column_int64(row, 0),
+                                  cm_sqlite_last_of(sqlite3_column_int64(row, 1)), err);
+}
+
+/* Orders since then, by the name of a device or of its group. The log is read from its end. */
+#define REVOKED_SINCE                                                                              \
+    " WHERE audit.kind = 'revoke' AND audit.number >"                                              \
+    "  coalesce((SELECT number FROM audit WHERE time_ms < ?1 ORDER BY number DESC LIMIT 1), 0)"
+
+static cm_status load_revoked(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    int64_t oldest_ms = 0;
+    cm_status status = cm_sqlite_get_integer(
+        store->db, "SELECT coalesce(min(created_ms), 0) FROM intent", &oldest_ms, err);
+    if (status != CM_OK || oldest_ms == 0)
+        return status;
+    status = for_each_row(
+        store,
+        "SELECT device.number, audit.time_ms FROM audit"
+        " JOIN device ON device.id = json_extract(audit.detail, '$.device')" REVOKED_SINCE,
+        oldest_ms, note_ordered, err);
+    if (status == CM_OK)
+        status = for_each_row(
+            store,
+            "SELECT device.number, audit.time_ms FROM audit"
+            " JOIN device_group ON device_group.name = json_extract(audit.detail, '$.group')"
+            " JOIN device ON device.device_group = device_group.number" REVOKED_SINCE,
+            oldest_ms, note_ordered, err);
+    return status;
+}
+
+cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err)
+{
+    cm_status status = for_each_row(
+        store, "SELECT number FROM device INDEXED BY device_not_allowed WHERE state <> 'allowed'",
+        0, note_barred, err);
+    return status == CM_OK ? load_revoked(store, err) : status;
 }

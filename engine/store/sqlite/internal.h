@@ -111,6 +111,12 @@ static inline int64_t cm_sqlite_issued_s(cm_certificate_number number)
     return (number >> 20) / 1000;
 }
 
+/* The last number of a millisecond. */
+static inline cm_certificate_number cm_sqlite_last_of(int64_t time_ms)
+{
+    return ((time_ms + 1) << 20) - 1;
+}
+
 /* In place of a refusal's code: the request was an order, and it was carried out. */
 #define CM_SQLITE_CARRIED_OUT "carried-out"
 
@@ -247,7 +253,7 @@ struct cm_sqlite_revoked {
     int64_t number;
 };
 
-/* Devices that may not be allowed: a bit each; and those that were revoked by this writer. */
+/* Devices that may not be allowed: a bit each; and those that were revoked while promises were open. */
 struct cm_sqlite_barred {
     uint8_t *bits;
     size_t size;                       /* octets */
@@ -423,9 +429,10 @@ CM_MUST_USE cm_status cm_sqlite_bar_device(struct cm_sqlite_store *store, int64_
                                            struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_require_allowed(struct cm_sqlite_store *store, int64_t device,
                                                 struct cm_error *err);
-/* The device's certificates are revoked: those that are promised and not recorded are not to come. */
+/* The device's certificates are revoked: those that are promised, up to this number, and not recorded are
+ * not to come. */
 CM_MUST_USE cm_status cm_sqlite_note_revoked(struct cm_sqlite_store *store, int64_t device,
-                                             struct cm_error *err);
+                                             cm_certificate_number last, struct cm_error *err);
 bool cm_sqlite_was_revoked(const struct cm_sqlite_store *store, int64_t device,
                            cm_certificate_number number);
 CM_MUST_USE cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err);

@@ -91,7 +91,8 @@ static cm_status order_member(struct cm_sqlite_ordering *ordering, const struct 
     bool changed = false;
     cm_status status = change_state(ordering, member, &changed, err);
     if (status == CM_OK && ordering->order->kind == CM_ORDER_REVOKE)
-        status = cm_sqlite_note_revoked(ordering->store, member->number, err);
+        status = cm_sqlite_note_revoked(ordering->store, member->number,
+                                        ordering->store->tally.last_number, err);
     while (status == CM_OK && listed->count > 0 && listed->items->device == member->number) {
         status = order_listed(ordering, listed->items, err);
         listed->items++;

@@ -59,8 +59,18 @@ static cm_status insert_certificate(struct cm_sqlite_store *store,
     return cm_sqlite_step(store, CM_SQLITE_DER, "record a certificate's content", err);
 }
 
-static cm_status record_certificate(struct cm_sqlite_store *store,
-                                    const struct cm_certificate_row *row, bool *ret_is_once,
+static cm_status require_device(struct cm_sqlite_store *store, struct cm_certificate_row *row,
+                                cm_certificate_number number, struct cm_error *err)
+{
+    cm_status status = cm_sqlite_require_allowed(store, row->device_number, err);
+    row->denial = status == CM_DENIED ? CM_DENIAL_STATE : CM_DENIAL_NONE;
+    if (status != CM_OK || !cm_sqlite_was_revoked(store, row->device_number, number))
+        return status;
+    row->denial = CM_DENIAL_REVOKED;
+    return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "store: a device was revoked meanwhile");
+}
+
+static cm_status record_certificate(struct cm_sqlite_store *store, struct cm_certificate_row *row,
                                     struct cm_error *err)
 {
     struct cm_sqlite_tally *tally = &store->tally;
@@ -71,12 +81,7 @@ static cm_status record_certificate(struct cm_sqlite_store *store,
         status = refuse_number(store, CM_SQLITE_FIND_ABANDONED, number, err);
     if (status == CM_OK)
         status = device == 0 ? cm_sqlite_enroll_device(store, row, &device, err)
-                             : cm_sqlite_require_allowed(store, device, err);
-    if (status == CM_OK && cm_sqlite_was_revoked(store, device, number)) {
-        *ret_is_once = true;
-        status =
-            CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "store: a device was revoked meanwhile");
-    }
+                             : require_device(store, row, number, err);
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
@@ -172,18 +177,32 @@ static cm_status close_intent(struct cm_sqlite_store *store, int64_t number, str
     return cm_sqlite_step(store, CM_SQLITE_INTENT_CLOSE, "close an intent", err);
 }
 
-/* Who is denied is told: the caller may do without it. */
+/* Of the rest: they are not recorded either, but who is denied is told at once. */
+static void look_for_denials(struct cm_sqlite_store *store, struct cm_certificate_row *rows,
+                             uint32_t count)
+{
+    struct cm_error ignored;
+    for (uint32_t i = 0; i < count; i++) {
+        rows[i].denial = CM_DENIAL_NONE;
+        if (rows[i].device_number != 0)
+            (void)!require_device(store, &rows[i], cm_serial_number(&rows[i].serial), &ignored);
+    }
+}
+
+/* Who is denied is told: the caller may do without them. */
 static cm_status record_certificates(struct cm_sqlite_store *store, struct cm_store_op *op,
                                      struct cm_error *err)
 {
-    cm_status status = CM_OK;
-    op->is_denied_once = false;
-    for (uint32_t i = 0; status == CM_OK && i < op->certificates_count; i++) {
-        status = record_certificate(store, &op->certificates[i], &op->is_denied_once, err);
+    for (uint32_t i = 0; i < op->certificates_count; i++) {
+        struct cm_certificate_row *row = &op->certificates[i];
+        row->denial = CM_DENIAL_NONE;
+        cm_status status = record_certificate(store, row, err);
         if (status == CM_DENIED)
-            op->denied_certificate = i;
+            look_for_denials(store, row + 1, op->certificates_count - i - 1);
+        if (status != CM_OK)
+            return status;
     }
-    return status;
+    return CM_OK;
 }
 
 cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,

@@ -118,7 +118,7 @@ static void test_a_denied_certificate_is_left_out_and_the_rest_is_recorded(void)
     add(CM_OUTCOME_ISSUED);
     cm_record(&batch, on_done);
     CU_ASSERT_EQUAL(submitted->certificates_count, 3);
-    submitted->denied_certificate = 1;
+    submitted->certificates[1].denial = CM_DENIAL_STATE;
     finish(CM_DENIED);
     CU_ASSERT_EQUAL(submitted->certificates_count, 2);
     CU_ASSERT_EQUAL(submitted->refusals_count, 1);
@@ -135,16 +135,38 @@ static void test_a_denied_certificate_is_left_out_and_the_rest_is_recorded(void)
     close();
 }
 
+static void test_all_that_are_denied_are_left_out_at_once(void)
+{
+    open();
+    for (int i = 0; i < 4; i++)
+        add(CM_OUTCOME_ISSUED);
+    cm_record(&batch, on_done);
+    submitted->certificates[0].denial = CM_DENIAL_STATE;
+    submitted->certificates[2].denial = CM_DENIAL_REVOKED;
+    submitted->certificates[3].denial = CM_DENIAL_STATE;
+    finish(CM_DENIED);
+    CU_ASSERT_EQUAL(submitted->certificates_count, 1);
+    CU_ASSERT_EQUAL(submitted->certificates[0].serial.octets[0], 2);
+    CU_ASSERT_EQUAL(submitted->certificates[0].denial, CM_DENIAL_NONE);
+    CU_ASSERT_EQUAL(submitted->abandoned_count, 3);
+    finish(CM_OK);
+    CU_ASSERT_EQUAL(submitted_count, 2);
+    CU_ASSERT_EQUAL(requests[0].refusal.code, CM_REFUSAL_POLICY_DEVICE_STATE);
+    CU_ASSERT_EQUAL(requests[1].outcome, CM_OUTCOME_ISSUED);
+    CU_ASSERT_EQUAL(requests[2].refusal.code, CM_REFUSAL_POLICY_DEVICE_REVOKED);
+    CU_ASSERT_EQUAL(requests[3].refusal.code, CM_REFUSAL_POLICY_DEVICE_STATE);
+    close();
+}
+
 static void test_all_certificates_may_be_denied(void)
 {
     open();
     for (int i = 0; i < 3; i++)
         add(CM_OUTCOME_ISSUED);
     cm_record(&batch, on_done);
-    for (int i = 2; i >= 0; i--) {
-        submitted->denied_certificate = (uint32_t)i;
-        finish(CM_DENIED);
-    }
+    for (int i = 0; i < 3; i++)
+        submitted->certificates[i].denial = CM_DENIAL_STATE;
+    finish(CM_DENIED);
     CU_ASSERT_EQUAL(submitted->certificates_count, 0);
     CU_ASSERT_EQUAL(submitted->abandoned_count, 3);
     finish(CM_OK);
@@ -165,6 +187,7 @@ static void test_a_kept_promise_of_a_denied_certificate_is_settled(void)
     request->promise = cm_promises_add(&engine.promises, &intent, &item);
     cm_promise_hold(request->promise);
     cm_record(&batch, on_done);
+    submitted->certificates[0].denial = CM_DENIAL_STATE;
     finish(CM_DENIED);
     CU_ASSERT_EQUAL(submitted->abandoned_count, 1);
     CU_ASSERT_EQUAL_FATAL(submitted->intents_closed_count, 1);
@@ -264,6 +287,7 @@ static void test_a_full_disk_is_waited_for(void)
 }
 
 CM_TEST_SUITE(record, CM_TEST(test_a_denied_certificate_is_left_out_and_the_rest_is_recorded),
+              CM_TEST(test_all_that_are_denied_are_left_out_at_once),
               CM_TEST(test_all_certificates_may_be_denied),
               CM_TEST(test_a_kept_promise_of_a_denied_certificate_is_settled),
               CM_TEST(test_an_order_that_is_refused_is_remembered_by_a_second_operation),
