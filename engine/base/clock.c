@@ -35,27 +35,35 @@ void cm_clock_disbelieve_leaps(void)
     atomic_store(&is_wary, true);
 }
 
-int64_t cm_clock_leap_ms(void)
-{
-    if (!atomic_load(&is_wary))
-        return 0;
-    int64_t more_ms = system_wall_ms() - read_ms(CLOCK_BOOTTIME) - atomic_load(&believed_ms);
-    return more_ms > CM_CLOCK_LEAP_MS ? more_ms : 0;
-}
-
-int64_t cm_clock_wall_ms(void)
+/* Steps that are small are followed up; down they are not, so that the way back is no leap. */
+static int64_t look(int64_t *ret_leap_ms)
 {
     int64_t wall_ms = system_wall_ms();
+    *ret_leap_ms = 0;
     if (!atomic_load(&is_wary))
         return wall_ms;
     int64_t boot_ms = read_ms(CLOCK_BOOTTIME), believed = atomic_load(&believed_ms);
-    if (wall_ms - boot_ms - believed > CM_CLOCK_LEAP_MS)
+    if (wall_ms - boot_ms - believed > CM_CLOCK_LEAP_MS) {
+        *ret_leap_ms = wall_ms - boot_ms - believed;
         return boot_ms + believed;
-    /* Steps that are small are followed up; down it is not, so that the way back is no leap. */
+    }
     while (wall_ms - boot_ms > believed)
         if (atomic_compare_exchange_weak(&believed_ms, &believed, wall_ms - boot_ms))
             break;
     return wall_ms;
+}
+
+int64_t cm_clock_leap_ms(void)
+{
+    int64_t leap_ms;
+    (void)look(&leap_ms);
+    return leap_ms;
+}
+
+int64_t cm_clock_wall_ms(void)
+{
+    int64_t leap_ms;
+    return look(&leap_ms);
 }
 
 int64_t cm_clock_wall_s(void)

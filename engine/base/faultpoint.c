@@ -6,6 +6,9 @@
 #    include <stdatomic.h>
 #    include <stdlib.h>
 #    include <string.h>
+#    include <unistd.h>
+
+enum { HANG_S = 15 };
 
 void cm_fault_point(const char *name)
 {
@@ -16,7 +19,11 @@ void cm_fault_point(const char *name)
         return;
     char *action;
     unsigned long nth = strtoul(wanted + name_size + 1, &action, 10);
-    if (atomic_fetch_add(&passages_count, 1) + 1 == nth)
+    if (atomic_fetch_add(&passages_count, 1) + 1 != nth)
+        return;
+    if (strcmp(action, ":hang") == 0)
+        sleep(HANG_S);
+    else
         raise(strcmp(action, ":stop") == 0 ? SIGSTOP : SIGKILL);
 }
 

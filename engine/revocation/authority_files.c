@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/workers.h"
 #include "engine/revocation/crl_files.h"
 #include "engine/revocation/crl_names.h"
 #include "engine/x509/pem_writer.h"
@@ -63,6 +62,7 @@ static void on_written(struct cm_work *work)
 {
     struct cm_authority_files *files = of_work(work);
     struct cm_publisher *publisher = files->publisher;
+    cm_publisher_file_ended(publisher);
     files->is_writing = false;
     files->is_due = files->status != CM_OK;
     if (files->is_due) {
@@ -80,7 +80,7 @@ void cm_authority_files_look(struct cm_publisher *publisher, uint64_t now_ns)
     files->is_writing = true;
     publisher->in_flight++;
     files->work = (struct cm_work){ .run = run_write, .done = on_written };
-    cm_workers_submit(publisher->env.workers, &files->work);
+    cm_publisher_submit_file(publisher, &files->work);
 }
 
 /* ------------------------------------------------------------------ the shelf -- */

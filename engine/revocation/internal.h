@@ -14,6 +14,7 @@
 #ifndef CM_REVOCATION_INTERNAL_H
 #define CM_REVOCATION_INTERNAL_H
 
+#include "engine/base/workers.h"
 #include "engine/revocation/publisher.h"
 
 struct cm_publication;
@@ -68,8 +69,12 @@ struct cm_publisher {
     struct cm_store_reader *reader;
     struct cm_shard *shards;
     uint32_t shards_count;
-    uint32_t in_flight;        /* publications, and the writing of CA certificates */
-    struct cm_key_load *loads; /* by key of the issuers */
+    uint32_t in_flight;              /* publications, and the writing of CA certificates */
+    struct cm_workers *file_workers; /* one; NULL: no folder */
+    uint32_t files_count;            /* with it */
+    uint64_t files_since_ns;         /* the first of them was given to it, or the last ended */
+    bool is_folder_slow;             /* and it was told */
+    struct cm_key_load *loads;       /* by key of the issuers */
     struct cm_request_to_publish *requests;
     struct cm_timer timer;
     bool must_look, is_stopping;
@@ -143,6 +148,11 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
 
 /* Something that was in flight has ended, publications aside. */
 void cm_publisher_step_ended(struct cm_publisher *publisher);
+
+/* To the thread that writes into the folder; ended: the first thing that the work's done says. A folder
+ * that hangs holds that thread, and who waits for it, but nobody who issues. */
+void cm_publisher_submit_file(struct cm_publisher *publisher, struct cm_work *work);
+void cm_publisher_file_ended(struct cm_publisher *publisher);
 
 /* resume.c: what the store and the folder know of CRLs that were published before. */
 CM_MUST_USE cm_status cm_publisher_resume(struct cm_publisher *publisher, struct cm_error *err);

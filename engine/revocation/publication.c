@@ -6,7 +6,6 @@
 #include "engine/base/clock.h"
 #include "engine/base/faultpoint.h"
 #include "engine/base/hash.h"
-#include "engine/base/workers.h"
 #include "engine/revocation/crl_files.h"
 #include "engine/x509/crl.h"
 
@@ -65,6 +64,14 @@ static void submit_work(struct cm_publication *publication,
 {
     publication->work = (struct cm_work){ .run = run, .done = done };
     cm_workers_submit(publication->publisher->env.workers, &publication->work);
+}
+
+static void submit_write(struct cm_publication *publication,
+                         void (*run)(struct cm_work *work, void *context),
+                         void (*done)(struct cm_work *work))
+{
+    publication->work = (struct cm_work){ .run = run, .done = done };
+    cm_publisher_submit_file(publication->publisher, &publication->work);
 }
 
 static struct cm_publication *of_work(struct cm_work *work)
@@ -325,7 +332,12 @@ static cm_status write_files(struct cm_publication *publication)
     return CM_OK;
 }
 
-/* Before the shelf: what was served is in the folder, too, where it can be, and a crash takes nothing back. */
+static void run_write(struct cm_work *work, void *context)
+{
+    struct cm_publication *publication = of_work(work);
+    (void)context;
+    publication->file_status = write_files(publication);
+}
 
 static void run_finish(struct cm_work *work, void *context)
 {
@@ -334,18 +346,6 @@ static void run_finish(struct cm_work *work, void *context)
     publication->status = verify(publication);
     if (publication->status == CM_OK)
         publication->status = assemble(publication);
-    if (publication->status != CM_OK
-        || !publication->publisher->env.settings->status.publish_folder)
-        return;
-    note_unwritten(publication);
-    publication->file_status = write_files(publication);
-}
-
-static void run_write(struct cm_work *work, void *context)
-{
-    struct cm_publication *publication = of_work(work);
-    (void)context;
-    publication->file_status = write_files(publication);
 }
 
 /* ------------------------------------------------------------------ shelve -- */
@@ -375,19 +375,35 @@ static void note_published(struct cm_publication *publication, uint32_t index)
     shard->document = list->document;
 }
 
-static void on_finished(struct cm_work *work)
+static void shelve(struct cm_publication *publication)
 {
-    struct cm_publication *publication = of_work(work);
-    if (publication->status != CM_OK) {
-        end(publication, &publication->err);
-        return;
-    }
     for (uint32_t i = 0; i < publication->count; i++) {
         struct list *list = &publication->lists[i];
         cm_shelf_put(publication->publisher->env.shelf, path_of(publication, list), list->document);
         note_published(publication, i);
     }
     end(publication, NULL);
+}
+
+static void on_written(struct cm_work *work)
+{
+    struct cm_publication *publication = of_work(work);
+    cm_publisher_file_ended(publication->publisher);
+    shelve(publication);
+}
+
+/* Before the shelf: what was served is in the folder, too, where it can be, and a crash takes nothing back. */
+static void on_finished(struct cm_work *work)
+{
+    struct cm_publication *publication = of_work(work);
+    if (publication->status != CM_OK) {
+        end(publication, &publication->err);
+    } else if (publication->publisher->env.settings->status.publish_folder) {
+        note_unwritten(publication);
+        submit_write(publication, run_write, on_written);
+    } else {
+        shelve(publication);
+    }
 }
 
 /* ------------------------------------------------------------------ begin -- */
@@ -443,7 +459,7 @@ void cm_publication_begin(struct cm_shard *shard, enum cm_need need, int64_t now
     publication->need = need;
     shard->publication = publication;
     if (need == CM_NEED_FILES) {
-        submit_work(publication, run_write, on_finished);
+        submit_write(publication, run_write, on_written);
         return;
     }
     if (need != CM_NEED_DELTA)

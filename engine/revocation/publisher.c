@@ -153,6 +153,47 @@ void cm_publication_ended(struct cm_shard *shard, uint32_t lists_count, const st
     cm_publisher_step_ended(publisher);
 }
 
+/* ------------------------------------------------------------------ the folder -- */
+
+enum { FOLDER_PATIENCE_MS = 10 * 1000 };
+
+static const struct cm_worker_ops file_ops = { .name = "cm-files" };
+
+void cm_publisher_submit_file(struct cm_publisher *publisher, struct cm_work *work)
+{
+    if (publisher->files_count++ == 0)
+        publisher->files_since_ns = cm_clock_monotonic_ns();
+    cm_workers_submit(publisher->file_workers, work);
+}
+
+void cm_publisher_file_ended(struct cm_publisher *publisher)
+{
+    publisher->files_count--;
+    publisher->files_since_ns = cm_clock_monotonic_ns();
+    if (publisher->is_folder_slow)
+        tell(publisher, "the folder of published CRLs takes files again");
+    publisher->is_folder_slow = false;
+}
+
+static void look_at_folder(struct cm_publisher *publisher, uint64_t now_ns)
+{
+    char text[CM_ERROR_TEXT_SIZE];
+    if (publisher->files_count == 0 || publisher->is_folder_slow
+        || now_ns < publisher->files_since_ns + FOLDER_PATIENCE_MS * CM_NS_PER_MS)
+        return;
+    publisher->is_folder_slow = true;
+    snprintf(text, sizeof text,
+             "%.150s takes no file for %d s: CRLs wait for it, and certificates and OCSP do not",
+             publisher->env.settings->status.publish_folder, FOLDER_PATIENCE_MS / 1000);
+    tell(publisher, text);
+}
+
+static unsigned time_until_ms(const struct cm_publisher *publisher, uint64_t now_ns)
+{
+    unsigned due_ms = cm_due_time_until_ms(publisher, now_ns);
+    return publisher->files_count > 0 && due_ms > FOLDER_PATIENCE_MS ? FOLDER_PATIENCE_MS : due_ms;
+}
+
 /* ------------------------------------------------------------------ the timer -- */
 
 static cm_status check_ready(const struct cm_shard *shard, int64_t now_s, struct cm_error *err)
@@ -262,11 +303,12 @@ static void on_timer(void *arg)
     else
         fail_asked(publisher, "the clock is suspect: nothing is signed");
     cm_authority_files_look(publisher, now_ns);
+    look_at_folder(publisher, now_ns);
     cm_asked_answer(publisher);
     /* Whoever was answered may have asked again, and then it is started already. */
     if (!cm_timer_is_running(&publisher->timer))
-        cm_timer_start(&publisher->timer, publisher->env.loop,
-                       cm_due_time_until_ms(publisher, now_ns), on_timer, publisher);
+        cm_timer_start(&publisher->timer, publisher->env.loop, time_until_ms(publisher, now_ns),
+                       on_timer, publisher);
 }
 
 void cm_publisher_look(struct cm_publisher *publisher)
@@ -341,6 +383,9 @@ static cm_status begin_publisher(struct cm_publisher *publisher, struct cm_error
         cm_publisher_tell_trouble(publisher, "unfinished files stay", &why);
     make_shards(publisher);
     cm_status status = cm_store_reader_open(publisher->env.store, &publisher->reader, err);
+    if (status == CM_OK && folder)
+        status =
+            cm_workers_new(publisher->env.loop, 1, &file_ops, NULL, &publisher->file_workers, err);
     if (status == CM_OK)
         status = cm_book_read(publisher->env.book, publisher->reader, NULL, NULL, err);
     if (status == CM_OK)
@@ -386,6 +431,7 @@ void cm_publisher_close(struct cm_publisher *publisher)
     if (!publisher)
         return;
     cm_timer_done(&publisher->timer);
+    cm_workers_free(publisher->file_workers);
     cm_authority_files_close(publisher);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
         struct cm_shard *shard = &publisher->shards[i];

@@ -295,6 +295,7 @@ static bool answer_frame(struct cm_signer *signer, const struct cm_wire_frame *f
         cm_jobs_cancel(signer, frame->id);
         return true;
     case CM_WIRE_PING:
+        (void)cm_clock_leap_ms(); /* the steps that the engine follows are followed here, too */
         cm_wire_write_bare(&signer->channel.out, CM_WIRE_PONG, frame->id);
         cm_channel_flush(&signer->channel);
         return true;

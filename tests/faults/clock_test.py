@@ -78,7 +78,7 @@ class Clock(case.Case):
         requests = self.begin("leap", 60)
         engine = self.issue_some(requests[:30])
         self.clock.set(10 * 365 * 86400)
-        deployment.wait_until(lambda: "the clock has leapt ahead by 87600 h" in engine.text(), 10, engine.text)
+        deployment.wait_until(lambda: "the clock has leapt ahead by 87" in engine.text(), 10, engine.text)
         self.backend.push(requests[30:])
         self.backend.wait_answered()
         self.clock.set(0)

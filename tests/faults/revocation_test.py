@@ -174,7 +174,7 @@ class Faults(served.Served):
         engine, (certificate,) = self.begin_with_clock("renewed", 1)
         before, answer = self.crl(certificate), self.ask_ocsp(certificate.serial)
         for days in (5, 20):
-            self.clock.set(days * DAY_S)
+            self.clock.pass_to(days * DAY_S)
             after = wait_until(lambda b=before: (crl := self.crl(certificate)).number > b.number and crl, 20, "a new list")
             self.assertGreater(after.next_update, before.next_update)
             renewed = wait_until(lambda a=answer: (new := self.ask_ocsp(certificate.serial)).status == ocsp.SUCCESSFUL

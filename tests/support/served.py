@@ -65,9 +65,9 @@ class Served(case.Case):
     def path(self, *names):
         return os.path.join(self.deployment.folder, *names)
 
-    def serve(self, variables=()):
+    def serve(self, variables=(), fault=None):
         """An engine whose CRLs are all there and which has a responder."""
-        engine = self.start(variables=variables)
+        engine = self.start(fault, variables=variables)
         self.port = int(re.search(r"status at http://127\.0\.0\.1:(\d+)/", engine.text())[1])
         self.url = f"http://127.0.0.1:{self.port}"
         done = subprocess.run(["openssl", "x509", "-in", self.path("ca", "issuing.pem"), "-outform", "DER"], check=True,
