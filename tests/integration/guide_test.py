@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Goal: every command of docs/guides/revocation.md works where the guide says it. Method: its sh blocks, one after the other,
-in a deployment like the one that it speaks of; names of its world become names of this one.
+"""Goal: the commands of README.md and of the guides work where they stand. Method: their sh blocks, one after the other, in
+a deployment like the one that they speak of; names of their world become names of this one.
 
   guide_test.py
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -14,15 +15,101 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import deployment
-from deployment import CERTMILL, SOURCE, Engine, free_port, make_csrs, wait_until
+from deployment import CERTMILL, SOURCE, Engine, RedisServer, free_port, make_csrs, wait_until
+from keyvault import KEYVAULT_EMULATOR
 from openssl_ca import OpensslCa
 
-GUIDE = os.path.join(SOURCE, "docs", "guides", "revocation.md")
+END_JOBS = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n"
 
 
-class Guide(unittest.TestCase):
+class Page(unittest.TestCase):
+    """names: what stands there, and what takes its place here."""
+
     def setUp(self):
-        self.folder = deployment.scratch()
+        self.folder = self.home = deployment.scratch()
+        self.names = {}
+
+    @staticmethod
+    def blocks(*page):
+        with open(os.path.join(SOURCE, *page), encoding="utf-8") as file:
+            return re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S)
+
+    def block(self, words, *page):
+        """The one block that has these words."""
+        (block,) = [block for block in self.blocks(*page) if words in block]
+        return block
+
+    def run_block(self, block, check=True):
+        for theirs, ours in self.names.items():
+            block = block.replace(theirs, ours)
+        bin_folder = os.path.dirname(os.path.abspath(CERTMILL))
+        done = subprocess.run(["bash", "-ec", block], cwd=self.home if os.path.exists(self.home) else self.folder,
+                              env={**os.environ, "PATH": bin_folder + os.pathsep + os.environ["PATH"]},
+                              capture_output=True, text=True, errors="replace", check=False, timeout=120)
+        if check:
+            self.assertEqual(done.returncode, 0, f"{block}\n{done.stdout}{done.stderr}")
+        return done
+
+
+class Readme(Page):
+    def setUp(self):
+        super().setUp()
+        self.names = {"/tmp/": self.folder + "/", "redis-cli ": "redis-cli -s redis.sock "}
+
+    def test_every_command_by_hand_works(self):
+        block = self.block("certmill init /tmp/pki", "README.md")
+        built, blank, block = block.partition("\n\n")
+        self.assertRegex(built, r"^meson setup.*\nexport PATH=.*$")
+        self.assertTrue(blank)
+        self.assertIn("pump-1.pem: OK", self.run_block(block).stdout)
+        said = self.run_block(self.block("device quarantine", "README.md")).stdout
+        self.assertIn("1 certificate on hold", said)
+        self.assertIn("1 certificate revoked", said)
+
+    def test_the_request_through_redis_is_answered(self):
+        if not shutil.which("redis-cli"):
+            self.skipTest("there is no redis-cli")
+        redis = RedisServer(self.folder)
+        self.addCleanup(redis.stop)
+        self.run_block("certmill init --queue redis --redis-url unix://$PWD/redis.sock pki\n"
+                       "printf 'device,group\\npump-1,default\\n' | certmill device import -c pki/certmill.yaml -")
+        with open(os.path.join(self.folder, "csr.der"), "wb") as file:
+            file.write(make_csrs(1)[0])
+        self.run_block("openssl req -inform DER -in csr.der -out pump-1.csr")
+        engine = Engine(os.path.join(self.folder, "pki", "certmill.yaml"), os.path.join(self.folder, "serve.log"))
+        try:
+            self.assertIn("issued", self.run_block(self.block("redis-cli XADD", "README.md")).stdout, engine.text())
+        finally:
+            self.assertEqual(engine.stop(), 0, engine.text())
+
+
+class Keyvault(Page):
+    """docs/guides/key-vault.md: what it does with the stand-in for the service."""
+
+    PAGE = ("docs", "guides", "key-vault.md")
+
+    def setUp(self):
+        super().setUp()
+        self.names = {"build/tests/support/keyvault_emulator": KEYVAULT_EMULATOR, "/tmp/": self.folder + "/", "/srv/": self.folder + "/",
+                      "8443": str(free_port()), "8080": str(free_port())}
+        for name in ("acme-ca", "acme-ca-2"):
+            self.names[f"https://{name}.vault.azure.net"] = "https://127.0.0.1:" + self.names["8443"]
+
+    def test_every_command_of_the_trial_works_and_gives_a_first_certificate(self):
+        begin, serve, end = self.block("keyvault_emulator", *self.PAGE).partition("certmill serve")
+        first = self.block("certs/pump-1.pem", *self.PAGE)
+        more = self.block("--beside", *self.PAGE)
+        serves = "\nuntil certmill doctor -c /tmp/pki/certmill.yaml | grep 'provider vault is up'; do sleep 0.1; done\n"
+        said = self.run_block(END_JOBS + begin + first + more + serve + end + serves).stdout
+        self.assertIn("certs/pump-1.pem: OK", said)
+        self.assertIn("issuing-2, signed by root", said)
+
+
+class Guide(Page):
+    """docs/guides/revocation.md, all of it."""
+
+    def setUp(self):
+        super().setUp()
         self.home = os.path.join(self.folder, "ca")
         self.settings = os.path.join(self.home, "certmill.yaml")
         self.old = OpensslCa(os.path.join(self.folder, "old"))
@@ -35,17 +122,6 @@ class Guide(unittest.TestCase):
                       "--serial 1a2b ": f"--serial {self.old.serial('good')} ", "; echo $?": " || echo $?"}
         self.engine = None
         self.addCleanup(self.stop)
-
-    def run_block(self, block, check=True):
-        for theirs, ours in self.names.items():
-            block = block.replace(theirs, ours)
-        bin_folder = os.path.dirname(os.path.abspath(CERTMILL))
-        done = subprocess.run(["bash", "-ec", block], cwd=self.home if os.path.exists(self.home) else self.folder,
-                              env={**os.environ, "PATH": bin_folder + os.pathsep + os.environ["PATH"]},
-                              capture_output=True, text=True, check=False, timeout=120)
-        if check:
-            self.assertEqual(done.returncode, 0, f"{block}\n{done.stdout}{done.stderr}")
-        return done
 
     def edit(self, old, new):
         with open(self.settings, encoding="utf-8") as file:
@@ -95,8 +171,7 @@ class Guide(unittest.TestCase):
         self.assertEqual([self.query(f"m-{i}") for i in range(4)], [3, 3, 3, 3])
 
     def test_every_command_works(self):
-        with open(GUIDE, encoding="utf-8") as file:
-            blocks = re.findall(r"^```sh\n(.*?)^```$", file.read(), re.M | re.S)
+        blocks = self.blocks("docs", "guides", "revocation.md")
         hooks = {"certmill init": (None, self.after_init), "certmill ocsp query": (None, self.after_ocsp),
                  "ca import old": (self.stop, self.after_import)}
         for block in blocks:
