@@ -10,6 +10,7 @@
 
 #include <openssl/x509.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/x509/certificate.h"
 #include "engine/x509/crl.h"
@@ -18,6 +19,7 @@
 #include "tools/index_line.h"
 #include "tools/name_text.h"
 #include "tools/progress.h"
+#include "tools/time_text.h"
 
 enum { CERTIFICATE_SIZE_MAX = 65536 };
 
@@ -274,6 +276,15 @@ static cm_status check_crl(const struct cm_inventory *inventory, const struct cm
     return CM_OK;
 }
 
+static cm_status refuse_entry(const struct cm_crl_entry *entry, struct cm_error *why)
+{
+    char serial[CM_SERIAL_TEXT_SIZE];
+    cm_serial_write(entry->serial, serial);
+    return CM_FAIL(why, CM_MALFORMED, CM_ORIGIN_SELF, 0, "serial %s: %s", serial,
+                   entry->revoked_s <= 0 ? "its revocation has no date after 1970"
+                                         : "removeFromCRL in a complete CRL");
+}
+
 /* When a certificate that is only known from a CRL ends nobody says: not after its CA does. */
 static cm_status add_entries(struct cm_inventory *inventory, struct cm_bytes entries,
                              struct cm_error *why)
@@ -289,8 +300,7 @@ static cm_status add_entries(struct cm_inventory *inventory, struct cm_bytes ent
             .invalidity_s = entry.invalidity_s > 0 ? entry.invalidity_s : 0,
         };
         if (entry.reason == CM_REASON_REMOVE_FROM_CRL || entry.revoked_s <= 0)
-            status = CM_FAIL(why, CM_MALFORMED, CM_ORIGIN_SELF, 0,
-                             "an entry of a complete CRL that revokes nothing");
+            status = refuse_entry(&entry, why);
         else
             add(inventory, &row);
     }
@@ -373,6 +383,18 @@ static cm_status merge(struct cm_imported_row *row, const struct cm_imported_row
     return CM_OK;
 }
 
+/* Readers take no date before 1970. The store would refuse this one without a name, and late: the key is there then. */
+static cm_status check_date(const struct cm_imported_row *row, struct cm_error *err)
+{
+    char serial[CM_SERIAL_TEXT_SIZE], date[CM_TIME_TEXT_SIZE];
+    if (row->revoked_s <= cm_clock_wall_s() + CM_STORE_AHEAD_S)
+        return CM_OK;
+    cm_serial_write(row->serial, serial);
+    return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                   "serial %s: the date of its revocation, %s, is in the future", serial,
+                   cm_time_write(row->revoked_s, date));
+}
+
 cm_status cm_inventory_rows(struct cm_inventory *inventory, struct cm_imported_row **ret_rows,
                             uint32_t *ret_count, struct cm_error *err)
 {
@@ -391,9 +413,11 @@ cm_status cm_inventory_rows(struct cm_inventory *inventory, struct cm_imported_r
         else
             inventory->rows[count++] = *found;
     }
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && status == CM_OK; i++) {
         if (inventory->rows[i].not_after_s == 0)
             inventory->rows[i].not_after_s = inventory->ca.not_after_s;
+        status = check_date(&inventory->rows[i], err);
+    }
     *ret_rows = inventory->rows;
     *ret_count = count;
     return status;

@@ -206,6 +206,23 @@ class CaImport(unittest.TestCase):
                 file.write("\n".join([*good, line, ""]))
             self.refused(path[-20:] + said, *self.key_options(), "--index", path)
 
+    def test_a_date_that_cannot_be_is_refused_by_serial(self):
+        ca = OpensslCa(os.path.join(deployment.scratch(), "late"))
+        for name in ("early", "late"):
+            ca.issue(name)
+            ca.revoke(name)
+        lines = ca.read("index.txt").splitlines()
+        serial = ca.serial("late")
+
+        def revoked_at(date):
+            fields = lines[-1].split("\t")
+            ca.write("index.txt", "\n".join(lines[:-1] + ["\t".join([*fields[:2], date, *fields[3:]])]) + "\n")
+        revoked_at("490101000000Z")
+        for words in (("--index", ca.path("index.txt")), ("--crl", ca.crl())):
+            self.refused(f"serial {serial}: the date of its revocation, 2049-01-01T00:00:00Z, is in the future", *self.key_options(ca), *words)
+        revoked_at("690101000000Z")
+        self.refused(f"serial {serial}: its revocation has no date after 1970", *self.key_options(ca), "--crl", ca.crl())
+
     def test_a_key_that_is_not_the_ca_s_is_refused(self):
         self.refused("is not that of the certificate", "old", "--key", "file:" + self.twin.path("ca.key"), "--certificate",
                      self.ca.path("ca.pem"))
