@@ -1,5 +1,7 @@
 #include "tools/deployment.h"
 
+#include <string.h>
+
 static cm_status open_reader(struct cm_deployment *deployment, struct cm_error *err)
 {
     cm_status status = cm_store_reader_open(deployment->store, &deployment->reader, err);
@@ -45,6 +47,14 @@ cm_status cm_deployment_open(struct cm_deployment *deployment, const struct cm_c
     if (status == CM_OK && use != CM_DEPLOYMENT_SETTINGS)
         status = cm_deployment_open_store(deployment, use, err);
     return status;
+}
+
+const char *cm_deployment_ocsp_url(const struct cm_settings *settings, struct cm_arena *arena)
+{
+    const char *listen = settings->status.listen;
+    const char *port = listen ? strrchr(listen, ':') : NULL;
+    return port && strcmp(port, ":0") != 0 ? cm_arena_printf(arena, "http://%s/ocsp", listen)
+                                           : NULL;
 }
 
 void cm_deployment_close(struct cm_deployment *deployment)

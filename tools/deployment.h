@@ -37,6 +37,12 @@ CM_MUST_USE cm_status cm_deployment_open(struct cm_deployment *deployment,
 CM_MUST_USE cm_status cm_deployment_open_store(struct cm_deployment *deployment,
                                                enum cm_deployment_use use, struct cm_error *err);
 
+/*
+ * Where the engine of these settings answers OCSP, in the arena. NULL: it does not listen, or on a port that the
+ * system chooses (0) and only the engine knows.
+ */
+const char *cm_deployment_ocsp_url(const struct cm_settings *settings, struct cm_arena *arena);
+
 void cm_deployment_close(struct cm_deployment *deployment);
 
 #endif

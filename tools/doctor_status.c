@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/x509/crl.h"
 #include "tools/control_client.h"
+#include "tools/deployment.h"
 #include "tools/der_file.h"
 #include "tools/generations.h"
 #include "tools/ocsp_client.h"
@@ -127,21 +128,22 @@ static bool engine_runs(const struct cm_doctor *doctor)
 }
 
 /* About a serial that nobody has: "unknown", signed, is the best answer. */
-static void ask_ocsp(struct cm_doctor *doctor, const struct cm_generation *generation)
+static void ask_ocsp(struct cm_doctor *doctor, const struct cm_generation *generation,
+                     const char *url)
 {
-    const char *listen = doctor->settings->status.listen;
     const char *name = cm_generation_name(doctor->arena, generation);
     struct cm_ocsp_question question = {
         .issuer = generation->certificate,
         .serial = cm_bytes("\x01", 1),
-        .url = cm_arena_printf(doctor->arena, "http://%s/ocsp", listen),
+        .url = url,
         .hash = "sha256",
     };
     struct cm_ocsp_said said;
     struct cm_error err;
     if (cm_ocsp_ask(&question, &said, &err) == CM_OK)
         cm_doctor_say(doctor, CM_VERDICT_OK, "OCSP", NULL, "%s answers for %s, signed by %s",
-                      listen, name, said.is_delegated ? said.responder : "the authority's own key");
+                      doctor->settings->status.listen, name,
+                      said.is_delegated ? said.responder : "the authority's own key");
     else
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "OCSP",
                       "see status.listen and ocsp-responder in the settings, and what serve prints",
@@ -155,9 +157,8 @@ static void check_generations(struct cm_doctor *doctor)
     const struct cm_settings_status *status = &doctor->settings->status;
     struct cm_generations generations;
     struct cm_error err;
-    /* A port that the system chooses is not known here. */
-    bool asks =
-        status->listen && strcmp(strrchr(status->listen, ':'), ":0") != 0 && engine_runs(doctor);
+    const char *url = cm_deployment_ocsp_url(doctor->settings, doctor->arena);
+    bool asks = url && engine_runs(doctor);
     if (cm_generations_read(doctor->store, doctor->arena, &generations, &err) != CM_OK)
         return; /* said before */
     for (uint32_t i = 0; i < generations.count; i++) {
@@ -171,7 +172,7 @@ static void check_generations(struct cm_doctor *doctor)
         if (status->publish_folder)
             check_files(doctor, generation, authority);
         if (asks)
-            ask_ocsp(doctor, generation);
+            ask_ocsp(doctor, generation, url);
     }
 }
 

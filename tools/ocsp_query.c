@@ -192,9 +192,7 @@ static const char *settings_url(struct query *query)
         settings && query->authority ? cm_settings_authority(settings, query->authority) : NULL;
     if (authority && authority->ocsp_url)
         return authority->ocsp_url;
-    if (settings && settings->status.listen)
-        return cm_arena_printf(&query->deployment.arena, "http://%s/ocsp", settings->status.listen);
-    return NULL;
+    return settings ? cm_deployment_ocsp_url(settings, &query->deployment.arena) : NULL;
 }
 
 static cm_status find_url(struct query *query, struct cm_error *err)
@@ -204,6 +202,12 @@ static cm_status find_url(struct query *query, struct cm_error *err)
         url = certificates_url(query);
     if (!url)
         url = settings_url(query);
+    const struct cm_settings *settings = query->deployment.settings;
+    if (!url && settings && settings->status.listen)
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "status.listen is %.60s: the system chooses the port, and serve says which; "
+                       "name the responder with --url",
+                       settings->status.listen);
     if (!url)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                        "neither certificate nor settings say where the responder is; name it with "

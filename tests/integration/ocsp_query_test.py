@@ -126,6 +126,11 @@ class OcspQuery(unittest.TestCase):
         self.failed(self.ask("good", url=f"http://127.0.0.1:{free_port()}"), "127.0.0.1")
         self.failed(self.ask("good", url="file:///etc/passwd"), "file")
 
+    def test_a_port_that_the_system_chooses_is_said(self):
+        made = deployment.Deployment()
+        made.edit(r"\Z", '\nstatus:\n  listen: "127.0.0.1:0"\n')
+        self.failed(query("-c", made.settings, "--serial", "77", "--issuer", "issuing-1"), "status.listen is 127.0.0.1:0: the system chooses")
+
     def test_wrong_lines_are_usage_errors(self):
         for words in ((), ("--serial", "1", "--certificate", "x"), ("--serial", "xyz"), ("--serial", "1", "--hash", "md5")):
             self.assertEqual(query(*words).returncode, 2, words)
