@@ -6,6 +6,7 @@
  *
  *     provider_bench [SECONDS [KEY-TYPE]]     (1 second, p256)
  */
+#include "bench/measure.h"
 #include "engine/base/clock.h"
 #include "providers/backends.h"
 #include "providers/host.h"
@@ -13,7 +14,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -94,19 +94,6 @@ struct rate {
     double cpu_us; /* of one */
 };
 
-/* Of this process, and of those that have ended. */
-static double cpu_us(void)
-{
-    double sum = 0;
-    for (int i = 0; i < 2; i++) {
-        struct rusage usage;
-        getrusage(i ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
-        sum += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
-               + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    }
-    return sum;
-}
-
 static struct rate measure_provider(const char *reference, bool is_hosted, uint32_t workers_count,
                                     uint64_t duration_ns)
 {
@@ -117,7 +104,7 @@ static struct rate measure_provider(const char *reference, bool is_hosted, uint3
                                                    .workers_count = workers_count,
                                                    .host = &host };
     const struct cm_provider_ops *ops = is_hosted ? &cm_provider_hosted : &cm_provider_openssl;
-    double begin_us = cpu_us();
+    double begin_us = cpu_of_processes_us();
     if (!run)
         exit(1);
     run->end_ns = duration_ns;
@@ -131,7 +118,7 @@ static struct rate measure_provider(const char *reference, bool is_hosted, uint3
     cm_provider_close_key(run->key);
     cm_provider_close(run->provider);
     cm_loop_free(run->loop);
-    rate.cpu_us = (cpu_us() - begin_us) / (double)run->signatures;
+    rate.cpu_us = (cpu_of_processes_us() - begin_us) / (double)run->signatures;
     free(run);
     return rate;
 }

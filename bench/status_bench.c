@@ -11,12 +11,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
+#include "bench/measure.h"
 #include "engine/base/clock.h"
 #include "engine/x509/crl.h"
 #include "engine/x509/ocsp_response.h"
@@ -191,22 +191,9 @@ struct rate {
     double cpu_us; /* of one, in all processes: what other load leaves alone */
 };
 
-/* Of this process, and of those that have ended. */
-static double cpu_us(void)
-{
-    double sum = 0;
-    for (int i = 0; i < 2; i++) {
-        struct rusage usage;
-        getrusage(i ? RUSAGE_CHILDREN : RUSAGE_SELF, &usage);
-        sum += (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
-               + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    }
-    return sum;
-}
-
 static struct rate measure_bare(const char *path, struct cm_bytes message, uint64_t duration_ns)
 {
-    double begin_us = cpu_us();
+    double begin_us = cpu_of_processes_us();
     uint8_t signature[CM_SIGNATURE_SIZE_MAX];
     FILE *file = fopen(path, "r");
     EVP_PKEY *pkey = file ? PEM_read_PrivateKey(file, NULL, NULL, NULL) : NULL;
@@ -223,14 +210,14 @@ static struct rate measure_bare(const char *path, struct cm_bytes message, uint6
     if (file)
         fclose(file);
     return (struct rate){ .per_second = (double)signatures / ((double)(now - begin) / 1e9),
-                          .cpu_us = (cpu_us() - begin_us) / (double)signatures };
+                          .cpu_us = (cpu_of_processes_us() - begin_us) / (double)signatures };
 }
 
 static struct rate measure_ocsp(const char *reference, bool is_hosted, uint32_t items_count,
                                 struct cm_bytes message, uint64_t duration_ns)
 {
     struct run *run = calloc(1, sizeof *run);
-    double begin_us = cpu_us();
+    double begin_us = cpu_of_processes_us();
     if (!run)
         exit(1);
     *run = (struct run){ .lane = CM_LANE_OCSP,
@@ -242,7 +229,7 @@ static struct rate measure_ocsp(const char *reference, bool is_hosted, uint32_t 
     struct rate rate = { .per_second = 1 / sign(run) };
     close_run(run);
     rate.per_second *= (double)run->signatures;
-    rate.cpu_us = (cpu_us() - begin_us) / (double)run->signatures;
+    rate.cpu_us = (cpu_of_processes_us() - begin_us) / (double)run->signatures;
     free(run);
     return rate;
 }
@@ -316,7 +303,7 @@ static double memory_mb(int32_t pid, const char *row)
 static void show_crl(const char *reference, bool is_hosted, struct cm_bytes message)
 {
     struct run *run = calloc(1, sizeof *run);
-    double begin_us = cpu_us();
+    double begin_us = cpu_of_processes_us();
     if (!run)
         exit(1);
     *run = (struct run){ .lane = CM_LANE_CRL,
@@ -335,8 +322,9 @@ static void show_crl(const char *reference, bool is_hosted, struct cm_bytes mess
     printf("{\"lane\":\"crl\",\"octets\":%zu,\"hosted\":%s,\"ms\":%.0f,\"cpu_ms\":%.0f,"
            "\"stall_ms\":%.0f,\"own_rss_grown_mb\":%.0f,\"signer_hwm_mb\":%.0f,"
            "\"signer_rss_mb\":%.0f}\n",
-           message.size, is_hosted ? "true" : "false", ms, (cpu_us() - begin_us) / 1000 / CRLS,
-           (double)run->stall_ns / 1e6, grown_mb, highest_mb, after_mb);
+           message.size, is_hosted ? "true" : "false", ms,
+           (cpu_of_processes_us() - begin_us) / 1000 / CRLS, (double)run->stall_ns / 1e6, grown_mb,
+           highest_mb, after_mb);
     free(run);
 }
 
