@@ -47,6 +47,7 @@ struct cm_batch {
     struct cm_request *requests;
     uint32_t requests_count;
     uint32_t credits_count;    /* requests that the queue has not had its credit back for */
+    uint32_t ahead_count;      /* those that were taken out ahead of others: of another credit */
     struct cm_choice *choices; /* of issuer keys, by position of the authority; in the arena */
     uint64_t oldest_ns;        /* arrival of the oldest entry */
     int64_t time_ms;           /* wall clock when it was composed: notBefore follows from it */

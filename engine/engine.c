@@ -241,7 +241,8 @@ static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
     for (uint32_t i = 0; i < engine->issuers.keys_count; i++)
         cm_queue_publish_chain(engine->queue, engine->issuers.keys[i].name,
                                engine->issuers.keys[i].chain);
-    cm_queue_want(engine->queue, engine->backlog_space);
+    cm_queue_want(engine->queue, engine->backlog_space - CM_AHEAD_MAX);
+    cm_queue_want_ahead(engine->queue, CM_AHEAD_MAX, cm_intake_is_order);
     return CM_OK;
 }
 

@@ -129,18 +129,23 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
     } else {
         limit_rate(engine, request);
     }
-    batch->credits_count += !entry->is_credited;
+    batch->credits_count += !entry->is_credited && !entry->is_ahead;
+    batch->ahead_count += entry->is_ahead;
     if (batch->requests_count++ == 0 || entry->arrived_ns < batch->oldest_ns)
         batch->oldest_ns = entry->arrived_ns;
     return true;
 }
 
 /* What names no order, or nothing that is known, goes the way of certificates: it is refused there. */
-static struct cm_inlet *inlet_of(struct cm_engine *engine, const struct cm_entry *entry)
+bool cm_intake_is_order(struct cm_bytes op)
 {
     enum cm_operation operation;
-    struct cm_bytes op = entry->fields[CM_FIELD_OP];
-    bool is_order = op.data && cm_operation_find(op, &operation) && operation != CM_OPERATION_ISSUE;
+    return op.data && cm_operation_find(op, &operation) && operation != CM_OPERATION_ISSUE;
+}
+
+static struct cm_inlet *inlet_of(struct cm_engine *engine, const struct cm_entry *entry)
+{
+    bool is_order = cm_intake_is_order(entry->fields[CM_FIELD_OP]);
     return &engine->inlets[is_order ? CM_INLET_ORDERS : CM_INLET_CERTIFICATES];
 }
 

@@ -54,6 +54,7 @@ struct cm_engine_news {
  * Two ways in, each with batches of its own: orders wait for no key, so they share no batch with what
  * does.
  */
+enum { CM_AHEAD_MAX = 256 }; /* orders in hand that were taken out ahead of what waits */
 enum cm_inlet_kind { CM_INLET_ORDERS, CM_INLET_CERTIFICATES, CM_INLETS };
 
 struct cm_inlet {
@@ -103,8 +104,8 @@ struct cm_engine {
     struct cm_inlet inlets[CM_INLETS];
     void (*begin)(struct cm_batch *batch); /* where a filled batch goes */
     uint32_t considering_count; /* batches waiting for or on a worker in the first half */
-    uint32_t backlog_space;     /* of each inlet: the credit that the queue has */
-    struct cm_aside aside;      /* entries that wait for a key */
+    uint32_t backlog_space; /* of each inlet: all the credit that the queue has, of both kinds */
+    struct cm_aside aside;  /* entries that wait for a key */
 
     struct cm_engine_counters counters;
     /* NULL: this engine tells nobody what certificates are worth. */
@@ -122,6 +123,8 @@ typedef void cm_batch_done_fn(struct cm_batch *batch);
 
 /* Loop: puts entries into batches, orders into their own; full or aged ones go to engine->begin. */
 void cm_intake(struct cm_engine *engine, struct cm_entry **entries, uint32_t count);
+/* What is an order by its op goes its own way, and may be taken out ahead of what waits for a key. */
+bool cm_intake_is_order(struct cm_bytes op);
 /* Loop: a batch has come free, or a worker has: what waits may go on. */
 void cm_intake_continue(struct cm_engine *engine);
 

@@ -44,11 +44,13 @@ static void on_answered(struct cm_batch *batch)
     struct cm_engine *engine = batch->engine;
     uint32_t count = batch->requests_count;
     cm_release(batch);
-    uint32_t credits_count = batch->credits_count;
+    uint32_t credits_count = batch->credits_count, ahead_count = batch->ahead_count;
     cm_pool_give(batch);
     engine->counters.in_flight -= count;
-    if (engine->state == CM_ENGINE_IS_RUNNING)
+    if (engine->state == CM_ENGINE_IS_RUNNING) {
         cm_queue_want(engine->queue, credits_count);
+        cm_queue_want_ahead(engine->queue, ahead_count, cm_intake_is_order);
+    }
     cm_intake_continue(engine);
     cm_engine_look_around(engine);
 }

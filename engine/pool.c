@@ -24,7 +24,7 @@ void cm_pool_init(struct cm_engine *engine)
 {
     const struct cm_settings_engine *settings = &engine->settings->engine;
     engine->batches_count = settings->batches_in_flight + 2;
-    engine->backlog_space = engine->batches_count * engine->batch_items_max;
+    engine->backlog_space = engine->batches_count * engine->batch_items_max + CM_AHEAD_MAX;
     engine->batches = calloc(engine->batches_count, sizeof *engine->batches);
     if (!engine->batches)
         abort();
@@ -66,6 +66,7 @@ struct cm_batch *cm_pool_take(struct cm_engine *engine, enum cm_inlet_kind kind)
     engine->free_batches = batch->next;
     batch->requests_count = 0;
     batch->credits_count = 0;
+    batch->ahead_count = 0;
     batch->choices = NULL;
     batch->clock_suspect = false;
     batch->lots_count = 0;

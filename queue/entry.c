@@ -20,6 +20,7 @@ void cm_entry_start(struct cm_entry *entry)
     entry->standing = CM_ENTRY_UNJUDGED;
     entry->is_rated = false;
     entry->is_credited = false;
+    entry->is_ahead = false;
     entry->losses_count = 0;
     entry->arrived_ns = 0;
     entry->backend = NULL;
@@ -64,14 +65,27 @@ void cm_entry_finish(struct cm_entry *entry, uint32_t deliveries_count, uint32_t
                   "delivered %u times without an answer; set aside", deliveries_count - 1);
 }
 
-void cm_queue_deliver(struct cm_queue *queue, struct cm_entry **entries, uint32_t count)
+static void deliver(struct cm_queue *queue, struct cm_entry **entries, uint32_t count,
+                    bool is_ahead, uint32_t *credit)
 {
     uint64_t now_ns = cm_clock_monotonic_ns();
-    assert(count > 0 && count <= queue->credit);
-    for (uint32_t i = 0; i < count; i++)
+    assert(count > 0 && count <= *credit);
+    for (uint32_t i = 0; i < count; i++) {
         entries[i]->arrived_ns = now_ns;
-    queue->credit -= count;
+        entries[i]->is_ahead = is_ahead;
+    }
+    *credit -= count;
     queue->on_entries(entries, count, queue->arg);
+}
+
+void cm_queue_deliver(struct cm_queue *queue, struct cm_entry **entries, uint32_t count)
+{
+    deliver(queue, entries, count, false, &queue->credit);
+}
+
+void cm_queue_deliver_ahead(struct cm_queue *queue, struct cm_entry **entries, uint32_t count)
+{
+    deliver(queue, entries, count, true, &queue->ahead_credit);
 }
 
 void cm_queue_tell(struct cm_queue *queue, enum cm_queue_event event, const char *format, ...)

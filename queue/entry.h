@@ -29,6 +29,9 @@ void cm_entry_finish(struct cm_entry *entry, uint32_t deliveries_count, uint32_t
 /* Stamps the entries, takes them off the credit and calls the engine. */
 void cm_queue_deliver(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
 
+/* The same for entries that are taken out ahead of others, off the credit for those. */
+void cm_queue_deliver_ahead(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
+
 /* Tells the engine, when it listens. */
 void cm_queue_tell(struct cm_queue *queue, enum cm_queue_event event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -55,6 +55,8 @@ cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_loop *loop,
     queue->on_event = on_event;
     queue->arg = arg;
     queue->credit = 0;
+    queue->ahead_credit = 0;
+    queue->is_ahead = NULL;
     *ret_queue = queue;
     ops->start(queue);
     return CM_OK;
@@ -67,6 +69,17 @@ void cm_queue_want(struct cm_queue *queue, uint32_t count)
     if (count == 0)
         return;
     queue->credit += count;
+    queue->ops->wanted(queue);
+}
+
+void cm_queue_want_ahead(struct cm_queue *queue, uint32_t count, cm_is_ahead_fn *is_ahead)
+{
+    cm_loop_assert_here(queue->loop);
+    assert(is_ahead && queue->ahead_credit <= UINT32_MAX - count);
+    if (count == 0)
+        return;
+    queue->is_ahead = is_ahead;
+    queue->ahead_credit += count;
     queue->ops->wanted(queue);
 }
 

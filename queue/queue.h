@@ -11,7 +11,8 @@
  *     cm_queue_answer(queue, answers, 256, on_answered, self);
  *
  * Work is pulled at the engine's pace: entries arrive only against the credit that cm_queue_want
- * gave. An answer is made durable as the backend understands it (result stream, file) *before* the
+ * gave. While that is used up, entries of a kind that need not wait may be taken out from among the
+ * others, wherever they stand, against a credit of their own (cm_queue_want_ahead). An answer is made durable as the backend understands it (result stream, file) *before* the
  * entry is acknowledged; if acknowledging fails, the entry comes again and is answered the same.
  *
  * Backends: redis/ (streams with a consumer group), spool/ (folders of files), memory/ (tests,
@@ -93,6 +94,7 @@ struct cm_entry {
     enum cm_entry_standing standing; /* the engine's: whether its requester vouches for it */
     bool is_rated; /* the engine's: it has been charged to its requester's and its group's rate */
     bool is_credited;      /* the engine's: the queue has its credit back already */
+    bool is_ahead;         /* taken out ahead of others: that credit is to be given back for it */
     uint32_t losses_count; /* the engine's: signatures that were lost as their signer died */
     uint64_t arrived_ns;   /* cm_clock_monotonic_ns() when it came */
     void *backend;         /* the queue's */
@@ -131,7 +133,8 @@ enum cm_queue_event {
     CM_QUEUE_UP,    /* connected, group there */
     CM_QUEUE_DOWN,  /* not reachable; retrying with backoff */
     CM_QUEUE_RESET, /* the stream or its group had vanished and was made again */
-    CM_QUEUE_LOST,  /* entries were deleted while on lease: their requesters must send them again */
+    CM_QUEUE_LIMITED, /* the server refuses to have entries looked for that may come ahead of others */
+    CM_QUEUE_LOST, /* entries were deleted while on lease: their requesters must send them again */
     CM_QUEUE_EXHAUSTED /* finite queues: nothing will come any more (files read to the end) */
 };
 
@@ -187,6 +190,17 @@ CM_MUST_USE cm_status cm_queue_open(const struct cm_queue_ops *ops, struct cm_lo
 /* Adds count entries to the credit. Entries given out use it up. */
 void cm_queue_want(struct cm_queue *queue, uint32_t count);
 
+/* Whether an entry with this op (data NULL: without one) may be taken out ahead of others. */
+typedef bool cm_is_ahead_fn(struct cm_bytes op);
+
+/*
+ * Does:       adds count entries to a credit of their own, for entries of which is_ahead is true: while
+ *             that of cm_queue_want is used up, they are looked for behind those that wait, and given out
+ *             in their own order, marked is_ahead. All others stay where they are, not delivered.
+ *             is_ahead is the same in every call. A backend that brings no such entries ignores it.
+ */
+void cm_queue_want_ahead(struct cm_queue *queue, uint32_t count, cm_is_ahead_fn *is_ahead);
+
 /*
  * Does:       writes count answers, then acknowledges their entries.
  * Owns:       answers and what they point at are borrowed until answered is called; the entries go
@@ -240,6 +254,8 @@ struct cm_queue {
     cm_queue_event_fn *on_event;
     void *arg;
     uint32_t credit; /* entries still wanted */
+    uint32_t ahead_credit;
+    cm_is_ahead_fn *is_ahead; /* NULL: none were ever wanted */
 };
 
 struct cm_queue_ops {

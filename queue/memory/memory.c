@@ -15,6 +15,7 @@ struct request {
     struct cm_memory_pair *pairs; /* one allocation with the bytes they point at */
     size_t pairs_count;
     uint32_t deliveries_count;
+    bool has_op; /* whether it may be taken out ahead of others is to be asked */
 };
 TAILQ_HEAD(request_list, request);
 
@@ -35,6 +36,7 @@ struct cm_memory_broker {
     struct request_list waiting;
     struct request_list leased;
     size_t pending_count;
+    size_t waiting_ops_count; /* of those that wait: the ones with an op */
     struct kept_answer *answers;
     size_t answers_count;
     size_t answers_space;
@@ -133,6 +135,20 @@ static void schedule_turn(struct memory_queue *queue)
         cm_timer_start(&queue->turn, queue->head.loop, 0, run_turn, queue);
 }
 
+static void wait_first(struct cm_memory_broker *broker, struct request *request)
+{
+    TAILQ_INSERT_HEAD(&broker->waiting, request, link);
+    broker->waiting_ops_count += request->has_op;
+}
+
+static struct cm_bytes op_of(const struct request *request)
+{
+    for (size_t i = 0; i < request->pairs_count; i++)
+        if (cm_field_find(request->pairs[i].name) == CM_FIELD_OP)
+            return request->pairs[i].value;
+    return cm_bytes(NULL, 0);
+}
+
 static struct cm_bytes copy_to(char **at, struct cm_bytes bytes)
 {
     char *copy = *at;
@@ -156,7 +172,9 @@ void cm_memory_push(struct cm_memory_broker *broker, const struct cm_memory_pair
     for (size_t i = 0; i < pairs_count; i++)
         request->pairs[i] = (struct cm_memory_pair){ .name = copy_to(&at, pairs[i].name),
                                                      .value = copy_to(&at, pairs[i].value) };
+    request->has_op = op_of(request).data != NULL;
     TAILQ_INSERT_TAIL(&broker->waiting, request, link);
+    broker->waiting_ops_count += request->has_op;
     broker->pending_count++;
     schedule_turn(broker->queue);
 }
@@ -166,7 +184,7 @@ void cm_memory_end_leases(struct cm_memory_broker *broker)
     struct request *request;
     while ((request = TAILQ_LAST(&broker->leased, request_list))) {
         TAILQ_REMOVE(&broker->leased, request, link);
-        TAILQ_INSERT_HEAD(&broker->waiting, request, link);
+        wait_first(broker, request);
     }
     schedule_turn(broker->queue);
 }
@@ -233,6 +251,7 @@ static struct cm_entry *lease_request(struct memory_queue *queue, struct request
 {
     struct cm_entry *entry = &request->entry;
     TAILQ_REMOVE(&queue->broker->waiting, request, link);
+    queue->broker->waiting_ops_count -= request->has_op;
     TAILQ_INSERT_TAIL(&queue->broker->leased, request, link);
     cm_entry_start(entry);
     for (size_t i = 0; i < request->pairs_count; i++)
@@ -252,18 +271,41 @@ static void complete(struct memory_queue *queue, cm_status status)
     }
 }
 
-static void run_turn(void *arg)
+static void deliver_first(struct memory_queue *queue)
 {
-    struct memory_queue *queue = arg;
     struct cm_entry *entries[DELIVERY_COUNT_MAX];
     struct request *request;
     uint32_t count = 0;
-    complete(queue, CM_OK);
     while (count < queue->head.credit && count < DELIVERY_COUNT_MAX
            && (request = TAILQ_FIRST(&queue->broker->waiting)))
         entries[count++] = lease_request(queue, request);
     if (count > 0)
         cm_queue_deliver(&queue->head, entries, count);
+}
+
+static void deliver_ahead(struct memory_queue *queue)
+{
+    struct cm_entry *entries[DELIVERY_COUNT_MAX];
+    struct request *request, *next = TAILQ_FIRST(&queue->broker->waiting);
+    uint32_t count = 0;
+    if (queue->broker->waiting_ops_count == 0)
+        return;
+    while ((request = next) && count < queue->head.ahead_credit && count < DELIVERY_COUNT_MAX) {
+        next = TAILQ_NEXT(request, link);
+        if (queue->head.is_ahead(op_of(request)))
+            entries[count++] = lease_request(queue, request);
+    }
+    if (count > 0)
+        cm_queue_deliver_ahead(&queue->head, entries, count);
+}
+
+static void run_turn(void *arg)
+{
+    struct memory_queue *queue = arg;
+    complete(queue, CM_OK);
+    deliver_first(queue);
+    if (queue->head.credit == 0 && queue->head.ahead_credit > 0)
+        deliver_ahead(queue);
     if (queue->head.credit > 0 && !TAILQ_EMPTY(&queue->broker->waiting))
         schedule_turn(queue);
 }
@@ -339,7 +381,7 @@ static void memory_give_back(struct cm_queue *head, struct cm_entry **entries, u
         struct request *request = entries[i]->backend;
         request->deliveries_count--; /* this one does not count */
         TAILQ_REMOVE(&queue->broker->leased, request, link);
-        TAILQ_INSERT_HEAD(&queue->broker->waiting, request, link);
+        wait_first(queue->broker, request);
     }
     schedule_turn(queue);
 }

@@ -113,8 +113,8 @@ static bool send_next(struct cm_redis_queue *queue, enum cm_intake_step *ret_ste
         *ret_step = CM_INTAKE_COUNTS;
         return send_counts(queue);
     }
-    if (room == 0)
-        return false;
+    if (room == 0 || intake->ahead.chosen_count > 0)
+        return cm_ahead_send(queue, ret_step);
     if (!intake->history_is_read) {
         *ret_step = CM_INTAKE_HISTORY;
         return send_read_history(queue, room);
@@ -195,6 +195,7 @@ static void stage_entries(struct cm_redis_queue *queue, const struct cm_reply *l
     struct cm_intake *intake = &queue->intake;
     uint64_t now_ns = cm_clock_monotonic_ns();
     uint32_t lost_count = 0;
+    intake->staged_are_ahead = intake->step == CM_INTAKE_TAKE_AHEAD;
     for (uint32_t i = 0; i < list->children_count && intake->staged_count < CM_REDIS_READ_MAX;
          i++) {
         const struct cm_reply *pair = cm_reply_child(list, i);
@@ -214,6 +215,7 @@ static void stage_entries(struct cm_redis_queue *queue, const struct cm_reply *l
         intake->staged[intake->staged_count++] = make_entry(queue, block, id, fields, now_ns);
     }
     tell_lost(queue, lost_count);
+    intake->ahead.reads_count += intake->staged_are_ahead ? 0 : intake->staged_count;
 }
 
 static void deliver_staged(struct cm_redis_queue *queue)
@@ -226,7 +228,9 @@ static void deliver_staged(struct cm_redis_queue *queue)
             entries[count++] = &intake->staged[i]->entry;
     intake->staged_count = 0;
     intake->staged_known_count = 0;
-    if (count > 0)
+    if (count > 0 && intake->staged_are_ahead)
+        cm_queue_deliver_ahead(&queue->head, entries, count);
+    else if (count > 0)
         cm_queue_deliver(&queue->head, entries, count);
 }
 
@@ -305,6 +309,14 @@ static void drop_unlisted(struct cm_redis_queue *queue, struct cm_redis_entry **
     *staged = NULL;
 }
 
+/* One that was pending for nobody counts as delivered twice when it is taken ahead: made, and claimed. */
+static uint32_t count_deliveries(const struct cm_intake *intake, int64_t counted)
+{
+    if (intake->staged_are_ahead && counted > 1)
+        counted--;
+    return counted < UINT32_MAX ? (uint32_t)counted : UINT32_MAX;
+}
+
 /* [[id, consumer, idle, count], ...], in the order of the ids, like what is staged. */
 static void take_counts(struct cm_redis_queue *queue, const struct cm_reply *reply)
 {
@@ -312,7 +324,7 @@ static void take_counts(struct cm_redis_queue *queue, const struct cm_reply *rep
     uint32_t *known = &intake->staged_known_count;
     for (uint32_t i = 0; i < reply->children_count && *known < intake->staged_count; i++) {
         const struct cm_reply *row = cm_reply_child(reply, i);
-        int64_t deliveries_count = cm_reply_child(row, 3)->number;
+        uint32_t deliveries_count = count_deliveries(intake, cm_reply_child(row, 3)->number);
         struct cm_stream_id id;
         if (!cm_stream_id_read(cm_reply_child(row, 0)->text, &id))
             continue;
@@ -321,14 +333,19 @@ static void take_counts(struct cm_redis_queue *queue, const struct cm_reply *rep
             drop_unlisted(queue, &intake->staged[(*known)++]);
         if (*known < intake->staged_count
             && cm_stream_id_compare(intake->staged[*known]->id, id) == 0)
-            finish_entry(queue, intake->staged[(*known)++],
-                         deliveries_count < UINT32_MAX ? (uint32_t)deliveries_count : UINT32_MAX);
+            finish_entry(queue, intake->staged[(*known)++], deliveries_count);
     }
     if (reply->children_count < COUNTS_PAGE)
         while (*known < intake->staged_count)
             drop_unlisted(queue, &intake->staged[(*known)++]);
     if (*known == intake->staged_count)
         deliver_staged(queue);
+}
+
+static void take_ahead(struct cm_redis_queue *queue, const struct cm_reply *reply)
+{
+    stage_entries(queue, reply, cm_reply_block_of(reply));
+    cm_ahead_taken(queue);
 }
 
 static void take_error(struct cm_redis_queue *queue, const struct cm_reply *reply)
@@ -340,6 +357,10 @@ static void take_error(struct cm_redis_queue *queue, const struct cm_reply *repl
         intake->group_is_there = false;
         return;
     }
+    if (intake->step == CM_INTAKE_READ_AHEAD && cm_reply_is_error(reply, "NOPERM")) {
+        cm_ahead_refuse(queue, reply);
+        return;
+    }
     cm_link_fail(&intake->link, PAUSE_REFUSED_MS, "Redis refuses to serve the queue: %s",
                  cm_bytes_printable(reply->text, text, sizeof text));
 }
@@ -347,19 +368,17 @@ static void take_error(struct cm_redis_queue *queue, const struct cm_reply *repl
 static void take_reply(struct cm_redis_queue *queue, enum cm_intake_step step,
                        const struct cm_reply *reply)
 {
+    static void (*const takes[])(struct cm_redis_queue * queue, const struct cm_reply *reply) = {
+        [CM_INTAKE_GROUP] = take_group,      [CM_INTAKE_HISTORY] = take_history,
+        [CM_INTAKE_CLAIM] = take_claim,      [CM_INTAKE_COUNTS] = take_counts,
+        [CM_INTAKE_NEW] = take_new,          [CM_INTAKE_READ_AHEAD] = cm_ahead_choose,
+        [CM_INTAKE_TAKE_AHEAD] = take_ahead,
+    };
     bool is_busy_group = step == CM_INTAKE_GROUP && cm_reply_is_error(reply, "BUSYGROUP");
     if (reply->type == CM_REPLY_ERROR && !is_busy_group)
         take_error(queue, reply);
-    else if (step == CM_INTAKE_GROUP)
-        take_group(queue, reply);
-    else if (step == CM_INTAKE_HISTORY)
-        take_history(queue, reply);
-    else if (step == CM_INTAKE_CLAIM)
-        take_claim(queue, reply);
-    else if (step == CM_INTAKE_COUNTS)
-        take_counts(queue, reply);
     else
-        take_new(queue, reply);
+        takes[step](queue, reply);
 }
 
 static void on_intake_reply(struct cm_call *call, const struct cm_reply *reply)
@@ -392,6 +411,7 @@ static void on_up(void *arg)
 {
     struct cm_redis_queue *queue = arg;
     queue->intake.group_is_there = false;
+    cm_ahead_reset(queue);
     cm_intake_go_on(queue);
 }
 
@@ -420,10 +440,12 @@ void cm_intake_open(struct cm_redis_queue *queue)
     cm_link_open(&intake->link, queue->head.loop, &settings);
     cm_timer_start(&intake->claim_timer, queue->head.loop, queue->lease_ms / 4 + 1, on_claim_timer,
                    queue);
+    cm_ahead_open(queue);
 }
 
 void cm_intake_close(struct cm_redis_queue *queue)
 {
+    cm_ahead_close(queue);
     cm_timer_done(&queue->intake.claim_timer);
     cm_link_close(&queue->intake.link);
     drop_staged(queue);

@@ -4,6 +4,7 @@
  *   intake.c    the reader link: makes the group, then one command at a time, whatever is due next:
  *               our own pending entries (after each connect), entries of dead engines (XAUTOCLAIM),
  *               new entries (XREADGROUP ... >, blocking briefly)
+ *   ahead.c     the same link, while there is no credit: entries that may come ahead of others
  *   replies.c   the writer link: results of a batch in one pipeline, its acknowledgement only when
  *               every result has been confirmed
  *   held.c      which entries this engine has in hand, by id; keeps their leases from running out
@@ -67,7 +68,23 @@ enum cm_intake_step {
     CM_INTAKE_HISTORY,
     CM_INTAKE_CLAIM,
     CM_INTAKE_COUNTS, /* how often were the staged entries delivered? */
-    CM_INTAKE_NEW
+    CM_INTAKE_NEW,
+    CM_INTAKE_READ_AHEAD,
+    CM_INTAKE_TAKE_AHEAD
+};
+
+#define CM_REDIS_AHEAD_READ_MAX 64 /* entries in one read; each has at most 64 KiB that are kept */
+
+struct cm_ahead {
+    struct cm_stream_id next;  /* everything before it was looked at */
+    struct cm_stream_id again; /* but from here on once more, at again_ns; 0-0: nothing */
+    uint64_t again_ns;
+    struct cm_stream_id chosen[CM_REDIS_AHEAD_READ_MAX]; /* to be taken */
+    uint32_t chosen_count;
+    uint32_t reads_count; /* entries that came in their turn since the last look */
+    bool is_due;          /* to be read on, up to the end */
+    bool is_refused;      /* by the server; until it is asked anew after a reconnect */
+    struct cm_timer timer;
 };
 
 struct cm_intake {
@@ -84,6 +101,8 @@ struct cm_intake {
     struct cm_redis_entry *staged[CM_REDIS_READ_MAX]; /* wait for their delivery counts */
     uint32_t staged_count;
     uint32_t staged_known_count; /* the first ones; dropped ones are NULL */
+    bool staged_are_ahead;
+    struct cm_ahead ahead;
 };
 
 struct cm_replies {
@@ -137,6 +156,22 @@ void cm_held_extend(struct cm_redis_queue *queue);
 void cm_intake_open(struct cm_redis_queue *queue);
 void cm_intake_go_on(struct cm_redis_queue *queue); /* credit has come, or something is due */
 void cm_intake_close(struct cm_redis_queue *queue);
+
+/* ahead.c */
+void cm_ahead_open(struct cm_redis_queue *queue);
+void cm_ahead_close(struct cm_redis_queue *queue);
+/* After a connect: from the beginning of the stream. */
+void cm_ahead_reset(struct cm_redis_queue *queue);
+/* What stands from id on may be free after wait_ms: it is looked at once more. */
+void cm_ahead_look_again(struct cm_redis_queue *queue, struct cm_stream_id id, uint32_t wait_ms);
+/* While there is no credit: sends what is due next. False: nothing. */
+bool cm_ahead_send(struct cm_redis_queue *queue, enum cm_intake_step *ret_step);
+/* Of a read: which are to be taken. */
+void cm_ahead_choose(struct cm_redis_queue *queue, const struct cm_reply *list);
+/* They were asked for: those that are not held now are another engine's. */
+void cm_ahead_taken(struct cm_redis_queue *queue);
+/* The server does not allow it. */
+void cm_ahead_refuse(struct cm_redis_queue *queue, const struct cm_reply *error);
 
 /* replies.c */
 void cm_replies_open(struct cm_redis_queue *queue);

@@ -136,8 +136,11 @@ static void redis_give_back(struct cm_queue *head, struct cm_entry **entries, ui
         send_give_back(queue, entries + done, part);
         done += part;
     }
-    for (uint32_t i = 0; i < count; i++)
-        cm_held_drop(&queue->held, entries[i]->backend);
+    for (uint32_t i = 0; i < count; i++) {
+        struct cm_redis_entry *entry = entries[i]->backend;
+        cm_ahead_look_again(queue, entry->id, 0);
+        cm_held_drop(&queue->held, entry);
+    }
     queue->intake.claim_is_due = true;
     snprintf(queue->intake.claim_cursor, sizeof queue->intake.claim_cursor, "0-0");
     cm_intake_go_on(queue);

@@ -51,8 +51,11 @@ static void finish_batch(struct cm_reply_batch *batch, cm_status status)
 {
     struct cm_redis_queue *queue = batch->queue;
     TAILQ_REMOVE(&queue->replies.batches, batch, link);
-    for (uint32_t i = 0; i < batch->count; i++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (status != CM_OK)
+            cm_ahead_look_again(queue, entry_of(batch, i)->id, queue->lease_ms);
         cm_held_drop(&queue->held, entry_of(batch, i));
+    }
     batch->answered(status, batch->arg);
     free(batch);
 }

@@ -170,6 +170,74 @@ static void test_what_was_given_back_comes_again_without_delay(void)
     end();
 }
 
+static bool is_retire(struct cm_bytes op)
+{
+    return cm_bytes_is(op, "retire");
+}
+
+static void push_op(const char *id, const char *op)
+{
+    const struct cm_memory_pair pairs[] = {
+        { cm_bytes_str("id"), cm_bytes_str(id) },
+        { cm_bytes_str("requester"), cm_bytes_str("tests") },
+        { cm_bytes_str("op"), cm_bytes_str(op) },
+        { cm_bytes_str("device"), cm_bytes_str(id) },
+    };
+    backend->push_pairs(pairs, 4);
+}
+
+static void expect_in_hand(uint32_t index, const char *id, bool is_ahead)
+{
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, index, CM_FIELD_ID), id);
+    CU_ASSERT_EQUAL(rig.entries[index]->is_ahead, is_ahead);
+    CU_ASSERT_EQUAL(rig.entries[index]->deliveries_count, 1);
+}
+
+/* Five are in hand, and there is no credit: what may come ahead stands behind hundreds more. */
+static void test_some_come_ahead_of_those_without_credit(void)
+{
+    struct queue_answer answer;
+    if (!begin())
+        return;
+    if (!backend->push_pairs) {
+        end();
+        return;
+    }
+    push_many(300);
+    push_op("renew-1", "renew");
+    push_op("retire-1", "retire");
+    push_op("retire-2", "retire");
+    cm_queue_want(rig.queue, 5);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 5));
+    cm_queue_want_ahead(rig.queue, 2, is_retire);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 7));
+    expect_in_hand(5, "retire-1", true);
+    expect_in_hand(6, "retire-2", true);
+    push_op("retire-3", "retire");
+    cm_queue_rig_run(&rig, 1200);
+    CU_ASSERT_EQUAL(rig.delivered_count, 7);
+    cm_queue_rig_answer(&rig, 5);
+    cm_queue_rig_give_back(&rig, 1);
+    cm_queue_want_ahead(rig.queue, 2, is_retire);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 3));
+    expect_in_hand(0, "retire-2", true);
+    expect_in_hand(1, "retire-1", true);
+    expect_in_hand(2, "retire-3", true);
+    cm_queue_rig_answer(&rig, 2);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 2));
+    cm_queue_want(rig.queue,
+                  500); /* one that came ahead is in hand still: it comes no second time */
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1 + 295 + 1));
+    cm_queue_rig_run(&rig, 100);
+    CU_ASSERT_EQUAL(rig.delivered_count, 5 + 3 + 1 + 295 + 1);
+    cm_queue_rig_answer(&rig, 297);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&rig, 3));
+    CU_ASSERT_EQUAL(backend->count_pending(), 0);
+    CU_ASSERT_TRUE_FATAL(backend->find_answer("retire-3", &answer));
+    CU_ASSERT_EQUAL(answer.copies_count, 1);
+    end();
+}
+
 /* Remembers an entry, detaches it, and compares. */
 static void detach_and_compare(uint32_t position)
 {
@@ -380,6 +448,7 @@ CM_TEST_SUITE_WITH(queue, choose_backend, NULL, CM_TEST(test_nothing_comes_witho
                    CM_TEST(test_what_was_answered_is_answered_once_and_gone),
                    CM_TEST(test_a_refusal_reaches_its_requester),
                    CM_TEST(test_what_was_given_back_comes_again_without_delay),
+                   CM_TEST(test_some_come_ahead_of_those_without_credit),
                    CM_TEST(test_what_was_detached_is_the_same_and_goes_the_same_ways),
                    CM_TEST(test_what_a_dead_engine_had_in_hand_comes_again),
                    CM_TEST(test_answers_in_flight_at_close_are_called_back),

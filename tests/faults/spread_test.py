@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 import case
 import checker
 import deployment
-from backend import fleet
+from backend import Order, fleet
 from load import Load
 
 EAST, WEST = "issuing-1", "issuing-2"
@@ -204,6 +204,26 @@ class Spread(case.Case):
         self.assertEqual(self.backend.collect(), [])
         os.unlink(self.away)
         self.finish_all(engine, 200)
+
+    def test_an_order_behind_all_that_waits_for_a_key_is_carried_out(self):
+        requests = self.deploy_two("ahead", 400)
+        self.script(os.path.join(self.deployment.folder, "keys"), f"away={self.away}")
+        self.deployment.edit(r"(?m)^  batch-items: .*$", "  batch-items: 4\n  batches-in-flight: 2")
+        self.deployment.allow_orders()
+        self.put(self.away)
+        engine = self.start()
+        self.backend.push(requests)
+        orders = [Order(f"order-{number}", "quarantine", "device", requests[-1 - number].device) for number in range(3)]
+        self.backend.push(orders[:2])
+        deployment.wait_until(lambda: len(self.backend.collect()) == 2, 20, engine.text)
+        engine.kill()
+        engine = self.start()
+        self.backend.push(orders[2:])
+        deployment.wait_until(lambda: len(self.backend.collect()) == 3, 20, engine.text)
+        os.unlink(self.away)
+        for request in requests[-3:]:
+            request.expect = "policy.device-state"
+        self.finish_all(engine, 397)
 
     def test_what_a_key_promised_before_a_kill_is_given_up_when_it_stays_away(self):
         requests = self.deploy_two("gone", 200, east="delay=5", west="delay=5")

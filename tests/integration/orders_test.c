@@ -354,6 +354,37 @@ static void test_an_order_finds_a_batch_while_all_others_hang_on_a_key(void)
     CU_ASSERT_EQUAL(reason_of(serial), CM_REASON_KEY_COMPROMISE);
 }
 
+/* The queue gives no more of them than there is room for: the order stands behind all the others. */
+static void test_an_order_behind_more_than_the_engine_reads_does_not_wait_for_a_key(void)
+{
+    enum { CERTIFICATES = RIG_DEVICES - 1 };
+    deploy();
+    rig_open(script_with_switch("away", "items-max=1"));
+    turn_on();
+    for (int i = 0; i < CERTIFICATES; i++)
+        issue(cm_arena_printf(&rig_arena, "behind-%d", i), i);
+    order("behind-hold", "quarantine", rig_device(CERTIFICATES));
+    order("behind-hold", "quarantine", rig_device(CERTIFICATES));
+    rig_run(2);
+    CU_ASSERT_EQUAL(status_of("behind-hold"), CM_ANSWER_DONE);
+    order("hold-3", "quarantine", "dev-3"); /* whose request is one of those that wait */
+    rig_run(1);
+    CU_ASSERT_EQUAL(status_of("hold-3"), CM_ANSWER_DONE);
+    turn_off();
+    rig_run(CERTIFICATES);
+    for (int i = 0; i < CERTIFICATES; i++) {
+        const char *id = cm_arena_printf(&rig_arena, "behind-%d", i);
+        CU_ASSERT_EQUAL(rig_answers_count(id), 1);
+        if (i == 3)
+            expect_code(id, CM_REFUSAL_POLICY_DEVICE_STATE);
+        else
+            CU_ASSERT_EQUAL(status_of(id), CM_ANSWER_ISSUED);
+    }
+    rig_close();
+    CU_ASSERT_EQUAL(rig_audit_count("quarantine", "requester:local"), 2);
+    CU_ASSERT_EQUAL(rig_count().certificates, CERTIFICATES - 1);
+}
+
 /* The promise of an engine before this one is kept, and the certificate denied. */
 static void test_a_promise_to_a_device_that_is_held_meanwhile_is_settled(void)
 {
@@ -468,6 +499,7 @@ CM_TEST_SUITE_WITH(
     CM_TEST(test_a_device_that_is_revoked_while_its_request_is_signed_gets_no_certificate_of_that),
     CM_TEST(test_an_order_beside_requests_is_answered_while_their_key_is_away),
     CM_TEST(test_an_order_finds_a_batch_while_all_others_hang_on_a_key),
+    CM_TEST(test_an_order_behind_more_than_the_engine_reads_does_not_wait_for_a_key),
     CM_TEST(test_a_promise_to_a_device_that_is_held_meanwhile_is_settled),
     CM_TEST(test_texts_that_are_wrong_are_refused),
     CM_TEST(test_an_order_by_serial_is_carried_out_while_the_clock_has_gone_back),

@@ -316,6 +316,69 @@ static void test_what_a_slow_engine_has_in_hand_is_not_claimed(void)
     end();
 }
 
+static bool is_retire(struct cm_bytes op)
+{
+    return cm_bytes_is(op, "retire");
+}
+
+static void push_order(const char *id)
+{
+    freeReplyObject(cm_redis_server_command(
+        &server, "XADD t:requests * op retire id %s requester tests device d-%s", id, id));
+}
+
+/* Behind far more than is looked through in one go. Another engine, without credit either, gets none of
+   what is in hand; what an engine died of or with comes ahead, too, when its lease has run out. */
+static void test_orders_come_ahead_of_any_number_and_to_one_engine(void)
+{
+    struct cm_queue_rig other;
+    struct cm_queue_settings others_settings;
+    if (!begin(CM_REDIS_SERVER_FLEETING, 1500))
+        return;
+    push_many(1, 5000);
+    push_order("order-1");
+    others_settings = settings;
+    others_settings.consumer = "engine-b";
+    other = (struct cm_queue_rig){ .loop = rig.loop };
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_open(&other, &cm_queue_redis, &others_settings));
+    cm_queue_want_ahead(rig.queue, 10, is_retire);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&rig, 1));
+    CU_ASSERT_EQUAL(rig.entries[0]->deliveries_count, 1);
+    cm_queue_want_ahead(other.queue, 10, is_retire);
+    push_order("order-2");
+    cm_queue_rig_run(&rig, 2500);
+    CU_ASSERT_EQUAL(rig.entries_count + other.entries_count, 2);
+    CU_ASSERT_EQUAL(pending_count(), 2);
+    cm_queue_rig_close(&rig);
+    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_entries(&other, 2));
+    CU_ASSERT_EQUAL(other.delivered_count, 2);
+    cm_queue_rig_answer(&other, 2);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_answered(&other, 1));
+    CU_ASSERT_EQUAL(pending_count(), 0);
+    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "XLEN t:requests"), 5000);
+    cm_queue_rig_close(&other);
+    free(other.entries);
+    end();
+}
+
+/* The rights of a release before: the queue goes on, says so, and asks again after a reconnect. */
+static void test_without_the_right_to_look_ahead_the_rest_goes_on(void)
+{
+    if (!begin(CM_REDIS_SERVER_FLEETING, 60000))
+        return;
+    push_many(1, 3);
+    run_command("ACL SETUSER default -xrange");
+    cm_queue_want(rig.queue, 1);
+    cm_queue_want_ahead(rig.queue, 1, is_retire);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_event(&rig, CM_QUEUE_LIMITED, 1));
+    cm_queue_rig_run(&rig, 1200);
+    CU_ASSERT_EQUAL(rig.events_count[CM_QUEUE_LIMITED], 1);
+    CU_ASSERT_EQUAL(rig.events_count[CM_QUEUE_DOWN], 0);
+    cm_queue_want(rig.queue, 2);
+    CU_ASSERT_TRUE(cm_queue_rig_wait_entries(&rig, 3));
+    end();
+}
+
 static void test_cut_connections_are_made_again(void)
 {
     if (!begin(CM_REDIS_SERVER_FLEETING, 60000))
@@ -419,6 +482,8 @@ CM_TEST_SUITE(redis_queue, CM_TEST(test_a_server_that_was_killed_under_load_lose
               CM_TEST(test_results_are_given_up_when_the_lease_has_passed),
               CM_TEST(test_the_entries_of_a_dead_engine_are_claimed),
               CM_TEST(test_what_a_slow_engine_has_in_hand_is_not_claimed),
+              CM_TEST(test_orders_come_ahead_of_any_number_and_to_one_engine),
+              CM_TEST(test_without_the_right_to_look_ahead_the_rest_goes_on),
               CM_TEST(test_cut_connections_are_made_again),
               CM_TEST(test_a_server_that_hangs_is_given_up_and_found_again),
               CM_TEST(test_a_server_that_refuses_is_not_asked_in_a_busy_loop),
