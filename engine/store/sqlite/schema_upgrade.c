@@ -59,50 +59,83 @@ static cm_status revoke_all_abandoned(sqlite3 *db, struct cm_error *err)
 
 /* --------------------------------------------------------- certificates by device -- */
 
-enum { LOG_ROW = 500 }; /* pairs; an operation had about so many */
+enum { RUN_PAIRS = 1 << 20 }; /* in memory at a time, 16 MiB */
 
-static cm_status log_row(sqlite3 *db, sqlite3_stmt *insert, const uint8_t *octets, unsigned count,
-                         struct cm_error *err)
+static cm_status put_row(sqlite3 *db, sqlite3_stmt *insert, int64_t run,
+                         const struct cm_sqlite_listed *items, size_t count, struct cm_error *err)
 {
-    if (count == 0)
-        return CM_OK;
-    cm_sqlite_bind_blob(insert, 1, octets, (size_t)count * CM_SQLITE_LISTED_SIZE);
+    uint8_t octets[CM_SQLITE_RUN_ROW * CM_SQLITE_LISTED_SIZE];
+    for (size_t i = 0; i < count; i++)
+        cm_sqlite_listed_write(octets + i * CM_SQLITE_LISTED_SIZE, &items[i]);
+    sqlite3_bind_int64(insert, 1, run);
+    sqlite3_bind_int64(insert, 2, items->device);
+    sqlite3_bind_int64(insert, 3, items->certificate);
+    cm_sqlite_bind_blob(insert, 4, octets, count * CM_SQLITE_LISTED_SIZE);
     int code = sqlite3_step(insert);
     sqlite3_reset(insert);
-    return code == SQLITE_DONE ? CM_OK : cm_sqlite_fail(db, code, "log certificates", err);
+    return code == SQLITE_DONE ? CM_OK
+                               : cm_sqlite_fail(db, code, "write a run of certificates", err);
 }
 
-static cm_status log_rows(sqlite3 *db, sqlite3_stmt *row, sqlite3_stmt *insert,
+/* The list is empty afterwards. */
+static cm_status put_run(sqlite3 *db, sqlite3_stmt *insert, int64_t run,
+                         struct cm_sqlite_list *list, struct cm_error *err)
+{
+    cm_status status = CM_OK;
+    cm_sqlite_list_sort(list);
+    for (size_t at = 0; status == CM_OK && at < list->count; at += CM_SQLITE_RUN_ROW) {
+        size_t rest = list->count - at;
+        status = put_row(db, insert, run, &list->items[at],
+                         rest < CM_SQLITE_RUN_ROW ? rest : CM_SQLITE_RUN_ROW, err);
+    }
+    list->count = 0;
+    return status;
+}
+
+static cm_status put_runs(sqlite3 *db, sqlite3_stmt *row, sqlite3_stmt *insert, int64_t *ret_runs,
                           struct cm_error *err)
 {
-    uint8_t octets[LOG_ROW * CM_SQLITE_LISTED_SIZE];
-    unsigned count = 0;
+    struct cm_sqlite_list list = { .count = 0 };
+    int64_t runs = 0;
     cm_status status = CM_OK;
     int code = SQLITE_DONE;
     while (status == CM_OK && (code = sqlite3_step(row)) == SQLITE_ROW) {
         const struct cm_sqlite_listed listed = { .device = sqlite3_column_int64(row, 0),
                                                  .certificate = sqlite3_column_int64(row, 1) };
-        cm_sqlite_listed_write(octets + count * CM_SQLITE_LISTED_SIZE, &listed);
-        if (++count == LOG_ROW) {
-            status = log_row(db, insert, octets, count, err);
-            count = 0;
-        }
+        status = cm_sqlite_list_add(&list, &listed, err);
+        if (status == CM_OK && list.count == RUN_PAIRS)
+            status = put_run(db, insert, ++runs, &list, err);
     }
     if (status == CM_OK && code != SQLITE_DONE)
         status = cm_sqlite_fail(db, code, "read certificates", err);
-    return status == CM_OK ? log_row(db, insert, octets, count, err) : status;
+    if (status == CM_OK && list.count > 0)
+        status = put_run(db, insert, ++runs, &list, err);
+    cm_sqlite_list_drop(&list);
+    *ret_runs = runs;
+    return status;
 }
 
-/* As if they had been recorded just now: the writer makes runs of them as it goes. */
-static cm_status log_certificates(sqlite3 *db, struct cm_error *err)
+/*
+ * Here, and not by the writer as it goes: it would hold up requests with a log of all certificates, and
+ * the first order would read the whole of it.
+ */
+static cm_status list_certificates(sqlite3 *db, struct cm_error *err)
 {
     static const char *const sql[] = { "SELECT device, number FROM certificate ORDER BY number",
-                                       "INSERT INTO device_log(items) VALUES (?1)" };
-    sqlite3_stmt *statements[2] = { NULL, NULL };
-    cm_status status = cm_sqlite_prepare(db, sql, 2, statements, err);
+                                       "INSERT INTO device_run VALUES (?1, ?2, ?3, ?4)",
+                                       "UPDATE total SET device_runs = ?1" };
+    sqlite3_stmt *statements[3] = { NULL, NULL, NULL };
+    int64_t runs = 0;
+    cm_status status = cm_sqlite_prepare(db, sql, 3, statements, err);
     if (status == CM_OK)
-        status = log_rows(db, statements[0], statements[1], err);
-    cm_sqlite_finalize(statements, 2);
+        status = put_runs(db, statements[0], statements[1], &runs, err);
+    if (status == CM_OK) {
+        sqlite3_bind_int64(statements[2], 1, runs);
+        int code = sqlite3_step(statements[2]);
+        if (code != SQLITE_DONE)
+            status = cm_sqlite_fail(db, code, "count runs of certificates", err);
+    }
+    cm_sqlite_finalize(statements, 3);
     return status;
 }
 
@@ -116,6 +149,6 @@ cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err)
     if (status == CM_OK)
         status = cm_sqlite_run(db, counting, err);
     if (status == CM_OK)
-        status = log_certificates(db, err);
+        status = list_certificates(db, err);
     return status;
 }

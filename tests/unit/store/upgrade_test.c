@@ -254,6 +254,18 @@ static void test_abandoned_serials_of_an_older_store_are_revoked(void)
     fixture_done(&f);
 }
 
+static void read_text(const char *sql, char *text, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    sqlite3_open(f.path, &db);
+    text[0] = '\0';
+    if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
+        snprintf(text, size, "%s", (const char *)sqlite3_column_text(row, 0));
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+}
+
 static void test_certificates_of_an_older_store_are_found_by_device(void)
 {
     make_filled("older-devices");
@@ -262,6 +274,22 @@ static void test_certificates_of_an_older_store_are_found_by_device(void)
     struct cm_order order = order_for_device(CM_ORDER_REVOKE, "d2");
     CU_ASSERT_EQUAL(order_apply(&f, &order), CM_OK);
     CU_ASSERT_EQUAL(order.certificates_changed, 144); /* 143 and the one that came later */
+    fixture_done(&f);
+}
+
+/* An order reads the log, as far as it is not in memory: it holds nothing of before the upgrade. */
+static void test_certificates_of_an_older_store_are_no_log_to_be_read(void)
+{
+    char rows[2][64];
+    make_filled("older-runs");
+    CU_ASSERT_EQUAL(try_open(false), CM_OK);
+    read_text("SELECT count(*) FROM device_log", rows[0], sizeof rows[0]);
+    CU_ASSERT_STRING_EQUAL(rows[0], "0");
+    read_text(
+        "SELECT count(DISTINCT run) = (SELECT device_runs FROM total) AND sum(length(items)) / 16"
+        " = (SELECT count(*) FROM certificate) FROM device_run",
+        rows[1], sizeof rows[1]);
+    CU_ASSERT_STRING_EQUAL(rows[1], "1");
     fixture_done(&f);
 }
 
@@ -275,18 +303,6 @@ static const char columns_sql[] =
 static const char indexes_sql[] =
     "SELECT group_concat(name || ifnull(sql, ''), char(10)) FROM"
     " (SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name)";
-
-static void read_text(const char *sql, char *text, size_t size)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *row = NULL;
-    sqlite3_open(f.path, &db);
-    text[0] = '\0';
-    if (sqlite3_prepare_v2(db, sql, -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
-        snprintf(text, size, "%s", (const char *)sqlite3_column_text(row, 0));
-    sqlite3_finalize(row);
-    sqlite3_close(db);
-}
 
 static void test_an_older_store_gets_the_tables_of_a_new_one(void)
 {
@@ -326,5 +342,6 @@ CM_TEST_SUITE(store_upgrade, CM_TEST(test_an_older_store_is_read_only_after_an_e
               CM_TEST(test_nothing_of_an_older_store_is_lost),
               CM_TEST(test_abandoned_serials_of_an_older_store_are_revoked),
               CM_TEST(test_certificates_of_an_older_store_are_found_by_device),
+              CM_TEST(test_certificates_of_an_older_store_are_no_log_to_be_read),
               CM_TEST(test_an_older_store_gets_the_tables_of_a_new_one),
               CM_TEST(test_an_upgrade_that_fails_leaves_the_older_store));
