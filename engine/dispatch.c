@@ -156,9 +156,8 @@ static void join_items(struct cm_lot *lot)
 
 static void retry_later(struct cm_lot *lot)
 {
-    uint32_t shift = lot->waits_count > RETRY_SHIFT_MAX ? RETRY_SHIFT_MAX : lot->waits_count;
-    cm_timer_start(&lot->retry, lot->batch->engine->loop, (uint32_t)RETRY_MS << shift, sign_lot,
-                   lot);
+    cm_timer_start(&lot->retry, lot->batch->engine->loop,
+                   cm_clock_backoff_ms(RETRY_MS, lot->waits_count, RETRY_SHIFT_MAX), sign_lot, lot);
 }
 
 /* What has no signature leaves the batch; what has one goes on. */

@@ -117,13 +117,12 @@ static bool is_missing(const struct cm_issuer_key *issuer)
 
 static void plan_retry(struct cm_issuers *issuers)
 {
-    unsigned shift =
-        issuers->retries_count < RETRY_SHIFT_MAX ? issuers->retries_count : RETRY_SHIFT_MAX;
     bool is_wanted = false;
     for (uint32_t i = 0; i < issuers->keys_count; i++)
         is_wanted |= is_missing(&issuers->keys[i]);
     if (is_wanted && !issuers->is_stopped && issuers->status == CM_OK)
-        cm_timer_start(&issuers->retry, issuers->env.loop, (uint32_t)RETRY_MS_MIN << shift,
+        cm_timer_start(&issuers->retry, issuers->env.loop,
+                       cm_clock_backoff_ms(RETRY_MS_MIN, issuers->retries_count, RETRY_SHIFT_MAX),
                        look_again, issuers);
 }
 

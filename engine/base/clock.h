@@ -33,6 +33,13 @@ void cm_clock_disbelieve_leaps(void);
 /* How far ahead the system's clock is of the one that is believed. 0: it is believed. */
 int64_t cm_clock_leap_ms(void);
 
+/* The pause before the next attempt: first_ms doubles with each that came to nothing, doublings_max times. */
+static inline uint32_t cm_clock_backoff_ms(uint32_t first_ms, uint32_t failures_count,
+                                           uint32_t doublings_max)
+{
+    return first_ms << (failures_count < doublings_max ? failures_count : doublings_max);
+}
+
 /* Tests only: added to the wall clock from now on. */
 void cm_clock_set_wall_offset_ms(int64_t offset_ms);
 
