@@ -129,7 +129,8 @@ static void enter(struct cm_book_generation *generation, uint32_t index,
     count(generation, shard, before, false);
     count(generation, shard, revocation->reason, true);
     let_wait(shard, position);
-    shard->revision = revocation->revision;
+    if (revocation->revision > shard->revision)
+        shard->revision = revocation->revision;
     if (revocation->not_after_s < shard->earliest_end_s)
         shard->earliest_end_s = revocation->not_after_s;
 }
@@ -160,6 +161,66 @@ bool cm_book_shows_as_it_is(const struct cm_revocation *revocation)
            && other.invalidity_s == revocation->invalidity_s;
 }
 
+/* How far it goes. What goes as far as being revoked never goes less far again. */
+enum extent { GOOD, HELD, REVOKED, COMPROMISED };
+
+static enum extent extent_of(enum cm_reason reason)
+{
+    switch ((int)reason) {
+    case CM_REASON_REMOVE_FROM_CRL:
+        return GOOD;
+    case CM_REASON_CERTIFICATE_HOLD:
+        return HELD;
+    case CM_REASON_KEY_COMPROMISE:
+        return COMPROMISED;
+    default:
+        return REVOKED;
+    }
+}
+
+static bool goes_further(enum cm_reason one, enum cm_reason other)
+{
+    return extent_of(one) >= REVOKED && extent_of(one) > extent_of(other);
+}
+
+/* A row that says less than what is known for good changes nothing of it. */
+static void keep_what_is_for_good(const struct cm_book_generation *generation,
+                                  struct cm_revocation *entered)
+{
+    struct cm_revocation known;
+    if (!cm_table_find(&generation->table, entered->serial, &known)
+        || !goes_further(known.reason, entered->reason))
+        return;
+    entered->reason = known.reason;
+    entered->revoked_s = known.revoked_s;
+    entered->invalidity_s = known.invalidity_s;
+}
+
+bool cm_book_falls_short(const struct cm_book *book, int64_t generation_number,
+                         const struct cm_crl_entry *entry)
+{
+    struct cm_revocation known;
+    cm_book_share(book);
+    const struct cm_book_generation *generation = cm_book_generation(book, generation_number);
+    bool is_known = generation && cm_table_find(&generation->table, entry->serial, &known);
+    cm_book_unlock(book);
+    return is_known ? goes_further(entry->reason, known.reason) : extent_of(entry->reason) > GOOD;
+}
+
+void cm_book_put_back(struct cm_book *book, const struct cm_revocation *revocation)
+{
+    struct cm_revocation entered = shown(revocation), known;
+    entered.revision = 0;
+    pthread_rwlock_wrlock(&book->lock);
+    struct cm_book_generation *generation = cm_book_generation(book, revocation->generation_number);
+    if (generation) {
+        if (cm_table_find(&generation->table, entered.serial, &known))
+            entered.revision = known.revision;
+        enter(generation, cm_crl_shard(entered.serial, generation->shards_count), &entered);
+    }
+    cm_book_unlock(book);
+}
+
 static bool take_in(const struct cm_revocation *revocation, void *arg)
 {
     struct reading *reading = arg;
@@ -176,6 +237,7 @@ static bool take_in(const struct cm_revocation *revocation, void *arg)
     if (generation) {
         shard = cm_crl_shard(revocation->serial, generation->shards_count);
         struct cm_revocation entered = shown(revocation);
+        keep_what_is_for_good(generation, &entered);
         enter(generation, shard, &entered);
     }
     book->revision = revocation->revision;
@@ -192,21 +254,6 @@ cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
     cm_status status =
         cm_store_walk_revocations(reader, cm_book_revision(book), take_in, &reading, err);
     return status == CM_OK ? reading.status : status;
-}
-
-bool cm_book_keep(struct cm_book *book, const struct cm_revocation *revocation)
-{
-    struct cm_revocation known;
-    pthread_rwlock_wrlock(&book->lock);
-    struct cm_book_generation *generation = cm_book_generation(book, revocation->generation_number);
-    bool is_new = generation && !cm_table_find(&generation->table, revocation->serial, &known);
-    if (is_new) {
-        struct cm_revocation entered = shown(revocation);
-        entered.revision = book->revision;
-        enter(generation, cm_crl_shard(entered.serial, generation->shards_count), &entered);
-    }
-    cm_book_unlock(book);
-    return is_new;
 }
 
 /* ------------------------------------------------------------------ look-ups -- */

@@ -16,10 +16,15 @@
  * shard: nothing where nothing has changed, else one pass over its entries. A certificate that ends is
  * looked for in the whole table, when one may have.
  *
+ * What is revoked for good stays so: no later row makes it less, on hold or good again, nor a key compromise
+ * another reason. A list that was published may show more than the store has, which is an old copy then:
+ * that is put back.
+ *
  * A date or reason that no CRL and no OCSP response can show does not keep all others of its list from
  * being shown: the book has the nearest date that can be, and "unspecified".
  *
- * Thread: find and list any, beside each other and beside read; read and add_generation one at a time.
+ * Thread: find, list and falls_short any, beside each other and beside read; read, put_back and add_generation
+ * one at a time.
  */
 #ifndef CM_ENGINE_BOOK_H
 #define CM_ENGINE_BOOK_H
@@ -27,6 +32,7 @@
 #include "engine/store/store.h"
 
 struct cm_book;
+struct cm_crl_entry;
 
 CM_MUST_USE cm_status cm_book_new(struct cm_book **ret_book, struct cm_error *err);
 void cm_book_free(struct cm_book *book); /* takes NULL */
@@ -50,12 +56,14 @@ typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t
 CM_MUST_USE cm_status cm_book_read(struct cm_book *book, struct cm_store_reader *reader,
                                    cm_book_changed_fn *changed, void *arg, struct cm_error *err);
 
-/*
- * Does:       takes in a revocation that the store does not know, as a list that was published shows it. It
- *             counts as old as what was read last; its revision is passed over. Thread: that of read.
- * Returns:    false: its serial is known already, whatever has become of it, or its generation is not.
- */
-bool cm_book_keep(struct cm_book *book, const struct cm_revocation *revocation);
+/* Whether the entry of a published list says more of its serial than the book. What is only on hold there
+ * does not, where the store has ever known of the serial: it may have come off since. */
+bool cm_book_falls_short(const struct cm_book *book, int64_t generation_number,
+                         const struct cm_crl_entry *entry);
+
+/* Of a list that was published: the book shows it from now on, and lists count it as shown. Its revision
+ * is not looked at. Generations that are not known are passed over. */
+void cm_book_put_back(struct cm_book *book, const struct cm_revocation *revocation);
 
 /* Every revocation up to here is in the book. Any thread. */
 int64_t cm_book_revision(const struct cm_book *book);

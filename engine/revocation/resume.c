@@ -107,10 +107,9 @@ static int64_t end_of(struct cm_publisher *publisher, int64_t generation_number,
 static void keep_entry(const struct cm_shard *shard, const struct cm_crl_entry *entry,
                        const char *path, struct kept *kept)
 {
+    struct cm_book *book = shard->publisher->env.book;
     int64_t number = shard->key->generation_number;
-    struct cm_book_found found;
-    if (entry->reason == CM_REASON_REMOVE_FROM_CRL
-        || cm_book_find(shard->publisher->env.book, number, entry->serial, &found))
+    if (entry->serial.size > CM_SERIAL_SIZE || !cm_book_falls_short(book, number, entry))
         return;
     const struct cm_revocation revocation = {
         .generation_number = number,
@@ -120,8 +119,7 @@ static void keep_entry(const struct cm_shard *shard, const struct cm_crl_entry *
         .invalidity_s = entry->invalidity_s,
         .not_after_s = end_of(shard->publisher, number, entry->serial),
     };
-    if (!cm_book_keep(shard->publisher->env.book, &revocation))
-        return;
+    cm_book_put_back(book, &revocation);
     if (kept->count++ == 0) {
         kept->shard = shard;
         kept->path = path;

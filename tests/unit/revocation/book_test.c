@@ -174,6 +174,58 @@ static void test_a_hold_that_is_lifted_is_gone_and_stands_in_the_delta(void)
     close_book();
 }
 
+static void test_what_a_published_list_shows_and_the_store_does_not_is_put_back(void)
+{
+    struct cm_book_found found;
+    struct cm_book_counts counts;
+    uint8_t octets[CM_SERIAL_SIZE];
+    open_book(1);
+    struct cm_revocation *held = revoke(2), *lifted = revoke(3);
+    held->reason = CM_REASON_CERTIFICATE_HOLD;
+    lifted->reason = CM_REASON_REMOVE_FROM_CRL;
+    read_book();
+    int64_t revision = cm_book_revision(book);
+    struct cm_crl_entry entry = { .serial = changes_serial(1, 8, octets),
+                                  .reason = CM_REASON_SUPERSEDED };
+    CU_ASSERT(cm_book_falls_short(book, GENERATION, &entry));
+    struct cm_revocation row = { .generation_number = GENERATION,
+                                 .serial = entry.serial,
+                                 .reason = CM_REASON_SUPERSEDED,
+                                 .revoked_s = 1700000001,
+                                 .not_after_s = 1800000000 };
+    cm_book_put_back(book, &row);
+    CU_ASSERT_FALSE(cm_book_falls_short(book, GENERATION, &entry));
+    CU_ASSERT_FATAL(cm_book_find(book, GENERATION, entry.serial, &found));
+    CU_ASSERT_EQUAL(found.reason, CM_REASON_SUPERSEDED);
+    CU_ASSERT_EQUAL(found.revoked_s, 1700000001);
+    CU_ASSERT_EQUAL(cm_book_revision(book), revision);
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "xh");
+    /* On hold in the list says nothing against a store that knows the serial; revoked for good does. */
+    entry.reason = CM_REASON_CERTIFICATE_HOLD;
+    entry.serial = lifted->serial;
+    CU_ASSERT_FALSE(cm_book_falls_short(book, GENERATION, &entry));
+    entry.reason = CM_REASON_UNSPECIFIED;
+    CU_ASSERT(cm_book_falls_short(book, GENERATION, &entry));
+    entry.serial = held->serial;
+    CU_ASSERT(cm_book_falls_short(book, GENERATION, &entry));
+    row.serial = held->serial;
+    cm_book_put_back(book, &row);
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "xx");
+    cm_book_count(book, GENERATION, &counts);
+    CU_ASSERT_EQUAL(counts.revoked, 2);
+    CU_ASSERT_EQUAL(counts.held, 0);
+    /* What the store says later counts where it goes further, and not where it goes less far. */
+    held->reason = CM_REASON_REMOVE_FROM_CRL;
+    changes_touch(changes, held);
+    read_book();
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "xx");
+    held->reason = CM_REASON_KEY_COMPROMISE;
+    changes_touch(changes, held);
+    read_book();
+    CU_ASSERT_STRING_EQUAL(reasons(&complete), "xk");
+    close_book();
+}
+
 static void test_an_entry_leaves_after_a_list_that_shows_it_past_its_end(void)
 {
     struct cm_book_question question = complete;
@@ -376,6 +428,16 @@ static unsigned draw(unsigned bound)
     return (unsigned)rand() % bound;
 }
 
+/* As the store has it: what is revoked for good stays so, and a key compromise stays one. */
+static bool may_become(enum cm_reason before, enum cm_reason after)
+{
+    if (before == CM_REASON_CERTIFICATE_HOLD || before == CM_REASON_REMOVE_FROM_CRL)
+        return true;
+    if (before == CM_REASON_KEY_COMPROMISE)
+        return after == CM_REASON_KEY_COMPROMISE;
+    return after != CM_REASON_CERTIFICATE_HOLD && after != CM_REASON_REMOVE_FROM_CRL;
+}
+
 static void change_at_random(void)
 {
     static const enum cm_reason reasons_to_draw[] = {
@@ -395,11 +457,14 @@ static void change_at_random(void)
             if (cm_bytes_equal(changes->rows[i].serial, cm_bytes(octets, size)))
                 return;
         row = changes_add(changes, GENERATION, cm_bytes(octets, size));
+        row->reason = CM_REASON_REMOVE_FROM_CRL;
     } else {
         row = &changes->rows[draw(changes->count)];
         changes_touch(changes, row);
     }
-    row->reason = reasons_to_draw[draw(5)];
+    enum cm_reason reason = reasons_to_draw[draw(5)];
+    if (may_become(row->reason, reason))
+        row->reason = reason;
     row->not_after_s = 1000 + draw(10000);
     row->revoked_s = 500 + draw(10000);
     row->invalidity_s = draw(2) ? 400 + draw(100) : 0;
@@ -519,37 +584,11 @@ static void test_many_may_ask_while_one_reads(void)
     close_book();
 }
 
-static void test_what_the_store_does_not_know_is_kept_and_what_it_knows_counts_more(void)
-{
-    uint8_t octets[CM_SERIAL_SIZE];
-    struct cm_book_found found;
-    open_book(1);
-    revoke(2)->reason = CM_REASON_CERTIFICATE_HOLD;
-    read_book();
-    struct cm_revocation shown = changes->rows[0];
-    shown.reason = CM_REASON_KEY_COMPROMISE;
-    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
-    shown.serial = changes_serial(3, 8, octets);
-    shown.generation_number = OTHER;
-    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
-    shown.generation_number = GENERATION;
-    CU_ASSERT(cm_book_keep(book, &shown));
-    CU_ASSERT_FALSE(cm_book_keep(book, &shown));
-    CU_ASSERT_STRING_EQUAL(reasons(&complete), "hk");
-    CU_ASSERT_EQUAL(cm_book_revision(book), 1);
-    /* Known to the store it is as the store has it. */
-    revoke(3)->reason = CM_REASON_SUPERSEDED;
-    read_book();
-    CU_ASSERT(cm_book_find(book, GENERATION, changes_serial(3, 8, octets), &found));
-    CU_ASSERT_EQUAL(found.reason, CM_REASON_SUPERSEDED);
-    CU_ASSERT_STRING_EQUAL(reasons(&complete), "hx");
-    close_book();
-}
-
 CM_TEST_SUITE(book, CM_TEST(test_an_empty_book_lists_nothing_and_finds_nothing),
               CM_TEST(test_what_was_read_is_found_with_all_that_is_known),
               CM_TEST(test_generations_that_are_not_known_are_passed_over),
               CM_TEST(test_a_hold_that_is_lifted_is_gone_and_stands_in_the_delta),
+              CM_TEST(test_what_a_published_list_shows_and_the_store_does_not_is_put_back),
               CM_TEST(test_an_entry_leaves_after_a_list_that_shows_it_past_its_end),
               CM_TEST(test_what_was_revoked_after_its_end_is_shown_once),
               CM_TEST(test_a_list_stays_as_it_was_while_somebody_has_it),
@@ -558,5 +597,4 @@ CM_TEST_SUITE(book, CM_TEST(test_an_empty_book_lists_nothing_and_finds_nothing),
               CM_TEST(test_a_date_that_no_list_can_show_is_shown_as_the_nearest),
               CM_TEST(test_rows_that_are_none_are_refused),
               CM_TEST(test_lists_are_those_of_a_naive_model), CM_TEST(test_many_are_all_found),
-              CM_TEST(test_what_the_store_does_not_know_is_kept_and_what_it_knows_counts_more),
               CM_TEST(test_many_may_ask_while_one_reads));
