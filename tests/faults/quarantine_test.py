@@ -114,6 +114,7 @@ class Quarantine(TrailCase):
         requests = self.prepare("promised")
         self.trail.watch()
         self.issued = []
+        self.stop(self.serve())  # the responder has its certificate: no promise of it is left open
         self.die_at("signed:3:kill", requests[:DEVICES])
         devices = self.devices_of(requests)
         done = self.deployment.run("device", "quarantine", *devices)
@@ -124,6 +125,26 @@ class Quarantine(TrailCase):
         evidence = self.conclude(engine)
         self.check_certificates(evidence, {device: now for device in devices})
         self.assertGreater(len(evidence.store.abandoned), 0, "what was promised to them is given up")
+
+    def test_what_was_promised_before_a_device_was_revoked_is_not_issued_after_a_restart(self):
+        requests = self.prepare("revoked")
+        self.trail.watch()
+        self.issued = []
+        self.stop(self.serve())  # the responder has its certificate: no promise of it is left open
+        self.die_at("signed:3:kill", requests[:DEVICES])
+        open_intents = self.deployment.query("SELECT count(*) FROM intent")[0][0]
+        self.assertGreater(open_intents, 0)
+        last = self.deployment.query("SELECT last_number FROM total")[0][0]
+        one, rest = requests[0].device, "default"
+        self.deployment.run("revoke", "--device", one)
+        self.deployment.run("revoke", "--group", rest, "--yes")
+        before = {row[0] for row in self.deployment.query("SELECT number FROM certificate")}
+        engine = self.serve()
+        evidence = self.conclude(engine)
+        late = [row[0] for row in evidence.store.certificates if row[0] not in before and row[0] <= last]
+        self.assertEqual(late, [], "what was promised by then is not handed out")
+        self.assertIn(b"policy.device-revoked", {row.get("code") for request in requests[:DEVICES]
+                                                 for row in self.backend.answers()[request.id]})
 
 
 if __name__ == "__main__":
