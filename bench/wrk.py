@@ -29,7 +29,7 @@ def read(out):
     if "Non-2xx" in out or "requests in" not in out:
         raise SystemExit(f"wrk: not every answer is 200:\n{out}")
     return {"count": int(re.search(r"(\d+) requests in", out)[1]), "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),
-            "p99": re.search(r"99%\s+(\S+)", out)[1]}
+            "p99": re.search(r"(?m)^\s+99%\s+(\S+)\s*$", out)[1]}  # not the 97.99% of another column
 
 
 def run(*words):
