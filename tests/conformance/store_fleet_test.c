@@ -353,6 +353,21 @@ static void test_what_was_promised_before_a_revocation_is_denied_by_the_next_eng
     fixture_done(&f);
 }
 
+/* Two ask for one that is not on the list: the second finds it there, and revoked. */
+static void test_a_device_that_was_enrolled_and_revoked_meanwhile_is_denied(void)
+{
+    make("enrolled");
+    CU_ASSERT_EQUAL(record_for(110, 4), CM_OK); /* 100 is of a promise before */
+    apply_device(CM_ORDER_REVOKE, "d1");
+    record_fill(&record_a, 100, 1);
+    record_a.rows[0].device_number = 0;
+    record_a.rows[0].enroll_device = cm_bytes_str("d1");
+    record_a.rows[0].enroll_group = cm_bytes_str("odd");
+    CU_ASSERT_EQUAL(cm_store_apply(f.store, &record_a.op, &f.err), CM_DENIED);
+    CU_ASSERT_EQUAL(record_a.rows[0].denial, CM_DENIAL_REVOKED);
+    fixture_done(&f);
+}
+
 static void test_all_that_are_denied_are_told_at_once(void)
 {
     make("at-once");
@@ -569,6 +584,7 @@ CM_TEST_SUITE(store_fleet, CM_TEST(test_a_device_is_revoked_with_all_its_certifi
               CM_TEST(test_a_device_that_is_unknown_or_out_of_reach_is_refused),
               CM_TEST(test_a_certificate_for_a_device_that_is_not_allowed_is_denied),
               CM_TEST(test_what_was_promised_before_a_revocation_is_denied_by_the_next_engine_too),
+              CM_TEST(test_a_device_that_was_enrolled_and_revoked_meanwhile_is_denied),
               CM_TEST(test_all_that_are_denied_are_told_at_once),
               CM_TEST(test_an_order_comes_before_the_certificates_of_its_operation),
               CM_TEST(test_orders_that_are_submitted_together_are_carried_out_in_their_order),

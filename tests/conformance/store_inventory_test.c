@@ -127,6 +127,7 @@ static void test_a_record_registers_the_device_that_it_enrolls(void)
     CU_ASSERT_EQUAL(import(&bad, 1, &changed), CM_OK);
     CU_ASSERT_EQUAL(record_enrolling(1, "fresh"), CM_OK);
     CU_ASSERT_EQUAL(record_enrolling(3, "bad"), CM_DENIED); /* quarantined */
+    CU_ASSERT_EQUAL(record_a.rows[0].denial, CM_DENIAL_STATE);
     CU_ASSERT_EQUAL(record_enrolling(5, "fresh"), CM_OK);
     struct cm_device device = find_device("fresh");
     CU_ASSERT(device.number > 0);

@@ -59,12 +59,12 @@ static cm_status insert_certificate(struct cm_sqlite_store *store,
     return cm_sqlite_step(store, CM_SQLITE_DER, "record a certificate's content", err);
 }
 
-static cm_status require_device(struct cm_sqlite_store *store, struct cm_certificate_row *row,
-                                cm_certificate_number number, struct cm_error *err)
+/* The device is on the list, or was put there just now; status: whether it is allowed. */
+static cm_status judge_device(const struct cm_sqlite_store *store, struct cm_certificate_row *row,
+                              int64_t device, cm_status status, struct cm_error *err)
 {
-    cm_status status = cm_sqlite_require_allowed(store, row->device_number, err);
     row->denial = status == CM_DENIED ? CM_DENIAL_STATE : CM_DENIAL_NONE;
-    if (status != CM_OK || !cm_sqlite_was_revoked(store, row->device_number, number))
+    if (status != CM_OK || !cm_sqlite_was_revoked(store, device, cm_serial_number(&row->serial)))
         return status;
     row->denial = CM_DENIAL_REVOKED;
     return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "store: a device was revoked meanwhile");
@@ -81,7 +81,8 @@ static cm_status record_certificate(struct cm_sqlite_store *store, struct cm_cer
         status = refuse_number(store, CM_SQLITE_FIND_ABANDONED, number, err);
     if (status == CM_OK)
         status = device == 0 ? cm_sqlite_enroll_device(store, row, &device, err)
-                             : require_device(store, row, number, err);
+                             : cm_sqlite_require_allowed(store, device, err);
+    status = judge_device(store, row, device, status, err);
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
@@ -177,15 +178,16 @@ static cm_status close_intent(struct cm_sqlite_store *store, int64_t number, str
     return cm_sqlite_step(store, CM_SQLITE_INTENT_CLOSE, "close an intent", err);
 }
 
-/* Of the rest: they are not recorded either, but who is denied is told at once. */
+/* Of the rest: they are not recorded either, but who is denied is told at once, but for devices that would
+ * have to be put on the list to be known. */
 static void look_for_denials(struct cm_sqlite_store *store, struct cm_certificate_row *rows,
                              uint32_t count)
 {
     struct cm_error ignored;
     for (uint32_t i = 0; i < count; i++) {
-        rows[i].denial = CM_DENIAL_NONE;
-        if (rows[i].device_number != 0)
-            (void)!require_device(store, &rows[i], cm_serial_number(&rows[i].serial), &ignored);
+        int64_t device = rows[i].device_number;
+        cm_status status = device == 0 ? CM_OK : cm_sqlite_require_allowed(store, device, &ignored);
+        (void)!judge_device(store, &rows[i], device, status, &ignored);
     }
 }
 
