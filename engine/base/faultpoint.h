@@ -1,9 +1,10 @@
 /*
- * Fault points: named places between two steps where a test can kill the process.
+ * Fault points: named places between two steps where a test can kill the process, or hold it.
  *
  * CERTMILL_FAULT="name:n:action" makes the n-th passage of the point act: "kill" (SIGKILL to
- * itself), "stop" (SIGSTOP) or "hang" (its thread sleeps for fifteen seconds). Compiled in with the build option fault_points only; elsewhere the
- * macro is nothing, and the names are not in the binary (a test looks).
+ * itself), "stop" (SIGSTOP) or "hang" (its thread sleeps for fifteen seconds). Compiled in with the
+ * build option fault_points only; elsewhere the macro is nothing, and the names are not in the binary
+ * (a test looks).
  *
  * Points, in the order of a batch: entries-arrived, composed, intent-durable, signed, sealed,
  * store-commit and store-committed (around each commit: of an intent and of a record), recorded,

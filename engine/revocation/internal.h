@@ -17,6 +17,7 @@
 #include "engine/base/workers.h"
 #include "engine/revocation/publisher.h"
 
+struct cm_crl_read;
 struct cm_publication;
 struct cm_request_to_publish;
 
@@ -159,6 +160,19 @@ CM_MUST_USE cm_status cm_publisher_resume(struct cm_publisher *publisher, struct
 
 /* Somebody else has taken numbers: which? */
 void cm_publisher_note_numbers(struct cm_publisher *publisher);
+
+/* forgotten.c: what the files show as revoked, and the store does not. */
+struct cm_forgotten {
+    const struct cm_shard *shard; /* of the first one; NULL: there is none */
+    const char *path;
+    uint64_t count;
+};
+
+/* Puts it back into the book, of a list that verifies. The reader has a snapshot. */
+void cm_forgotten_keep(const struct cm_shard *shard, const struct cm_crl_read *crl,
+                       const char *path, struct cm_forgotten *kept);
+/* After all of them. */
+void cm_forgotten_tell(const struct cm_publisher *publisher, const struct cm_forgotten *kept);
 
 /* diff.c */
 

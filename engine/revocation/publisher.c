@@ -24,8 +24,7 @@ _Static_assert(CM_STATUS_COUNT <= 32, "what was told is a bit of each");
 
 uint64_t cm_retry_pause_ns(uint32_t failures_count)
 {
-    uint32_t shift = failures_count < PAUSE_SHIFT_MAX ? failures_count : PAUSE_SHIFT_MAX;
-    return CM_NS_PER_MS * PAUSE_MS_MIN << shift;
+    return CM_NS_PER_MS * cm_clock_backoff_ms(PAUSE_MS_MIN, failures_count, PAUSE_SHIFT_MAX);
 }
 
 static void tell(struct cm_publisher *publisher, const char *text)

@@ -70,8 +70,8 @@ void cm_responder_done(struct cm_responder_slot *slot)
 void cm_responder_failed(struct cm_responder_slot *slot, const struct cm_error *err)
 {
     unsigned count = ++slot->failures_count;
-    unsigned shift = count - 1 < RETRY_SHIFT_MAX ? count - 1 : RETRY_SHIFT_MAX;
-    slot->retry_ns = cm_clock_monotonic_ns() + ((uint64_t)RETRY_MS_MIN << shift) * CM_NS_PER_MS;
+    slot->retry_ns = cm_clock_monotonic_ns()
+                     + CM_NS_PER_MS * cm_clock_backoff_ms(RETRY_MS_MIN, count - 1, RETRY_SHIFT_MAX);
     if ((count & (count - 1)) == 0)
         cm_responder_tell(slot->responders, "%s the OCSP responder of %s, trying again: %s",
                           slot->in_use ? "renewing" : "no OCSP responses yet from",

@@ -4,24 +4,15 @@
  * A file that was signed by its key for its shard goes on the shelf, whatever else is wrong: it is better
  * than none. It counts as up to date only when it is what the store has numbered last; else a new one
  * is made at once, with a number behind all that are known.
- *
- * What a file shows as revoked stays revoked. Where the store knows nothing of it, because it is an old
- * copy, the book has it from the file; who operates is told how the store gets it back.
  */
 #include "engine/revocation/entries.h"
 #include "engine/revocation/internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "engine/base/arena.h"
 #include "engine/base/hash.h"
 #include "engine/revocation/crl_files.h"
 #include "engine/x509/crl.h"
-#include "engine/x509/der_writer.h"
-
-enum { ARENA_BLOCK_SIZE = 4096 };
 
 struct rows {
     struct cm_publisher *publisher;
@@ -75,80 +66,6 @@ void cm_publisher_note_numbers(struct cm_publisher *publisher)
     struct cm_error err;
     if (read_rows(publisher, &rows, &err) != CM_OK)
         cm_publisher_tell_trouble(publisher, "the numbers of CRLs could not be read", &err);
-}
-
-/* ------------------------------------------------------------------ what the store lacks -- */
-
-struct kept {
-    const struct cm_shard *shard; /* of the first one; NULL: there is none */
-    const char *path;
-    uint64_t count;
-};
-
-/* When the entry may leave. What nobody knows the end of stays. */
-static int64_t end_of(struct cm_publisher *publisher, int64_t generation_number,
-                      struct cm_bytes serial)
-{
-    struct cm_certificate_found found = { .number = 0 };
-    struct cm_serial ours;
-    struct cm_error ignored;
-    struct cm_arena arena;
-    if (!cm_serial_from_content(serial, &ours))
-        return CM_DER_TIME_MAX_S;
-    cm_arena_init(&arena, ARENA_BLOCK_SIZE);
-    bool is_known = cm_store_find_certificate(publisher->reader, cm_serial_number(&ours), &arena,
-                                              &found, &ignored)
-                        == CM_OK
-                    && found.number != 0 && found.generation_number == generation_number;
-    cm_arena_done(&arena);
-    return is_known ? found.not_after : CM_DER_TIME_MAX_S;
-}
-
-static void keep_entry(const struct cm_shard *shard, const struct cm_crl_entry *entry,
-                       const char *path, struct kept *kept)
-{
-    struct cm_book *book = shard->publisher->env.book;
-    int64_t number = shard->key->generation_number;
-    if (entry->serial.size > CM_SERIAL_SIZE || !cm_book_falls_short(book, number, entry))
-        return;
-    const struct cm_revocation revocation = {
-        .generation_number = number,
-        .serial = entry->serial,
-        .reason = entry->reason,
-        .revoked_s = entry->revoked_s,
-        .invalidity_s = entry->invalidity_s,
-        .not_after_s = end_of(shard->publisher, number, entry->serial),
-    };
-    cm_book_put_back(book, &revocation);
-    if (kept->count++ == 0) {
-        kept->shard = shard;
-        kept->path = path;
-    }
-}
-
-static void keep_entries(const struct cm_shard *shard, const struct cm_crl_read *crl,
-                         const char *path, struct kept *kept)
-{
-    struct cm_bytes rest = crl->entries;
-    struct cm_crl_entry entry;
-    struct cm_error ignored;
-    cm_status status;
-    while (cm_crl_next_entry(&rest, &entry, &status, &ignored))
-        keep_entry(shard, &entry, path, kept);
-}
-
-static void tell_kept(const struct cm_publisher *publisher, const struct kept *kept)
-{
-    const char *folder = publisher->env.settings->status.publish_folder;
-    char text[3 * CM_ERROR_TEXT_SIZE];
-    if (kept->count == 0 || !publisher->env.on_notice)
-        return;
-    snprintf(text, sizeof text,
-             "%" PRIu64 " certificates that published CRLs show as revoked are not revoked in the "
-             "store: is the store an old copy? They stay revoked as long as the CRLs are there; "
-             "certmill ca import --issuer %s --crl %s%s brings those of that one into the store",
-             kept->count, kept->shard->key->name, folder, kept->path);
-    publisher->env.on_notice(text, publisher->env.arg);
 }
 
 /* ------------------------------------------------------------------ a file -- */
@@ -252,7 +169,7 @@ static bool resume_content(struct cm_shard *shard, struct cm_bytes content,
 }
 
 static void resume_file(struct cm_shard *shard, const char *path, const struct cm_crl_row *row,
-                        bool is_delta, struct kept *kept)
+                        bool is_delta, struct cm_forgotten *kept)
 {
     struct cm_publisher *publisher = shard->publisher;
     struct cm_bytes content = cm_bytes(NULL, 0);
@@ -267,13 +184,13 @@ static void resume_file(struct cm_shard *shard, const char *path, const struct c
     if (status != CM_OK)
         cm_publisher_tell_trouble(publisher, "a CRL was not taken up again", &err);
     else
-        keep_entries(shard, &crl, path, kept);
+        cm_forgotten_keep(shard, &crl, path, kept);
     if (status != CM_OK || !resume_content(shard, content, &crl, row))
         free((void *)(uintptr_t)content.data);
 }
 
 static void resume_shard(struct cm_shard *shard, const struct cm_crl_row *complete,
-                         const struct cm_crl_row *delta, struct kept *kept)
+                         const struct cm_crl_row *delta, struct cm_forgotten *kept)
 {
     resume_file(shard, shard->path, complete, false, kept);
     if (!shard->has_delta)
@@ -287,14 +204,14 @@ static void resume_shard(struct cm_shard *shard, const struct cm_crl_row *comple
 static cm_status resume_folder(struct cm_publisher *publisher, const struct rows *rows,
                                struct cm_error *err)
 {
-    struct kept kept = { .count = 0 };
+    struct cm_forgotten kept = { .count = 0 };
     cm_status status = cm_store_reader_begin(publisher->reader, err);
     if (status != CM_OK)
         return status;
     for (uint32_t i = 0; i < publisher->shards_count; i++)
         resume_shard(&publisher->shards[i], &rows->complete[i], &rows->delta[i], &kept);
     cm_store_reader_end(publisher->reader);
-    tell_kept(publisher, &kept);
+    cm_forgotten_tell(publisher, &kept);
     return CM_OK;
 }
 

@@ -40,8 +40,7 @@ static bool is_asking(const struct cm_tokens *tokens)
  * nanoseconds of the clock are random enough. */
 static uint32_t backoff_ms(unsigned failures_count)
 {
-    unsigned shift = failures_count < RETRY_SHIFT_MAX ? failures_count : RETRY_SHIFT_MAX;
-    uint32_t wait_ms = (uint32_t)RETRY_MS_MIN << shift;
+    uint32_t wait_ms = cm_clock_backoff_ms(RETRY_MS_MIN, failures_count, RETRY_SHIFT_MAX);
     wait_ms = wait_ms < RETRY_MS_MAX ? wait_ms : RETRY_MS_MAX;
     return wait_ms + (uint32_t)(cm_clock_monotonic_ns() % (wait_ms / JITTER_QUOTIENT));
 }

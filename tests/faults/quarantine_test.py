@@ -110,12 +110,17 @@ class Quarantine(TrailCase):
         evidence = self.conclude(engine)
         self.check_certificates(evidence, answered)
 
-    def test_neither_is_one_made_by_an_engine_that_was_killed_with_promises_to_keep(self):
-        requests = self.prepare("promised")
+    def die_with_promises(self, name):
+        """An engine that leaves promises to devices behind; their requests, of every round."""
+        requests = self.prepare(name)
         self.trail.watch()
         self.issued = []
         self.stop(self.serve())  # the responder has its certificate: no promise of it is left open
         self.die_at("signed:3:kill", requests[:DEVICES])
+        return requests
+
+    def test_neither_is_one_made_by_an_engine_that_was_killed_with_promises_to_keep(self):
+        requests = self.die_with_promises("promised")
         devices = self.devices_of(requests)
         done = self.deployment.run("device", "quarantine", *devices)
         self.assertIn(b"20 devices in quarantine", done.stdout)
@@ -127,11 +132,7 @@ class Quarantine(TrailCase):
         self.assertGreater(len(evidence.store.abandoned), 0, "what was promised to them is given up")
 
     def test_what_was_promised_before_a_device_was_revoked_is_not_issued_after_a_restart(self):
-        requests = self.prepare("revoked")
-        self.trail.watch()
-        self.issued = []
-        self.stop(self.serve())  # the responder has its certificate: no promise of it is left open
-        self.die_at("signed:3:kill", requests[:DEVICES])
+        requests = self.die_with_promises("revoked")
         open_intents = self.deployment.query("SELECT count(*) FROM intent")[0][0]
         self.assertGreater(open_intents, 0)
         last = self.deployment.query("SELECT last_number FROM total")[0][0]
