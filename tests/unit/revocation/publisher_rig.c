@@ -588,3 +588,31 @@ bool rig_wait_notice(const char *part)
         printf("  %s: %s\n", part, rig.notices);
     return came;
 }
+
+const struct rig_settings rig_plain = { .shards = 1 };
+const struct rig_settings rig_with_delta = { .shards = 1, .delta_validity_s = 7200 };
+
+void rig_begin(const struct rig_settings *settings)
+{
+    rig_make(settings);
+    rig_open();
+    CU_ASSERT_FATAL(rig_wait_number(CRL, NTH(1)));
+}
+
+void rig_end(void)
+{
+    rig_close();
+    rig_done();
+}
+
+struct cm_publisher_counts rig_count(void)
+{
+    struct cm_publisher_counts counts;
+    cm_publisher_count(rig.publisher, &counts);
+    return counts;
+}
+
+bool rig_folder_has(void *arg)
+{
+    return rig_folder_agrees(arg);
+}

@@ -45,6 +45,15 @@ struct rig {
 
 extern struct rig rig;
 
+#define CRL   "/crl/issuing-1/0.crl"
+#define DELTA "/crl/issuing-1/0-delta.crl"
+
+/* Numbers of lists: the nth of those that are made in the rig's first second; the first of a later one. */
+#define NTH(n)            (RIG_NOW_S + (n)-1)
+#define AT(seconds_later) (RIG_NOW_S + (seconds_later))
+
+extern const struct rig_settings rig_plain, rig_with_delta;
+
 int rig_begin_suite(void); /* for CM_TEST_SUITE_WITH */
 int rig_end_suite(void);
 
@@ -97,11 +106,19 @@ bool rig_find_in_book(unsigned n, struct cm_book_found *ret_found);
 
 /* Whether the folder has the very document. */
 bool rig_folder_agrees(const char *path);
+/* The same as a condition to wait for; path: a string. */
+bool rig_folder_has(void *path);
 
 /* Runs the loop until the CRL has this number; false after ten seconds. */
 bool rig_wait_number(const char *path, long number);
 bool rig_wait_notice(const char *part); /* among all since rig_open */
 bool rig_wait(bool (*condition)(void *arg), void *arg);
 void rig_run(uint32_t duration_ms);
+
+/* Made, open, and the first list is there; closed, and gone. */
+void rig_begin(const struct rig_settings *settings);
+void rig_end(void);
+
+struct cm_publisher_counts rig_count(void);
 
 #endif
