@@ -3,20 +3,18 @@
  *
  *     crl_bench [ENTRIES [SHARDS]] [--compare]      (1,000,000 entries in 16 shards)
  *
- * Serials are as the engine draws them, in no order; every other entry has a reason. The steps are the
- * publisher's, one after another: list, compose, hash, sign with a software P-256 key through the
- * provider, verify. What the store takes to find the rows, the comparison with the list before, and the
- * disk, are not in it. Memory is counted beyond the book. --compare has `openssl ca -gencrl` make one
- * list of the same entries. Prints one JSON line.
+ * The steps are the publisher's, one after another: list, compose, hash, sign with a software P-256 key
+ * through the provider, verify. What the store takes to find the rows, the comparison with the list before,
+ * and the disk, are not in it. Memory is counted beyond the book. --compare has `openssl ca -gencrl` make
+ * one list of the same entries. Prints one JSON line.
  */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
-
 #include "bench/measure.h"
+#include "bench/revoked_rows.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/revocation/book.h"
@@ -26,17 +24,8 @@
 #include "providers/backends.h"
 #include "providers/keyfile.h"
 
-enum { GENERATION = 1, NOW_S = 1800000000 };
-
-/* A store that has nothing but revocations. */
-struct rows {
-    struct cm_store_reader reader;
-    uint32_t count;
-    uint8_t (*serials)[CM_SERIAL_SIZE];
-};
-
 struct bench {
-    struct rows rows;
+    struct revoked_rows rows;
     uint32_t shards_count;
     struct cm_book *book;
     struct cm_loop *loop;
@@ -89,47 +78,6 @@ static void forget_peak(void)
     int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
     check(fd >= 0 && write(fd, "5", 1) == 1, "/proc/self/clear_refs");
     close(fd);
-}
-
-/* ------------------------------------------------------------------ rows -- */
-
-static enum cm_reason reason_of(uint32_t index)
-{
-    return index % 2 ? CM_REASON_KEY_COMPROMISE : CM_REASON_UNSPECIFIED;
-}
-
-static cm_status walk(struct cm_store_reader *reader, int64_t after_revision,
-                      cm_revocation_walk_fn *callback, void *arg, struct cm_error *err)
-{
-    const struct rows *rows = (const struct rows *)(const void *)reader;
-    (void)err;
-    for (uint32_t i = (uint32_t)after_revision; i < rows->count; i++) {
-        const struct cm_revocation row = { .revision = i + 1,
-                                           .generation_number = GENERATION,
-                                           .serial = cm_bytes(rows->serials[i], CM_SERIAL_SIZE),
-                                           .reason = reason_of(i),
-                                           .revoked_s = NOW_S - 1000,
-                                           .not_after_s = NOW_S + 100000000 };
-        if (!callback(&row, arg))
-            break;
-    }
-    return CM_OK;
-}
-
-static const struct cm_store_ops ops = { .walk_revocations = walk };
-
-/* The last one is revoked later. */
-static void make_rows(struct rows *rows, uint32_t count)
-{
-    rows->reader.ops = &ops;
-    rows->count = count;
-    rows->serials = calloc(count + 1, CM_SERIAL_SIZE);
-    check(rows->serials && RAND_bytes(rows->serials[0], CM_SERIAL_SIZE) == 1, "serials");
-    for (uint32_t i = 0; i <= count; i++) {
-        RAND_bytes(rows->serials[i], CM_SERIAL_SIZE);
-        uint64_t spread = cm_big_endian_read(rows->serials[i], 8) % (UINT64_C(1) << 56);
-        cm_big_endian_write((UINT64_C(0x18) << 56) + spread, rows->serials[i], 8);
-    }
 }
 
 /* ------------------------------------------------------------------ the key -- */
@@ -198,7 +146,8 @@ static void read_in(struct bench *bench)
 
 static void list(struct bench *bench, uint32_t shard, struct cm_book_list *ret_list)
 {
-    const struct cm_book_question question = { .generation_number = GENERATION, .shard = shard };
+    const struct cm_book_question question = { .generation_number = REVOKED_GENERATION,
+                                               .shard = shard };
     struct cm_error err;
     check(cm_book_list(bench->book, &question, ret_list, &err) == CM_OK, "a list");
 }
@@ -227,8 +176,8 @@ static void publish(struct bench *bench, uint32_t shard, uint64_t number)
     const struct cm_crl crl = { .issuer = cm_bytes(name, sizeof name - 1),
                                 .aki = cm_bytes(name, sizeof name - 1),
                                 .sigalg = bench->key->alg,
-                                .this_update_s = NOW_S,
-                                .next_update_s = NOW_S + 604800,
+                                .this_update_s = REVOKED_NOW_S,
+                                .next_update_s = REVOKED_NOW_S + 604800,
                                 .number = number,
                                 .url = "http://crl.example/crl/ca-1/0.crl",
                                 .user_certificates = true };
@@ -280,7 +229,7 @@ static void write_index(const struct bench *bench)
             if (*digit >= 'a')
                 *digit = (char)(*digit - 'a' + 'A');
         fprintf(index, "R\t300101000000Z\t260101000000Z%s\t%s\tunknown\t/CN=d\n",
-                reason_of(i) ? ",keyCompromise" : "", serial);
+                revoked_rows_reason(i) ? ",keyCompromise" : "", serial);
     }
     fclose(index);
 }
@@ -391,10 +340,10 @@ int main(int argc, char **argv)
         bench.shards_count = (uint32_t)strtoul(argv[2], NULL, 10);
     check(count > 0 && bench.shards_count > 0, "crl_bench [ENTRIES [SHARDS]] [--compare]");
     bench.lists = calloc(bench.shards_count, sizeof *bench.lists);
-    make_rows(&bench.rows, count);
+    check(revoked_rows_make(&bench.rows, count, 1), "serials");
     open_key(&bench);
     check(cm_book_new(&bench.book, &err) == CM_OK, "a book");
-    cm_book_add_generation(bench.book, GENERATION, bench.shards_count);
+    cm_book_add_generation(bench.book, REVOKED_GENERATION, bench.shards_count);
     measure(&bench);
     if (compares)
         compare(&bench);

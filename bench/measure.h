@@ -1,4 +1,4 @@
-/* What the benchmarks of single stations share: processor time, and the end when something fails. */
+/* What the programs for whole arrangements share: processor time, and the end when something fails. */
 #ifndef CM_BENCH_MEASURE_H
 #define CM_BENCH_MEASURE_H
 
@@ -8,14 +8,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
-
-/* Processor time of the calling thread, microseconds. */
-static inline double cpu_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
 
 /* Processor time of this process, and of those of its own that have ended, microseconds. */
 static inline double cpu_of_processes_us(void)

@@ -13,7 +13,8 @@
  *     abandon                      a serial that was promised and given up
  *     promise                      one that was promised, and nothing is known of yet
  *     revoke SERIAL REASON         or certificateHold; removeFromCRL: off hold
- *     revoke-after MS SERIAL REASON  the loop does nothing for so long, then revokes
+ *     revoke-after MS SERIAL REASON  ok: from now on the loop does nothing, for so long or until the next command comes;
+ *                                  then revokes, and ok again
  *     responder none|ca|delegated  who signs from now on
  *     lose-responder               nobody does, and nobody says so
  *     put PATH FILE EXPIRES-IN     a document
@@ -368,7 +369,9 @@ static const char *run(char *words[4])
     if (strcmp(words[0], "revoke") == 0)
         return revoke_serial(words[1], words[2]);
     if (strcmp(words[0], "revoke-after") == 0) {
-        poll(NULL, 0, atoi(words[1]));
+        struct pollfd next = { .fd = STDIN_FILENO, .events = POLLIN };
+        answer("ok", "");
+        poll(&next, 1, atoi(words[1]));
         return revoke_serial(words[2], words[3]);
     }
     if (strcmp(words[0], "responder") == 0)

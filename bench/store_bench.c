@@ -1,239 +1,102 @@
 /*
- * What a durable certificate costs: an intent and a record for batches of requests, several batches
- * in flight, as the engine does it. Prints one JSON line, and one of orders where there are some.
+ * What a durable certificate costs, and whether that stays so as the store grows. Prints one JSON line, and
+ * one of orders where there are some.
  *
- *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS]]]]]
+ *     store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS [DEVICES [RATE]]]]]]]
  *
- * FILE is made when it is not there; else ROWS are added to it. With LOOKUPS other than 0 every
- * request is also looked up before, as an unknown one, with its device. The certificates are of FLEET
- * devices, by number; the first 10,000 of them are on the list, and no more are without the argument.
- * Then ORDERS are carried out, one an operation: certificates revoked by serial, devices by id; and the
- * group of the devices on the list goes into quarantine and comes back, piece by piece.
+ * FILE is made when it is not there; else ROWS are added to it. With LOOKUPS other than 0 every request is
+ * also looked up before, as an unknown one, with its device. The certificates are of FLEET devices, by
+ * number; the first DEVICES (10,000) of them are on the list. Then ORDERS are carried out, one an operation:
+ * certificates revoked by serial, devices by id; and the group of the devices on the list goes into
+ * quarantine and comes back, piece by piece. With RATE so many certificates a second are due.
+ *
+ * A large store is filled fast with large batches, and measured with those of the engine:
+ *
+ *     store_bench FILE 10000000 1024 16 0 1000000 0 1000000
+ *     store_bench FILE 200000 256 8 1 1000000 0 1000000
+ *
+ * cpu_us_per_row is the store's thread, lookup_us_per_row what a worker's reader would take. open_* is what
+ * the start took, and what was in memory behind it; wait_ms_* from submit to durable, stalls included;
+ * log_mb the write-ahead log at its longest.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/rand.h>
+#include "bench/store_load.h"
 
-#include "engine/base/clock.h"
-#include "engine/store/store.h"
-
-enum { DER_SIZE = 600, BATCHES_MAX = 64, DEVICES = 10000 };
-
-struct bench;
-
-struct batch {
-    struct bench *bench;
-    struct cm_store_op intent_op, record_op;
-    struct cm_intent intent;
-    struct cm_audit_event audit;
-    struct cm_intent_item *items;
-    struct cm_certificate_row *rows;
-    uint8_t der[DER_SIZE];
-};
+enum { IN_FLIGHT_MAX = 64, DEVICES_PRESET = 10000 };
 
 struct bench {
-    struct cm_loop *loop;
-    struct cm_store *store;
-    struct cm_store_reader *reader;
-    struct cm_arena arena;
-    int64_t first_device;
-    unsigned fleet, orders;
-    struct cm_serial *recorded; /* one of each batch, so many as there are orders */
-    unsigned recorded_count;
-    uint64_t counter; /* serials drawn */
-    uint64_t to_submit, done;
-    uint32_t batch_size, in_flight, running;
-    bool looks_up;
-    double lookup_us;
-    struct batch batches[BATCHES_MAX];
+    struct load load;
+    const char *path;
+    unsigned orders;
+    int64_t rows_before;
+    double open_s, open_cpu_s;
+    long open_memory_mb;
 };
 
-static void check(cm_status status, const struct cm_error *err)
-{
-    if (status == CM_OK)
-        return;
-    fprintf(stderr, "store_bench: %s\n", err->text);
-    exit(1);
-}
-
-static double cpu_us(int who)
+static double cpu_us(void)
 {
     struct rusage usage;
-    getrusage(who, &usage);
+    getrusage(RUSAGE_SELF, &usage);
     return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6
            + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static void draw_serial(struct bench *bench, struct cm_serial *ret_serial)
+static long memory_mb(const char *name)
 {
-    uint64_t number = ((uint64_t)cm_clock_wall_ms() << 20) + (++bench->counter & 0xfffff);
-    RAND_bytes(ret_serial->octets, CM_SERIAL_SIZE);
-    for (unsigned i = 8; i-- > 0; number >>= 8)
-        ret_serial->octets[i] = (uint8_t)number;
+    char line[128];
+    long kb = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, name, strlen(name)) == 0)
+            kb = strtol(line + strlen(name), NULL, 10);
+    if (file)
+        fclose(file);
+    return kb / 1024;
 }
 
-static void fill(struct batch *batch)
+static double size_mb(const char *path, const char *suffix)
 {
-    struct bench *bench = batch->bench;
-    for (uint32_t i = 0; i < bench->batch_size; i++) {
-        struct cm_certificate_row *row = &batch->rows[i];
-        draw_serial(bench, &row->serial);
-        RAND_bytes(row->key.octets, sizeof row->key.octets);
-        RAND_bytes(row->digest.octets, sizeof row->digest.octets);
-        RAND_bytes((uint8_t *)&row->key_fingerprint, sizeof row->key_fingerprint);
-        row->device_number = bench->first_device + (int64_t)(row->key_fingerprint % bench->fleet);
-        batch->items[i].serial = row->serial;
-        batch->items[i].key = row->key;
-    }
-    batch->intent.created_ms = cm_clock_wall_ms();
+    char name[4096];
+    struct stat status;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    return stat(name, &status) == 0 ? (double)status.st_size / 1e6 : 0;
 }
 
-static void look_up(struct batch *batch)
+static void open_store(struct bench *bench)
 {
-    struct bench *bench = batch->bench;
+    struct load *load = &bench->load;
     struct cm_error err;
-    struct cm_recall recall;
-    struct cm_device device;
-    double before = cpu_us(RUSAGE_THREAD);
-    check(cm_store_reader_begin(bench->reader, &err), &err);
-    for (uint32_t i = 0; i < bench->batch_size; i++) {
-        char id[32];
-        int size = snprintf(id, sizeof id, "device-%08u",
-                            (unsigned)(batch->rows[i].key_fingerprint % DEVICES));
-        check(cm_store_recall(bench->reader, &batch->rows[i].key, &bench->arena, &recall, &err),
-              &err);
-        check(cm_store_find_device(bench->reader, cm_bytes(id, (size_t)size), &bench->arena,
-                                   &device, &err),
-              &err);
-    }
-    cm_store_reader_end(bench->reader);
-    cm_arena_reset(&bench->arena);
-    bench->lookup_us += cpu_us(RUSAGE_THREAD) - before;
+    struct cm_store_settings settings = { .path = bench->path,
+                                          .create = access(bench->path, F_OK) != 0 };
+    double begin_us = cpu_us();
+    uint64_t begin_ns = cm_clock_monotonic_ns();
+    load_check(cm_loop_new(&load->loop, &err), &err);
+    load_check(cm_store_open(&cm_store_sqlite, load->loop, &settings, &load->store, &err), &err);
+    bench->open_s = (double)(cm_clock_monotonic_ns() - begin_ns) / 1e9;
+    bench->open_cpu_s = (cpu_us() - begin_us) / 1e6;
+    bench->open_memory_mb = memory_mb("VmRSS:");
 }
 
-static void start(struct batch *batch)
+static void report(struct bench *bench)
 {
-    struct bench *bench = batch->bench;
-    if (bench->to_submit < bench->batch_size) {
-        if (--bench->running == 0)
-            cm_loop_stop(bench->loop);
-        return;
-    }
-    bench->to_submit -= bench->batch_size;
-    fill(batch);
-    if (bench->looks_up)
-        look_up(batch);
-    cm_store_submit(bench->store, &batch->intent_op);
-}
-
-static void on_intent(struct cm_store_op *op)
-{
-    struct batch *batch = op->arg;
-    check(op->status, &op->err);
-    cm_store_submit(batch->bench->store, &batch->record_op);
-}
-
-static void on_record(struct cm_store_op *op)
-{
-    struct batch *batch = op->arg;
-    check(op->status, &op->err);
-    batch->bench->done += batch->bench->batch_size;
-    if (batch->bench->recorded_count < batch->bench->orders)
-        batch->bench->recorded[batch->bench->recorded_count++] = batch->rows[0].serial;
-    start(batch);
-}
-
-static void make_batch(struct bench *bench, struct batch *batch)
-{
-    uint32_t size = bench->batch_size;
-    batch->bench = bench;
-    batch->items = calloc(size, sizeof *batch->items);
-    batch->rows = calloc(size, sizeof *batch->rows);
-    if (!batch->items || !batch->rows)
-        abort();
-    RAND_bytes(batch->der, sizeof batch->der);
-    for (uint32_t i = 0; i < size; i++) {
-        batch->rows[i].generation_number = 1;
-        batch->rows[i].not_after = INT64_C(4000000000);
-        batch->rows[i].der = cm_bytes(batch->der, sizeof batch->der);
-    }
-    batch->intent =
-        (struct cm_intent){ .generation_number = 1, .items = batch->items, .items_count = size };
-    batch->audit = (struct cm_audit_event){ .kind = "issue",
-                                            .actor = cm_bytes_str("bench"),
-                                            .detail = cm_bytes_str("{\"batch\":1}") };
-    batch->intent_op = (struct cm_store_op){
-        .kind = CM_STORE_INTENT, .done = on_intent, .arg = batch, .intent = &batch->intent
-    };
-    batch->record_op = (struct cm_store_op){ .kind = CM_STORE_RECORD,
-                                             .done = on_record,
-                                             .arg = batch,
-                                             .certificates = batch->rows,
-                                             .certificates_count = size,
-                                             .intents_closed = &batch->intent.number,
-                                             .intents_closed_count = 1,
-                                             .audit = &batch->audit };
-}
-
-static void free_batch(struct batch *batch)
-{
-    free(batch->items);
-    free(batch->rows);
-}
-
-static void import_devices(struct bench *bench)
-{
-    static struct cm_device_row rows[DEVICES];
-    static char ids[DEVICES][32];
-    struct cm_error err;
-    struct cm_audit_event audit = { .kind = "device-import",
-                                    .actor = cm_bytes_str("bench"),
-                                    .detail = cm_bytes_str("{}") };
-    struct cm_store_op op = {
-        .kind = CM_STORE_DEVICES, .devices = rows, .devices_count = DEVICES, .audit = &audit
-    };
-    for (unsigned i = 0; i < DEVICES; i++) {
-        snprintf(ids[i], sizeof ids[i], "device-%08u", i);
-        rows[i].id = cm_bytes_str(ids[i]);
-        rows[i].group = cm_bytes_str("default");
-    }
-    check(cm_store_apply(bench->store, &op, &err), &err);
-    bench->first_device = 1;
-}
-
-static void run(struct bench *bench)
-{
-    bench->running = bench->in_flight;
-    for (uint32_t i = 0; i < bench->in_flight; i++) {
-        make_batch(bench, &bench->batches[i]);
-        start(&bench->batches[i]);
-    }
-    cm_loop_run(bench->loop);
-}
-
-/* What the harness itself spends on serials and random keys, to be taken off. */
-static double harness_us(struct bench *bench)
-{
-    double before = cpu_us(RUSAGE_SELF);
-    for (unsigned i = 0; i < 100; i++)
-        fill(&bench->batches[0]);
-    return (cpu_us(RUSAGE_SELF) - before) / (100.0 * bench->batch_size);
-}
-
-static void report(struct bench *bench, int64_t rows_before, double cpu, double wall)
-{
-    double rows = (double)bench->done;
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    printf("{\"bench\":\"store\",\"rows_before\":%lld,\"rows\":%.0f,\"batch\":%u,\"in_flight\":%u,"
-           "\"cpu_us_per_row\":%.2f,\"lookup_us_per_row\":%.2f,\"harness_us_per_row\":%.2f,"
-           "\"rows_per_second\":%.0f,\"peak_memory_mb\":%ld}\n",
-           (long long)rows_before, rows, bench->batch_size, bench->in_flight,
-           (cpu - bench->lookup_us) / rows - harness_us(bench), bench->lookup_us / rows,
-           harness_us(bench), rows / wall * 1e6, usage.ru_maxrss / 1024);
+    struct load *load = &bench->load;
+    double rows = (double)load->done;
+    printf(
+        "{\"bench\":\"store\",\"rows_before\":%lld,\"rows\":%.0f,\"batch\":%u,\"in_flight\":%u,"
+        "\"cpu_us_per_row\":%.2f,\"lookup_us_per_row\":%.2f,\"harness_us_per_row\":%.2f,"
+        "\"rows_per_second\":%.0f,\"wait_ms_p50\":%.1f,\"wait_ms_p99\":%.1f,\"wait_ms_max\":%.1f,"
+        "\"open_s\":%.2f,\"open_cpu_s\":%.2f,\"open_memory_mb\":%ld,\"peak_memory_mb\":%ld,"
+        "\"store_mb\":%.1f,\"log_mb\":%.1f}\n",
+        (long long)bench->rows_before, rows, load->batch_size, load->in_flight,
+        load->store_us / rows, load->lookup_us / rows, load->loop_us / rows,
+        rows / load->wall_us * 1e6, load_wait_ms(load, 0.5), load_wait_ms(load, 0.99),
+        load_wait_ms(load, 1), bench->open_s, bench->open_cpu_s, bench->open_memory_mb,
+        memory_mb("VmHWM:"), size_mb(bench->path, ""), size_mb(bench->path, "-wal"));
 }
 
 /* --------------------------------------------------------------------- orders -- */
@@ -244,7 +107,7 @@ static void carry_out(struct bench *bench, struct cm_order *order)
     struct cm_store_op op = { .kind = CM_STORE_RECORD, .orders = order, .orders_count = 1 };
     order->time_s = cm_clock_wall_s();
     order->actor = cm_bytes_str("bench");
-    check(cm_store_apply(bench->store, &op, &err), &err);
+    load_check(cm_store_apply(bench->load.store, &op, &err), &err);
     if (order->code != CM_REFUSAL_NONE) {
         fprintf(stderr, "store_bench: %s\n", order->message);
         exit(1);
@@ -255,7 +118,7 @@ static void order_devices(struct bench *bench)
 {
     for (unsigned i = 0; i < bench->orders; i++) {
         char id[32];
-        int size = snprintf(id, sizeof id, "device-%08u", i % DEVICES);
+        int size = snprintf(id, sizeof id, "device-%08u", i % bench->load.devices);
         struct cm_order order = { .kind = CM_ORDER_REVOKE, .device = cm_bytes(id, (size_t)size) };
         carry_out(bench, &order);
     }
@@ -263,9 +126,9 @@ static void order_devices(struct bench *bench)
 
 static void order_serials(struct bench *bench)
 {
-    for (unsigned i = 0; i < bench->recorded_count; i++) {
+    for (unsigned i = 0; i < bench->load.kept_count; i++) {
         struct cm_order order = { .kind = CM_ORDER_REVOKE,
-                                  .serial = cm_serial_content(&bench->recorded[i]) };
+                                  .serial = cm_serial_content(&bench->load.kept[i]) };
         carry_out(bench, &order);
     }
 }
@@ -288,66 +151,76 @@ static void order_group(struct bench *bench)
 
 static double cost_us(struct bench *bench, void (*orders)(struct bench *bench), unsigned count)
 {
-    double before = cpu_us(RUSAGE_SELF);
+    double before = cpu_us();
     orders(bench);
-    return (cpu_us(RUSAGE_SELF) - before) / count;
+    return (cpu_us() - before) / count;
 }
 
 static void run_orders(struct bench *bench)
 {
-    double serials = cost_us(bench, order_serials, bench->recorded_count);
+    double serials = cost_us(bench, order_serials, bench->load.kept_count);
     double devices = cost_us(bench, order_devices, bench->orders);
-    double group = cost_us(bench, order_group, 2 * DEVICES);
+    double group = cost_us(bench, order_group, 2 * bench->load.devices);
     printf("{\"bench\":\"store-orders\",\"orders\":%u,\"cpu_us_per_serial\":%.1f,"
            "\"cpu_us_per_device\":%.1f,\"cpu_us_per_device_of_group\":%.1f}\n",
            bench->orders, serials, devices, group);
 }
+
+/* ----------------------------------------------------------------------- whole -- */
 
 static unsigned argument(int argc, char **argv, int index, unsigned preset)
 {
     return argc > index ? (unsigned)strtoul(argv[index], NULL, 10) : preset;
 }
 
+/* False where they make no sense. */
+static bool read_arguments(struct bench *bench, int argc, char **argv)
+{
+    struct load *load = &bench->load;
+    bench->path = argc > 1 ? argv[1] : "";
+    load->batch_size = argument(argc, argv, 3, 256);
+    load->in_flight = argument(argc, argv, 4, 8);
+    load->fleet = argument(argc, argv, 6, DEVICES_PRESET);
+    bench->orders = argument(argc, argv, 7, 0);
+    load->devices = argument(argc, argv, 8, DEVICES_PRESET);
+    load->rate = argument(argc, argv, 9, 0);
+    load->kept_max = bench->orders;
+    load->kept = calloc(bench->orders + 1, sizeof *load->kept);
+    return argc >= 3 && load->kept && load->fleet > 0 && load->devices > 0 && load->batch_size > 0
+           && load->in_flight > 0 && load->in_flight <= IN_FLIGHT_MAX;
+}
+
+static void measure(struct bench *bench, uint64_t rows, bool looks_up)
+{
+    struct load *load = &bench->load;
+    struct cm_store_counts counts;
+    struct cm_store_reader *reader;
+    struct cm_error err;
+    load_check(cm_store_reader_open(load->store, &reader, &err), &err);
+    load_check(cm_store_count(reader, &counts, &err), &err);
+    bench->rows_before = counts.certificates;
+    load->reader = looks_up ? reader : NULL;
+    load_run(load, rows);
+    report(bench);
+    cm_store_reader_close(reader);
+}
+
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    struct cm_error err;
-    struct cm_store_counts counts;
-    if (argc < 3) {
-        fprintf(stderr,
-                "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS]]]]]\n");
+    if (!read_arguments(&bench, argc, argv)) {
+        fprintf(stderr, "usage: store_bench FILE ROWS [BATCH [IN_FLIGHT [LOOKUPS [FLEET [ORDERS"
+                        " [DEVICES [RATE]]]]]]]\n");
         return 2;
     }
-    bench.to_submit = strtoull(argv[2], NULL, 10);
-    bench.batch_size = argument(argc, argv, 3, 256);
-    bench.in_flight = argument(argc, argv, 4, 8);
-    bench.looks_up = argument(argc, argv, 5, 0) != 0;
-    bench.fleet = argument(argc, argv, 6, DEVICES);
-    bench.orders = argument(argc, argv, 7, 0);
-    bench.recorded = calloc(bench.orders + 1, sizeof *bench.recorded);
-    if (!bench.recorded || bench.fleet == 0 || bench.batch_size == 0 || bench.in_flight == 0
-        || bench.in_flight > BATCHES_MAX)
-        return 2;
-    struct cm_store_settings settings = { .path = argv[1], .create = access(argv[1], F_OK) != 0 };
-    check(cm_loop_new(&bench.loop, &err), &err);
-    check(cm_store_open(&cm_store_sqlite, bench.loop, &settings, &bench.store, &err), &err);
-    import_devices(&bench);
-    check(cm_store_reader_open(bench.store, &bench.reader, &err), &err);
-    check(cm_store_count(bench.reader, &counts, &err), &err);
-    cm_arena_init(&bench.arena, 65536);
-    double cpu = cpu_us(RUSAGE_SELF);
-    double wall = (double)cm_clock_monotonic_ns() / 1e3;
-    run(&bench);
-    report(&bench, counts.certificates, cpu_us(RUSAGE_SELF) - cpu,
-           (double)cm_clock_monotonic_ns() / 1e3 - wall);
+    open_store(&bench);
+    load_devices(&bench.load);
+    measure(&bench, strtoull(argv[2], NULL, 10), argument(argc, argv, 5, 0) != 0);
     if (bench.orders > 0)
         run_orders(&bench);
-    for (uint32_t i = 0; i < bench.in_flight; i++)
-        free_batch(&bench.batches[i]);
-    free(bench.recorded);
-    cm_store_reader_close(bench.reader);
-    cm_store_close(bench.store);
-    cm_arena_done(&bench.arena);
-    cm_loop_free(bench.loop);
+    free(bench.load.kept);
+    free(bench.load.waits_ms);
+    cm_store_close(bench.load.store);
+    cm_loop_free(bench.load.loop);
     return 0;
 }

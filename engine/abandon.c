@@ -3,13 +3,15 @@
  *
  * A request whose intent was durable when the engine died, or gave it back, comes again from its queue,
  * and its promise is kept; one that is set aside holds its promise. What nobody holds when the hold time
- * is over is given up: the serial is recorded, and from then on revoked as unaccounted.
+ * is over is given up: the serial is recorded, and from then on revoked as unaccounted. What a later promise
+ * to the same request stands for is given up at the start.
  */
 #include "engine/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/authority/record_tree.h"
 #include "engine/base/clock.h"
 
 enum { LOOK_MS = 10000 };
@@ -42,6 +44,12 @@ static void collect_overdue(struct cm_promise *promise, void *arg)
     /* True once: for the last of the intent to be marked. */
     if (cm_promises_closes(promises, promise->intent_number, abandonment))
         abandonment->closed[op->intents_closed_count++] = promise->intent_number;
+}
+
+static void collect_outdone(struct cm_promise *promise, void *arg)
+{
+    if (promise->is_outdone)
+        collect_overdue(promise, arg);
 }
 
 static bool closes(const struct abandonment *abandonment, int64_t intent_number)
@@ -113,26 +121,35 @@ static struct abandonment *abandonment_new(struct cm_engine *engine, uint32_t pr
 static void submit(struct abandonment *abandonment)
 {
     struct cm_store_op *op = &abandonment->op;
+    struct cm_record_tree tree;
+    cm_record_tree(op, &tree);
     snprintf(abandonment->detail, sizeof abandonment->detail, "{\"abandoned\":%u,\"closed\":%u}",
              op->abandoned_count, op->intents_closed_count);
     abandonment->audit = (struct cm_audit_event){ .kind = "abandon",
                                                   .actor = cm_bytes_str("engine"),
                                                   .detail = cm_bytes_str(abandonment->detail) };
+    memcpy(abandonment->audit.digest, tree.root, sizeof tree.root);
     op->audit = &abandonment->audit;
     abandonment->engine->counters.in_flight++; /* stopping waits for it */
     cm_store_submit(abandonment->engine->store, op);
 }
 
-void cm_abandon_overdue(struct cm_engine *engine)
+static void give_up(struct cm_engine *engine,
+                    void (*collect)(struct cm_promise *promise, void *arg))
 {
     if (engine->promises.open_count == 0)
         return;
     struct abandonment *abandonment = abandonment_new(engine, engine->promises.open_count);
-    cm_promises_walk(&engine->promises, collect_overdue, abandonment);
+    cm_promises_walk(&engine->promises, collect, abandonment);
     if (abandonment->op.abandoned_count > 0)
         submit(abandonment);
     else
         abandonment_free(abandonment);
+}
+
+void cm_abandon_overdue(struct cm_engine *engine)
+{
+    give_up(engine, collect_overdue);
 }
 
 void cm_abandon_close(struct cm_engine *engine, int64_t intent_number)
@@ -143,17 +160,34 @@ void cm_abandon_close(struct cm_engine *engine, int64_t intent_number)
     submit(abandonment);
 }
 
+/* The engine before was killed between the record of the last of them and the closing. */
+static void close_finished(struct cm_engine *engine)
+{
+    const struct cm_promises *promises = &engine->promises;
+    if (promises->finished_count == 0)
+        return;
+    struct abandonment *abandonment = abandonment_new(engine, promises->finished_count);
+    memcpy(abandonment->closed, promises->finished,
+           promises->finished_count * sizeof *abandonment->closed);
+    abandonment->op.intents_closed_count = promises->finished_count;
+    submit(abandonment);
+}
+
 static void look(void *arg)
 {
     struct cm_engine *engine = arg;
     uint64_t age_ns = cm_clock_monotonic_ns() - engine->promises_since_ns;
     if (age_ns >= engine->settings->engine.intent_hold_s * CM_NS_PER_S)
         cm_abandon_overdue(engine);
+    else
+        give_up(engine, collect_outdone); /* where the first attempt failed */
     cm_timer_start(&engine->promises_timer, engine->loop, LOOK_MS, look, engine);
 }
 
 void cm_abandon_watch(struct cm_engine *engine)
 {
     engine->promises_since_ns = cm_clock_monotonic_ns();
+    close_finished(engine);
+    give_up(engine, collect_outdone);
     cm_timer_start(&engine->promises_timer, engine->loop, LOOK_MS, look, engine);
 }

@@ -11,6 +11,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/workers.h"
 #include "engine/request.h"
+#include "engine/stations.h"
 
 struct cm_engine;
 struct cm_batch;
@@ -53,6 +54,7 @@ struct cm_batch {
     int64_t time_ms;           /* wall clock when it was composed: notBefore follows from it */
     bool clock_suspect;        /* the wall clock went back: nothing of it may be signed */
     struct cm_work work;       /* its turn on a worker */
+    struct cm_laps laps;       /* what its time went into */
     void (*done)(struct cm_batch *batch); /* of the station it is in */
 
     struct cm_lot *lots; /* in the arena */

@@ -114,7 +114,7 @@ enum cm_clone_verdict cm_clones_claim(struct cm_clones *clones, uint64_t fingerp
     if (contested)
         return CM_CLONE_CONTESTED;
     if (certified == 0)
-        return CM_CLONE_NEW;
+        return claim == 0 ? CM_CLONE_NEW : CM_CLONE_CLAIMED;
     *ret_number = (cm_certificate_number)certified;
     return CM_CLONE_KNOWN;
 }

@@ -37,6 +37,7 @@ struct cm_clones {
 
 enum cm_clone_verdict {
     CM_CLONE_NEW,      /* never seen: claimed for the device now */
+    CM_CLONE_CLAIMED,  /* in flight for this device already: claimed once more */
     CM_CLONE_KNOWN,    /* certified before, as *ret_number: whose it is, the store knows; claimed */
     CM_CLONE_CONTESTED /* in flight for another device: not claimed */
 };

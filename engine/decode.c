@@ -86,9 +86,6 @@ static bool check_op(struct cm_request *request)
     request->operation = CM_OPERATION_ISSUE;
     if (!op.data || cm_operation_find(op, &request->operation))
         return true;
-    if (cm_bytes_is(op, "renew"))
-        return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_OP_UNSUPPORTED, CM_REFUSAL_NO_OFFSET,
-                         "this version does not perform op renew");
     return cm_refuse(&request->refusal, CM_REFUSAL_REQUEST_OP_UNKNOWN, CM_REFUSAL_NO_OFFSET,
                      "op %s is not one of issue, renew, revoke, quarantine, reinstate, retire",
                      cm_bytes_printable(op, name, sizeof name));
@@ -115,12 +112,21 @@ static bool check_none(struct cm_request *request, const enum cm_field *fields, 
     return true;
 }
 
-static bool decode_issue(struct cm_request *request)
+/* Which certificate is renewed; nobody has to say it. */
+static bool decode_renewal(struct cm_request *request, struct cm_batch *batch)
+{
+    struct cm_bytes serial = request->entry->fields[CM_FIELD_SERIAL];
+    return !serial.data
+           || cm_order_check_serial(serial, &batch->arena, &request->renews, &request->refusal);
+}
+
+static bool decode_certificate(struct cm_request *request, struct cm_batch *batch)
 {
     static const enum cm_field others[] = { CM_FIELD_SERIAL, CM_FIELD_REASON, CM_FIELD_INVALIDITY,
                                             CM_FIELD_WHY };
-    if (!check_none(request, others, sizeof others / sizeof others[0])
-        || !check_present(request, CM_FIELD_CSR))
+    size_t allowed = request->operation == CM_OPERATION_RENEW; /* the first */
+    if (!check_none(request, others + allowed, sizeof others / sizeof others[0] - allowed)
+        || !check_present(request, CM_FIELD_CSR) || !decode_renewal(request, batch))
         return false;
     if (request->entry->device_from != CM_DEVICE_FROM_FIELD)
         return true; /* the CSR's subject will say */
@@ -158,8 +164,8 @@ static bool decode_envelope(struct cm_request *request, struct cm_batch *batch)
     }
     if (!check_op(request) || !check_priority(request))
         return false;
-    return request->operation == CM_OPERATION_ISSUE ? decode_issue(request)
-                                                    : decode_order(request, batch);
+    return cm_operation_is_order(request->operation) ? decode_order(request, batch)
+                                                     : decode_certificate(request, batch);
 }
 
 void cm_decode_envelopes(struct cm_batch *batch)

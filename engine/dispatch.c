@@ -34,6 +34,7 @@ static void sign_lot(void *arg);
 
 static void finish_lot(struct cm_lot *lot)
 {
+    cm_laps_end(&lot->batch->laps, CM_STATION_SIGN);
     cm_spread_remove(&lot->batch->engine->spread, lot->issuer, lot->requests_count);
     if (--lot->batch->lots_pending == 0)
         lot->batch->done(lot->batch);
@@ -266,6 +267,7 @@ static void sign_lot(void *arg)
 static void on_intent_durable(struct cm_store_op *op)
 {
     struct cm_lot *lot = op->arg;
+    cm_laps_end(&lot->batch->laps, CM_STATION_INTENT);
     if (op->status != CM_OK) {
         cm_engine_notice(lot->batch->engine, "store: %s; nothing is signed", op->err.text);
         for (uint32_t i = 0; i < lot->requests_count; i++)

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/campaign/sender.h"
+#include "engine/multibuffer/multibuffer.h"
 
 /* With a queue that is away; who asks for a stop waits longer. */
 enum { STOP_PATIENCE_MS = 3000 };
@@ -26,7 +28,7 @@ enum { SIGN_PATIENCE_MS = 3000 };
 static void worker_close(void *context)
 {
     struct cm_worker *worker = context;
-    for (uint32_t i = 0; worker->verifiers && i < worker->engine->issuers.keys_count; i++)
+    for (uint32_t i = 0; worker->verifiers && i < CM_ISSUERS_MAX; i++)
         cm_verifier_free(worker->verifiers[i]);
     free(worker->verifiers);
     cm_authenticate_close(worker);
@@ -41,7 +43,6 @@ static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_contex
 {
     struct cm_engine *engine = arg;
     struct cm_worker *worker = calloc(1, sizeof *worker);
-    (void)worker_index;
     if (!worker)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a worker");
     worker->engine = engine;
@@ -52,8 +53,10 @@ static cm_status worker_open(void *arg, uint32_t worker_index, void **ret_contex
         status = cm_proof_new(&worker->proof, err);
     if (status == CM_OK)
         status = cm_authenticate_open(worker, err);
+    if (status == CM_OK && engine->settings->engine.forgoes_lanes)
+        cm_proof_forgo_lanes(worker->proof);
     if (status == CM_OK)
-        *ret_context = worker;
+        *ret_context = engine->workers_open[worker_index] = worker;
     else
         worker_close(worker);
     return status;
@@ -101,6 +104,11 @@ static cm_status open_parts(struct cm_engine *engine, struct cm_error *err)
         status = cm_engine_open_signers(engine, err);
     engine->workers_count =
         settings->engine.workers ? settings->engine.workers : processors_count();
+    if (!settings->engine.forgoes_lanes)
+        (void)cm_mb_describe(); /* looks for the library, before requests wait for it */
+    engine->workers_open = calloc(engine->workers_count, sizeof(struct cm_worker *));
+    if (!engine->workers_open)
+        abort();
     if (status == CM_OK)
         status = cm_workers_new(engine->loop, engine->workers_count, &worker_ops, engine,
                                 &engine->workers, err);
@@ -231,6 +239,28 @@ static void on_entries(struct cm_entry **entries, uint32_t count, void *arg)
         cm_queue_give_back(engine->queue, entries, count);
 }
 
+/* A generation of an authority that was made, or activated, while the engine runs. */
+static void on_issuer_added(const struct cm_issuer_key *issuer, void *arg)
+{
+    struct cm_engine *engine = arg;
+    if (engine->state != CM_ENGINE_IS_RUNNING)
+        return;
+    cm_queue_publish_chain(engine->queue, issuer->name, issuer->chain);
+    cm_engine_add_to_revocations(engine, issuer);
+}
+
+/* From the next batch on. What waited for a key may have one now. */
+static void on_issuers_changed(void *arg)
+{
+    struct cm_engine *engine = arg;
+    if (engine->state != CM_ENGINE_IS_RUNNING)
+        return;
+    cm_spread_look(&engine->spread);
+    cm_schedule_look(&engine->schedule);
+    cm_aside_look(engine);
+    cm_intake_continue(engine);
+}
+
 static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
 {
     cm_status status =
@@ -244,6 +274,37 @@ static cm_status open_queue(struct cm_engine *engine, struct cm_error *err)
     cm_queue_want(engine->queue, engine->backlog_space - CM_AHEAD_MAX);
     cm_queue_want_ahead(engine->queue, CM_AHEAD_MAX, cm_intake_is_order);
     return CM_OK;
+}
+
+/* Renewal campaigns; what they have to say goes where the requests come from. */
+static cm_status open_sender(struct cm_engine *engine, struct cm_error *err)
+{
+    const struct cm_sender_env env = { .loop = engine->loop,
+                                       .store = engine->store,
+                                       .queue = engine->queue,
+                                       .on_notice = cm_engine_on_notice,
+                                       .on_idle = cm_engine_on_idle,
+                                       .arg = engine };
+    return cm_sender_open(&env, &engine->sender, err);
+}
+
+static void on_rotation_due(const struct cm_settings_authority *authority, void *arg)
+{
+    cm_engine_post_rotation(arg, authority);
+}
+
+static void begin_schedule(struct cm_engine *engine)
+{
+    const struct cm_schedule_env env = { .loop = engine->loop,
+                                         .issuers = &engine->issuers,
+                                         .on_notice = cm_engine_on_notice,
+                                         .on_due = on_rotation_due,
+                                         .arg = engine };
+    engine->rotation_news =
+        calloc(engine->settings->authorities_count + 1, sizeof *engine->rotation_news);
+    if (!engine->rotation_news)
+        abort();
+    cm_schedule_begin(&engine->schedule, &env);
 }
 
 static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
@@ -263,23 +324,35 @@ static void on_issuers_opened(struct cm_issuers *issuers, void *arg)
         status = cm_engine_open_revocations(engine, &err);
     if (status == CM_OK)
         status = open_queue(engine, &err);
+    if (status == CM_OK)
+        status = cm_checkpoints_open(engine, &engine->checkpoints, &err);
+    if (status == CM_OK && engine->options.listens)
+        status = open_sender(engine, &err);
     if (status != CM_OK) {
         cm_engine_close_revocations(engine); /* before anything of it begins */
         engine->state = CM_ENGINE_IS_STOPPED;
-        cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
+        cm_audit_fail(engine, err.text);
         return;
     }
     cm_abandon_watch(engine);
     bool is_stopping = engine->state == CM_ENGINE_IS_STOPPING;
     if (is_stopping) {
         cm_engine_stop_revocations(engine);
+        cm_sender_stop(engine->sender);
         cm_engine_look_around(engine);
     } else {
         engine->state = CM_ENGINE_IS_RUNNING;
         if (engine->options.listens)
             cm_engine_listen(engine);
         cm_engine_post(engine, CM_ENGINE_RUNNING, "requests are taken");
+        if (engine->options.listens)
+            begin_schedule(engine);
     }
+}
+
+static void on_key_opened(const struct cm_issuer_key *issuer, void *arg)
+{
+    cm_audit_note_key(arg, issuer->name, issuer->key);
 }
 
 void cm_engine_start(struct cm_engine *engine)
@@ -288,8 +361,12 @@ void cm_engine_start(struct cm_engine *engine)
                                         .settings = engine->settings,
                                         .providers = engine->providers,
                                         .store = engine->store,
+                                        .may_wait = engine->options.listens,
                                         .on_notice = cm_engine_on_notice,
                                         .on_idle = cm_engine_on_idle,
+                                        .on_added = on_issuer_added,
+                                        .on_opened = on_key_opened,
+                                        .on_changed = on_issuers_changed,
                                         .arg = engine };
     struct cm_store_reader *reader;
     struct cm_error err;
@@ -300,6 +377,7 @@ void cm_engine_start(struct cm_engine *engine)
         cm_engine_post(engine, CM_ENGINE_FAILED, err.text);
         return;
     }
+    cm_audit_begin(engine);
     cm_issuers_open(&engine->issuers, &env, reader, on_issuers_opened, engine);
     cm_store_reader_close(reader);
 }
@@ -326,8 +404,10 @@ void cm_engine_stop(struct cm_engine *engine)
     bool is_running = engine->state == CM_ENGINE_IS_RUNNING;
     engine->state = CM_ENGINE_IS_STOPPING;
     cm_issuers_stop(&engine->issuers);
+    cm_schedule_stop(&engine->schedule);
     if (is_running) {
         cm_engine_stop_revocations(engine);
+        cm_sender_stop(engine->sender);
         cm_control_stop(engine->control);
         give_back_waiting(engine);
         cm_queue_hurry(engine->queue, STOP_PATIENCE_MS);
@@ -354,14 +434,20 @@ void cm_engine_close(struct cm_engine *engine)
     cm_timer_done(&engine->stop_timer);
     cm_control_close(engine->control);
     cm_queue_close(engine->queue);
+    cm_sender_close(engine->sender);
     cm_engine_close_revocations(engine);
+    cm_checkpoints_close(engine->checkpoints);
     cm_workers_free(engine->workers);
+    free(engine->workers_open);
     cm_spread_done(&engine->spread);
+    cm_schedule_done(&engine->schedule);
+    free(engine->rotation_news);
     cm_issuers_close(&engine->issuers);
     for (uint32_t i = 0; engine->providers && i < engine->settings->providers_count; i++)
         cm_provider_close(engine->providers[i]);
     free(engine->providers);
     cm_store_close(engine->store);
+    cm_audit_close(engine);
     cm_promises_done(&engine->promises);
     cm_inflight_done(&engine->inflight);
     cm_clones_done(&engine->clones);

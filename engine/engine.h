@@ -19,6 +19,7 @@
 
 #include "engine/base/loop.h"
 #include "engine/settings/settings.h"
+#include "engine/stations.h"
 #include "engine/store/store.h"
 #include "queue/queue.h"
 
@@ -29,7 +30,9 @@ enum cm_engine_event {
     CM_ENGINE_EXHAUSTED, /* a finite queue is at its end and everything is answered */
     CM_ENGINE_STOPPED,   /* after cm_engine_stop: everything is answered or given back */
     CM_ENGINE_FAILED,    /* it could not start; text says why; close it */
-    CM_ENGINE_NOTICE     /* something an operator should see; it goes on */
+    CM_ENGINE_NOTICE,    /* something an operator should see; it goes on */
+    CM_ENGINE_ROTATION_DUE /* of an engine that listens: `ca rotate --scheduled` of the authority that text names has
+                              something to do; told again every minute until it is done */
 };
 
 typedef void cm_engine_event_fn(enum cm_engine_event event, const char *text, void *arg);
@@ -53,8 +56,10 @@ struct cm_engine_counters {
     uint64_t repeated;                /* of them, those that were given before */
     uint64_t given_back;              /* entries without an answer: they come again */
     uint64_t batches;
-    uint64_t in_flight;        /* entries that are not answered yet */
-    uint64_t latency_count;    /* answers that the histogram is about */
+    uint64_t batches_answered; /* of them, those that are over; the next is about them */
+    uint64_t station_ns[CM_STATION_COUNT]; /* what their time went into */
+    uint64_t in_flight;                    /* entries that are not answered yet */
+    uint64_t latency_count;                /* answers that the histogram is about */
     uint64_t latency_log2[40]; /* answers by floor(log2(microseconds from arrival to answer)) */
 };
 

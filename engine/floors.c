@@ -77,3 +77,10 @@ struct cm_floor cm_floor_of_responder(const struct cm_settings_authority *author
                               .rate_per_s_max = authority->signatures_per_s_max,
                               .burst = authority->signatures_per_s_max };
 }
+
+struct cm_floor cm_floor_of_audit(void)
+{
+    /* Far more than there ever are. */
+    return (
+        struct cm_floor){ .lanes = CM_LANE_BIT(CM_LANE_AUDIT), .rate_per_s_max = 10, .burst = 10 };
+}

@@ -26,4 +26,7 @@ struct cm_floor cm_floor_of(const struct cm_settings *settings,
 struct cm_floor cm_floor_of_responder(const struct cm_settings_authority *authority,
                                       struct cm_bytes issuer_name);
 
+/* The floor of the key that signs checkpoints of the audit log: those, and nothing else. */
+struct cm_floor cm_floor_of_audit(void);
+
 #endif

@@ -140,7 +140,7 @@ static bool add_request(struct cm_engine *engine, struct cm_batch *batch, struct
 bool cm_intake_is_order(struct cm_bytes op)
 {
     enum cm_operation operation;
-    return op.data && cm_operation_find(op, &operation) && operation != CM_OPERATION_ISSUE;
+    return op.data && cm_operation_find(op, &operation) && cm_operation_is_order(operation);
 }
 
 static struct cm_inlet *inlet_of(struct cm_engine *engine, const struct cm_entry *entry)

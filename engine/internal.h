@@ -8,6 +8,7 @@
 
 #include "engine/aside.h"
 #include "engine/batch.h"
+#include "engine/checkpoints.h"
 #include "engine/clones.h"
 #include "engine/control/control.h"
 #include "engine/engine.h"
@@ -16,10 +17,12 @@
 #include "engine/issuers.h"
 #include "engine/limits.h"
 #include "engine/promises.h"
+#include "engine/schedule.h"
 #include "engine/serials.h"
 #include "engine/spread.h"
 
 struct cm_revocations;
+struct cm_sender;
 struct json_t;
 
 /* One worker's own tools: nothing here is shared, so nothing is locked. */
@@ -65,6 +68,15 @@ struct cm_inlet {
     uint32_t backlog_first, backlog_count;
 };
 
+struct cm_audit_note;
+
+/* What the engine says of itself in the audit log (audit.c). */
+struct cm_audit {
+    struct cm_audit_note *notes;      /* rows on their way into the store */
+    bool has_ended;                   /* the last row was submitted */
+    char failure[CM_ERROR_TEXT_SIZE]; /* why it could not start; told when no row is on its way */
+};
+
 struct cm_engine {
     struct cm_loop *loop;
     const struct cm_settings *settings;
@@ -72,6 +84,7 @@ struct cm_engine {
     struct cm_queue_settings queue_settings; /* the strings are the owner's */
     enum cm_engine_state state;
     struct cm_engine_news news[CM_ENGINE_NOTICE]; /* by event; notices are told at once */
+    struct cm_engine_news *rotation_news;         /* by position of the authority in the settings */
 
     struct cm_store *store;
     struct cm_provider **providers; /* by position in the settings */
@@ -81,6 +94,8 @@ struct cm_engine {
     struct cm_queue *queue;
     bool queue_exhausted;
     struct cm_workers *workers;
+    struct cm_worker *
+        *workers_open; /* what each has: theirs, but for counts that anybody may read */
     uint32_t workers_count;
 
     struct cm_serials serials;
@@ -108,8 +123,12 @@ struct cm_engine {
     struct cm_aside aside;  /* entries that wait for a key */
 
     struct cm_engine_counters counters;
+    struct cm_audit audit;
+    struct cm_checkpoints *checkpoints; /* NULL: none are made */
     /* NULL: this engine tells nobody what certificates are worth. */
     struct cm_revocations *revocations;
+    struct cm_sender *sender;        /* of renewal campaigns; NULL: none are carried on */
+    struct cm_schedule schedule;     /* of keys; begun where it listens */
     uint64_t revocation_looks_count; /* times that the store had new ones */
 };
 
@@ -145,6 +164,8 @@ void cm_decode_requests(struct cm_batch *batch);
 void cm_admit_recall(struct cm_batch *batch, struct cm_worker *worker);
 /* Who may have what. */
 void cm_admit(struct cm_batch *batch, struct cm_worker *worker);
+/* Of renewals: may that certificate be renewed? */
+void cm_renew(struct cm_batch *batch, struct cm_worker *worker);
 /* Whose key is it? */
 void cm_prove(struct cm_batch *batch, struct cm_worker *worker);
 /* The bytes to be signed, linted and hashed. */
@@ -177,8 +198,25 @@ void cm_pool_give(struct cm_batch *batch);
 CM_MUST_USE cm_status cm_authenticate_open(struct cm_worker *worker, struct cm_error *err);
 void cm_authenticate_close(struct cm_worker *worker);
 
+/*
+ * The engine's own rows of the audit log. note: detail is taken over; digest may be NULL. is_over: every
+ * row is durable, and the last checkpoint is made; asked when all else is at rest, it begins the last row
+ * and the checkpoint over it. Loop.
+ */
+void cm_audit_note(struct cm_engine *engine, const char *kind, struct json_t *detail,
+                   const uint8_t *digest);
+void cm_audit_note_key(struct cm_engine *engine, const char *name, const struct cm_key *key);
+void cm_audit_begin(struct cm_engine *engine);
+bool cm_audit_is_over(struct cm_engine *engine);
+/* The engine could not start: its owner is told so, once the store has called back. */
+void cm_audit_fail(struct cm_engine *engine, const char *why);
+void cm_audit_close(struct cm_engine *engine); /* the store is closed */
+
 /* News for the engine's owner. */
 void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text);
+/* Posted, one at a time of each authority. */
+void cm_engine_post_rotation(struct cm_engine *engine,
+                             const struct cm_settings_authority *authority);
 void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Everything answered? Then whoever waits for that is told. */
@@ -209,6 +247,8 @@ void cm_engine_fill_status(struct json_t *ret_object, void *arg);
 bool cm_engine_describe_revocations(const struct cm_engine *engine, struct json_t *ret_object);
 /* What stands in the store has new revocations in it: whoever tells of them is told. Loop. */
 void cm_engine_look_at_revocations(struct cm_engine *engine);
+/* A generation that has come while the engine runs: its CRLs, its responder. */
+void cm_engine_add_to_revocations(struct cm_engine *engine, const struct cm_issuer_key *issuer);
 /* When the last certificate of this generation will have ended. Unix seconds. */
 int64_t cm_engine_generation_end_s(const struct cm_engine *engine, int64_t generation_number);
 /* Closes an intent of which several batches settled the last promises, so that none could close it. */

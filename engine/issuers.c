@@ -5,12 +5,11 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
-#include "engine/base/hash.h"
 #include "engine/fixing.h"
 #include "engine/floors.h"
 
 /* Of a key that does not issue: up to a minute. */
-enum { RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 8 };
+enum { RETRY_MS_MIN = 250, RETRY_SHIFT_MAX = 8, LOOK_AGAIN_MS = 1000 };
 
 static void notice(const struct cm_issuers *issuers, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -26,92 +25,24 @@ static void notice(const struct cm_issuers *issuers, const char *format, ...)
         issuers->env.on_notice(text, issuers->env.arg);
 }
 
-static char *copy_text(struct cm_bytes text)
+static bool has_started(const struct cm_issuers *issuers)
 {
-    char *copy = strndup((const char *)text.data, text.size);
-    if (!copy)
-        abort();
-    return copy;
+    return !issuers->opened;
 }
 
-/* ------------------------------------------------------------------ what is said of a generation -- */
-
-/* The CA certificate says who the issuer is; settings and record say where its status is published. */
-static cm_status describe_issuer(struct cm_issuer_key *key, struct cm_error *err)
+static void tell_changed(const struct cm_issuers *issuers)
 {
-    struct cm_certificate certificate;
-    struct cm_refusal refusal;
-    cm_status status = cm_certificate_read(key->certificate, &certificate, err);
-    if (status == CM_OK)
-        status = cm_issuer_from_certificate(&certificate, &key->issuer, err);
-    if (status == CM_OK && !cm_public_key_read(certificate.spki, &key->public_key, &refusal))
-        status = CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0, "public key of %s: %s", key->name,
-                         refusal.message);
-    return status;
-}
-
-static void set_urls(struct cm_issuer_key *key, const struct cm_generation *generation)
-{
-    struct cm_fixed fixed;
-    cm_fixing_look(key->issuers->fixing, generation, key->name, key->authority, &fixed);
-    if (fixed.differs && key->issues)
-        notice(key->issuers,
-               "%s keeps its CRL shards (%u) and their URL: those of the settings are for new "
-               "generations",
-               key->name, fixed.crl_shards);
-    key->crl_url = fixed.crl_url;
-    key->ocsp_url = cm_fill_issuer_url(key->authority->ocsp_url, key->name);
-    key->ca_issuers_url = cm_fill_issuer_url(key->authority->ca_issuers_url, key->name);
-    key->issuer.crl_shards = fixed.crl_shards;
-    key->issuer.crl_url = key->crl_url;
-    key->issuer.ocsp_url = key->ocsp_url;
-    key->issuer.ca_issuers_url = key->ca_issuers_url;
-}
-
-static bool group_allows(const struct cm_settings_group *group, const struct cm_profile *profile)
-{
-    for (uint32_t i = 0; i < group->profiles_count; i++)
-        if (group->profiles[i] == profile)
-            return true;
-    return false;
-}
-
-static bool is_issued_under(const struct cm_settings *settings, const struct cm_profile *profile,
-                            const struct cm_settings_authority *authority)
-{
-    for (uint32_t i = 0; i < settings->groups_count; i++)
-        if (settings->groups[i].authority == authority
-            && group_allows(&settings->groups[i], profile))
-            return true;
-    return false;
-}
-
-static cm_status build_templates(struct cm_issuer_key *key, struct cm_error *err)
-{
-    const struct cm_settings *settings = key->issuers->settings;
-    key->templates = calloc(settings->profiles_count, sizeof(struct cm_template *));
-    if (!key->templates)
-        abort();
-    for (uint32_t i = 0; i < settings->profiles_count; i++) {
-        if (!is_issued_under(settings, settings->profiles[i], key->authority))
-            continue;
-        struct cm_error why;
-        cm_status status =
-            cm_template_build(settings->profiles[i], &key->issuer, &key->templates[i], &why);
-        if (status != CM_OK)
-            return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "profile %s under %s: %s",
-                           settings->profiles[i]->name, key->name, why.text);
-    }
-    return CM_OK;
+    if (has_started(issuers) && !issuers->is_stopped && issuers->env.on_changed)
+        issuers->env.on_changed(issuers->env.arg);
 }
 
 /* ------------------------------------------------------------------ keys -- */
 
-static void look_again(void *arg);
+static void open_again(void *arg);
 
 static bool is_missing(const struct cm_issuer_key *issuer)
 {
-    return issuer->provider && !issuer->key && !issuer->is_being_opened
+    return issuer->provider && !issuer->key && !issuer->is_being_opened && !issuer->is_over
            && !cm_issuer_has_ended(issuer, cm_clock_wall_s());
 }
 
@@ -123,7 +54,7 @@ static void plan_retry(struct cm_issuers *issuers)
     if (is_wanted && !issuers->is_stopped && issuers->status == CM_OK)
         cm_timer_start(&issuers->retry, issuers->env.loop,
                        cm_clock_backoff_ms(RETRY_MS_MIN, issuers->retries_count, RETRY_SHIFT_MAX),
-                       look_again, issuers);
+                       open_again, issuers);
 }
 
 static void finish_one(struct cm_issuers *issuers)
@@ -140,7 +71,6 @@ static void finish_one(struct cm_issuers *issuers)
     }
 }
 
-/* One that issues fails the start. */
 static void fail(struct cm_issuers *issuers, cm_status status, const struct cm_error *err)
 {
     if (issuers->status != CM_OK)
@@ -149,42 +79,33 @@ static void fail(struct cm_issuers *issuers, cm_status status, const struct cm_e
     issuers->err = *err;
 }
 
-/* The first time, and then less and less often. */
-static void put_off(struct cm_issuer_key *issuer, const struct cm_error *err)
+static bool is_active(const struct cm_issuer_key *issuer)
+{
+    return issuer->state == CM_GENERATION_ACTIVE;
+}
+
+/* One that issues fails the start. Else it is told the first time, and then less and less often. */
+static void put_off(struct cm_issuer_key *issuer, cm_status status, const struct cm_error *err)
 {
     struct cm_issuers *issuers = issuer->issuers;
     unsigned count = issuers->retries_count;
-    if ((count & (count - 1)) == 0)
-        notice(issuers, "no CRLs and OCSP responses of %s for now: %s", issuer->name, err->text);
+    if (is_active(issuer) && !has_started(issuers))
+        fail(issuers, status, err);
+    else if ((count & (count - 1)) == 0)
+        notice(issuers, "%s of %s for now: %s",
+               is_active(issuer) ? "no certificates" : "no CRLs and OCSP responses", issuer->name,
+               err->text);
 }
 
-/* Both fingerprints, so that an operator can tell which of the two is the wrong one. */
-static cm_status refuse_other_key(const struct cm_issuer_key *issuer, const struct cm_key *key,
-                                  struct cm_error *err)
+/* Once its key is open, or cannot be: what is published of it at once wants the key. */
+static void announce(struct cm_issuer_key *issuer)
 {
-    uint8_t hash[CM_SHA256_SIZE];
-    char of_key[2 * CM_SHA256_SIZE + 1], of_certificate[2 * CM_SHA256_SIZE + 1];
-    cm_sha256(&key->spki, 1, hash);
-    cm_hex_encode(cm_bytes(hash, sizeof hash), of_key);
-    cm_sha256(&issuer->issuer.spki, 1, hash);
-    cm_hex_encode(cm_bytes(hash, sizeof hash), of_certificate);
-    return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
-                   "%.40s: its key is not the certificate's: key %s, certificate %s", issuer->name,
-                   of_key, of_certificate);
-}
-
-static cm_status take_key(struct cm_issuer_key *issuer, struct cm_key *key, struct cm_error *err)
-{
-    if (!cm_bytes_equal(issuer->issuer.spki, key->spki)) {
-        cm_status status = refuse_other_key(issuer, key, err);
-        cm_provider_close_key(key);
-        return status;
-    }
-    issuer->key = key;
-    if (!issuer->issues)
-        return CM_OK; /* workers may be reading the rest */
-    issuer->issuer.sigalg = key->alg;
-    return build_templates(issuer, err);
+    const struct cm_issuers_env *env = &issuer->issuers->env;
+    if (!issuer->is_new)
+        return;
+    issuer->is_new = false;
+    if (env->on_added)
+        env->on_added(issuer, env->arg);
 }
 
 static void on_key_opened(cm_status status, struct cm_key *key, const struct cm_error *err,
@@ -194,13 +115,17 @@ static void on_key_opened(cm_status status, struct cm_key *key, const struct cm_
     struct cm_error why = { .status = CM_OK };
     issuer->is_being_opened = false;
     if (status == CM_OK)
-        status = take_key(issuer, key, &why);
+        status = cm_issuer_take_key(issuer, key, &why);
     else
         (void)CM_FAIL(&why, status, CM_ORIGIN_SELF, 0, "key of %s: %s", issuer->name, err->text);
-    if (status != CM_OK && issuer->issues)
-        fail(issuer->issuers, status, &why);
-    else if (status != CM_OK)
-        put_off(issuer, &why);
+    if (status == CM_OK)
+        issuer->issues = is_active(issuer);
+    else
+        put_off(issuer, status, &why);
+    announce(issuer);
+    if (status == CM_OK && issuer->issuers->env.on_opened)
+        issuer->issuers->env.on_opened(issuer, issuer->issuers->env.arg);
+    tell_changed(issuer->issuers);
     finish_one(issuer->issuers);
 }
 
@@ -210,142 +135,278 @@ static struct cm_provider *provider_of(const struct cm_issuer_key *issuer)
     return env->providers[issuer->provider - env->settings->providers];
 }
 
-static void open_key(struct cm_issuer_key *issuer)
-{
-    issuer->is_being_opened = true;
-    cm_provider_open_key(provider_of(issuer), issuer->reference, CM_SIGALG_UNKNOWN, on_key_opened,
-                         issuer);
-}
-
-static void look_again(void *arg)
-{
-    struct cm_issuers *issuers = arg;
-    uint32_t before = issuers->pending_count;
-    issuers->retries_count++;
-    for (uint32_t i = 0; i < issuers->keys_count; i++)
-        issuers->pending_count += is_missing(&issuers->keys[i]);
-    for (uint32_t i = 0; i < issuers->keys_count && issuers->pending_count > before; i++)
-        if (is_missing(&issuers->keys[i]))
-            open_key(&issuers->keys[i]);
-}
-
 /* The floor is bound once: it stays for the reference. */
 static void bind_floor(const struct cm_issuer_key *issuer)
 {
     struct cm_floor floor =
         cm_floor_of(issuer->issuers->settings, issuer->authority, issuer->issuer.name);
-    if (!issuer->issues)
+    if (!is_active(issuer) && issuer->state != CM_GENERATION_PENDING)
         floor.lanes &= CM_LANE_BIT(CM_LANE_CRL) | CM_LANE_BIT(CM_LANE_OCSP);
     cm_host_bind(provider_of(issuer), issuer->reference, &floor);
 }
 
-static void open_keys(struct cm_issuers *issuers)
+static void open_key(struct cm_issuer_key *issuer)
 {
-    for (uint32_t i = 0; i < issuers->keys_count; i++) {
-        issuers->pending_count += issuers->keys[i].provider != NULL;
-        if (!issuers->keys[i].provider)
-            notice(issuers, "no CRLs and OCSP responses of %s: its provider is not in the settings",
-                   issuers->keys[i].name);
-    }
-    for (uint32_t i = 0; i < issuers->keys_count; i++) {
-        if (!issuers->keys[i].provider)
-            continue;
-        bind_floor(&issuers->keys[i]);
-        open_key(&issuers->keys[i]);
+    issuer->issuers->pending_count++;
+    issuer->is_being_opened = true;
+    cm_provider_open_key(provider_of(issuer), issuer->reference, CM_SIGALG_UNKNOWN, on_key_opened,
+                         issuer);
+}
+
+static void open_again(void *arg)
+{
+    struct cm_issuers *issuers = arg;
+    issuers->retries_count++;
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
+        if (is_missing(&issuers->keys[i]))
+            open_key(&issuers->keys[i]);
+}
+
+static void open_first(struct cm_issuer_key *issuer)
+{
+    if (!issuer->provider) {
+        notice(issuer->issuers,
+               "nothing of %s is signed: its provider is not in the settings that are in use",
+               issuer->name);
+    } else {
+        bind_floor(issuer);
+        open_key(issuer);
     }
 }
 
 /* ------------------------------------------------------------------ the store's generations -- */
 
-/* The keys move, but nobody knows one of them before the walk is over. */
-static struct cm_issuer_key *add_key(struct cm_issuers *issuers,
-                                     const struct cm_generation *generation,
-                                     const struct cm_settings_authority *authority)
+static const struct cm_settings_authority *authority_of(const struct cm_issuers *issuers,
+                                                        const struct cm_generation *generation)
 {
-    void *keys = realloc(issuers->keys, (issuers->keys_count + 1) * sizeof *issuers->keys);
-    char *provider = copy_text(generation->provider);
-    if (!keys)
-        abort();
-    issuers->keys = keys;
-    struct cm_issuer_key *key = &issuers->keys[issuers->keys_count++];
-    *key = (struct cm_issuer_key){ .issuers = issuers,
-                                   .authority = authority,
-                                   .generation_number = generation->number,
-                                   .issues = generation->state == CM_GENERATION_ACTIVE,
-                                   .provider = cm_settings_provider(issuers->settings, provider),
-                                   .reference = copy_text(generation->key),
-                                   .certificate = cm_bytes_copy(generation->certificate),
-                                   .chain = cm_bytes_copy(generation->chain) };
-    snprintf(key->name, sizeof key->name, "%s-%lld", authority->name,
-             (long long)generation->generation);
-    free(provider);
-    return key;
+    const struct cm_settings *settings = issuers->settings;
+    for (uint32_t i = 0; i < settings->authorities_count; i++)
+        if (cm_bytes_is(generation->authority, settings->authorities[i].name))
+            return &settings->authorities[i];
+    return NULL;
 }
 
-static void close_key(struct cm_issuer_key *key);
-
-static void drop_last(struct cm_issuers *issuers)
+static void set_urls(struct cm_issuer_key *issuer, const struct cm_generation *generation)
 {
-    close_key(&issuers->keys[--issuers->keys_count]);
+    struct cm_fixed fixed;
+    cm_fixing_look(issuer->issuers->fixing, generation, issuer->name, issuer->authority, &fixed);
+    if (fixed.differs && is_active(issuer))
+        notice(issuer->issuers,
+               "%s keeps its CRL shards (%u) and their URL: those of the settings are for new "
+               "generations",
+               issuer->name, fixed.crl_shards);
+    cm_issuer_set_urls(issuer, fixed.crl_shards, fixed.crl_url);
 }
 
-/* False: the start fails. */
-static bool take_generation(struct cm_issuers *issuers, const struct cm_generation *generation,
-                            const struct cm_settings_authority *authority)
+/* Its key is archived, or destroyed: nobody asks for it any more. */
+static bool is_over(const struct cm_generation *generation)
 {
-    struct cm_issuer_key *key = add_key(issuers, generation, authority);
+    return generation->state == CM_GENERATION_RETIRED && generation->key_fate != CM_KEY_KEPT;
+}
+
+/* NULL: it is not to be here, or cannot be; of one that issues the start fails then. */
+static struct cm_issuer_key *add(struct cm_issuers *issuers, const struct cm_generation *generation,
+                                 const struct cm_settings_authority *authority)
+{
+    uint32_t count = issuers->keys_count;
+    struct cm_issuer_key *issuer = &issuers->keys[count];
     struct cm_error why;
-    cm_status status = describe_issuer(key, &why);
-    if (status == CM_OK && !key->issues && cm_issuer_has_ended(key, cm_clock_wall_s())) {
-        drop_last(issuers);
-    } else if (status == CM_OK) {
-        set_urls(key, generation);
-    } else if (key->issues) {
-        fail(issuers, status, &why);
-    } else {
-        notice(issuers, "no CRLs and OCSP responses of %s: %s", key->name, why.text);
-        drop_last(issuers);
+    if (count == CM_ISSUERS_MAX) {
+        notice(issuers, "a generation of %s is not taken up: start the engine again, it has %d",
+               authority->name, CM_ISSUERS_MAX);
+        return NULL;
     }
-    return issuers->status == CM_OK;
+    cm_status status = cm_issuer_init(issuer, issuers, generation, authority, &why);
+    bool has_ended = status == CM_OK
+                     && (is_over(generation)
+                         || (!is_active(issuer) && cm_issuer_has_ended(issuer, cm_clock_wall_s())));
+    if (status == CM_OK && !has_ended) {
+        set_urls(issuer, generation);
+        atomic_store(&issuers->keys_count, count + 1);
+        return issuer;
+    }
+    if (status != CM_OK)
+        put_off(issuer, status, &why);
+    cm_issuer_done(issuer);
+    return NULL;
+}
+
+static struct cm_issuer_key *find(const struct cm_issuers *issuers, int64_t generation_number)
+{
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
+        if (issuers->keys[i].generation_number == generation_number)
+            return &issuers->keys[i];
+    return NULL;
+}
+
+/* One that waits for its certificate is none yet. */
+static bool is_whole(const struct cm_generation *generation)
+{
+    return generation->certificate.size > 0;
 }
 
 static bool note_generation(const struct cm_generation *generation, void *arg)
 {
     struct cm_issuers *issuers = arg;
-    const struct cm_settings *settings = issuers->settings;
-    if (generation->state != CM_GENERATION_ACTIVE && generation->state != CM_GENERATION_RETIRING
-        && generation->state != CM_GENERATION_RETIRED)
-        return true;
-    for (uint32_t i = 0; i < settings->authorities_count; i++)
-        if (cm_bytes_is(generation->authority, settings->authorities[i].name))
-            return take_generation(issuers, generation, &settings->authorities[i]);
-    return true;
+    const struct cm_settings_authority *authority = authority_of(issuers, generation);
+    if (authority && is_whole(generation))
+        add(issuers, generation, authority);
+    return issuers->status == CM_OK;
+}
+
+static bool is_there(const struct cm_issuers *issuers,
+                     const struct cm_settings_authority *authority)
+{
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
+        if (is_active(&issuers->keys[i]) && issuers->keys[i].authority == authority)
+            return true;
+    return false;
 }
 
 static cm_status check_complete(const struct cm_issuers *issuers, struct cm_error *err)
 {
     const struct cm_settings *settings = issuers->settings;
-    for (uint32_t i = 0; i < settings->groups_count; i++)
-        if (!cm_issuers_have(issuers, settings->groups[i].authority))
+    for (uint32_t i = 0; i < settings->groups_count; i++) {
+        const struct cm_settings_authority *authority = settings->groups[i].authority;
+        if (is_there(issuers, authority))
+            continue;
+        if (!issuers->env.may_wait)
             return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                            "authority %s (of group %s) has no active generation in the store",
-                           settings->groups[i].authority->name, settings->groups[i].name);
+                           authority->name, settings->groups[i].name);
+        notice(issuers, "authority %s has no active generation: requests of group %s wait for one",
+               authority->name, settings->groups[i].name);
+    }
     for (uint32_t i = 0; i < issuers->keys_count; i++)
-        if (issuers->keys[i].issues && !issuers->keys[i].provider)
+        if (is_active(&issuers->keys[i]) && !issuers->keys[i].provider)
             return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                            "the provider of %s is not in the settings", issuers->keys[i].name);
     return CM_OK;
 }
 
 static cm_status walk_generations(struct cm_issuers *issuers, struct cm_store_reader *reader,
-                                  struct cm_error *err)
+                                  cm_generation_walk_fn *visit, struct cm_error *err)
 {
     cm_status status = cm_store_reader_begin(reader, err);
     if (status != CM_OK)
         return status;
-    status = cm_store_walk_generations(reader, note_generation, issuers, err);
+    status = cm_store_walk_generations(reader, visit, issuers, err);
     cm_store_reader_end(reader);
     return status;
+}
+
+/* ------------------------------------------------------------------ while it runs -- */
+
+static void change_state(struct cm_issuer_key *issuer, const struct cm_generation *generation)
+{
+    enum cm_generation_state before = issuer->state;
+    issuer->state = generation->state;
+    issuer->active_ms = generation->active_ms;
+    issuer->issues = is_active(issuer) && issuer->key && issuer->templates;
+    issuer->is_over = is_over(generation);
+    if (before != issuer->state)
+        notice(issuer->issuers, "%s is %s", issuer->name, cm_generation_state_name(issuer->state));
+}
+
+/* What a generation that is new has to be fixed is noted; those that are here have the state of the store. */
+static bool note_change(const struct cm_generation *generation, void *arg)
+{
+    struct cm_issuers *issuers = arg;
+    const struct cm_settings_authority *authority = authority_of(issuers, generation);
+    struct cm_issuer_key *issuer = find(issuers, generation->number);
+    struct cm_fixed fixed;
+    char name[sizeof issuer->name];
+    if (issuer) {
+        change_state(issuer, generation);
+    } else if (authority && is_whole(generation)) {
+        snprintf(name, sizeof name, "%s-%lld", authority->name, (long long)generation->generation);
+        cm_fixing_look(issuers->fixing, generation, name, authority, &fixed);
+        free(fixed.crl_url);
+    }
+    return true;
+}
+
+static bool take_new(const struct cm_generation *generation, void *arg)
+{
+    struct cm_issuers *issuers = arg;
+    const struct cm_settings_authority *authority = authority_of(issuers, generation);
+    if (!authority || !is_whole(generation) || find(issuers, generation->number))
+        return true;
+    struct cm_issuer_key *issuer = add(issuers, generation, authority);
+    if (!issuer)
+        return true;
+    issuer->is_new = true;
+    open_first(issuer);
+    if (!issuer->is_being_opened)
+        announce(issuer);
+    return true;
+}
+
+static cm_status walk_now(struct cm_issuers *issuers, cm_generation_walk_fn *visit,
+                          struct cm_error *err)
+{
+    struct cm_store_reader *reader = NULL;
+    cm_status status = cm_store_reader_open(issuers->env.store, &reader, err);
+    if (status == CM_OK)
+        status = walk_generations(issuers, reader, visit, err);
+    cm_store_reader_close(reader);
+    return status;
+}
+
+static void look_again(void *arg)
+{
+    cm_issuers_look(arg);
+}
+
+/* The step that look has counted as pending ends with it. */
+static void end_look(struct cm_issuers *issuers, cm_status status, const struct cm_error *err)
+{
+    if (status != CM_OK)
+        notice(issuers, "generations of authorities are not taken up yet: %s", err->text);
+    if (status != CM_OK && !issuers->is_stopped)
+        cm_timer_start(&issuers->again, issuers->env.loop, LOOK_AGAIN_MS, look_again, issuers);
+    tell_changed(issuers);
+    finish_one(issuers);
+}
+
+/* What is fixed now is taken as it stands in the store. */
+static void on_new_fixed(cm_status status, const struct cm_error *fixing_err, void *arg)
+{
+    struct cm_issuers *issuers = arg;
+    struct cm_error err = *fixing_err;
+    cm_fixing_free(issuers->fixing);
+    issuers->fixing = cm_fixing_new(NULL);
+    if (status == CM_OK)
+        status = walk_now(issuers, take_new, &err);
+    cm_fixing_free(issuers->fixing);
+    issuers->fixing = NULL;
+    bool must_look = issuers->must_look && !issuers->is_stopped;
+    issuers->must_look = false;
+    end_look(issuers, status, &err);
+    if (must_look)
+        cm_issuers_look(issuers);
+}
+
+void cm_issuers_look(struct cm_issuers *issuers)
+{
+    struct cm_error err;
+    cm_loop_assert_here(issuers->env.loop);
+    if (issuers->is_stopped)
+        return;
+    if (issuers->fixing) {
+        issuers->must_look = true;
+        return;
+    }
+    issuers->pending_count++;
+    issuers->fixing = cm_fixing_new(issuers->env.store);
+    cm_status status = walk_now(issuers, note_change, &err);
+    if (status == CM_OK) {
+        cm_fixing_begin(issuers->fixing, on_new_fixed, issuers);
+        return;
+    }
+    cm_fixing_free(issuers->fixing);
+    issuers->fixing = NULL;
+    end_look(issuers, status, &err);
 }
 
 /* ------------------------------------------------------------------ life -- */
@@ -358,8 +419,8 @@ static void on_fixed(cm_status status, const struct cm_error *err, void *arg)
     issuers->fixing = NULL;
     if (status != CM_OK)
         fail(issuers, status, err);
-    else
-        open_keys(issuers);
+    for (uint32_t i = 0; status == CM_OK && i < issuers->keys_count; i++)
+        open_first(&issuers->keys[i]);
     finish_one(issuers);
 }
 
@@ -379,11 +440,14 @@ void cm_issuers_open(struct cm_issuers *issuers, const struct cm_issuers_env *en
     struct cm_error err;
     *issuers = (struct cm_issuers){ .settings = env->settings,
                                     .env = *env,
+                                    .keys = calloc(CM_ISSUERS_MAX, sizeof *issuers->keys),
                                     .fixing = cm_fixing_new(env->store),
                                     .pending_count = 1,
                                     .opened = opened,
                                     .arg = arg };
-    cm_status status = walk_generations(issuers, reader, &err);
+    if (!issuers->keys)
+        abort();
+    cm_status status = walk_generations(issuers, reader, note_generation, &err);
     if (status == CM_OK && issuers->status == CM_OK)
         status = check_complete(issuers, &err);
     if (status != CM_OK)
@@ -392,25 +456,11 @@ void cm_issuers_open(struct cm_issuers *issuers, const struct cm_issuers_env *en
     cm_loop_post(env->loop, &issuers->task);
 }
 
-static void close_key(struct cm_issuer_key *key)
-{
-    for (uint32_t i = 0; key->templates && i < key->issuers->settings->profiles_count; i++)
-        cm_template_free(key->templates[i]);
-    free(key->templates);
-    free(key->reference);
-    if (key->key)
-        cm_provider_close_key(key->key);
-    free((void *)(uintptr_t)key->certificate.data);
-    free((void *)(uintptr_t)key->chain.data);
-    free(key->crl_url);
-    free(key->ocsp_url);
-    free(key->ca_issuers_url);
-}
-
 void cm_issuers_stop(struct cm_issuers *issuers)
 {
     issuers->is_stopped = true;
     cm_timer_stop(&issuers->retry);
+    cm_timer_stop(&issuers->again);
 }
 
 bool cm_issuers_are_idle(const struct cm_issuers *issuers)
@@ -421,10 +471,11 @@ bool cm_issuers_are_idle(const struct cm_issuers *issuers)
 void cm_issuers_close(struct cm_issuers *issuers)
 {
     cm_timer_done(&issuers->retry);
+    cm_timer_done(&issuers->again);
     cm_fixing_free(issuers->fixing);
     issuers->fixing = NULL;
     for (uint32_t i = 0; i < issuers->keys_count; i++)
-        close_key(&issuers->keys[i]);
+        cm_issuer_done(&issuers->keys[i]);
     free(issuers->keys);
     issuers->keys = NULL;
     issuers->keys_count = 0;
@@ -433,32 +484,11 @@ void cm_issuers_close(struct cm_issuers *issuers)
 bool cm_issuers_have(const struct cm_issuers *issuers,
                      const struct cm_settings_authority *authority)
 {
-    for (uint32_t i = 0; i < issuers->keys_count; i++)
-        if (issuers->keys[i].issues && issuers->keys[i].authority == authority)
-            return true;
-    return false;
+    return is_there(issuers, authority);
 }
 
 const struct cm_issuer_key *cm_issuers_by_generation(const struct cm_issuers *issuers,
                                                      int64_t generation_number)
 {
-    for (uint32_t i = 0; i < issuers->keys_count; i++)
-        if (issuers->keys[i].generation_number == generation_number)
-            return &issuers->keys[i];
-    return NULL;
-}
-
-bool cm_issuer_has_ended(const struct cm_issuer_key *issuer, int64_t now_s)
-{
-    return now_s > issuer->issuer.not_after_s;
-}
-
-const struct cm_template *cm_issuer_template(const struct cm_issuer_key *issuer,
-                                             const struct cm_profile *profile)
-{
-    const struct cm_settings *settings = issuer->issuers->settings;
-    for (uint32_t i = 0; issuer->templates && i < settings->profiles_count; i++)
-        if (settings->profiles[i] == profile)
-            return issuer->templates[i];
-    return NULL;
+    return find(issuers, generation_number);
 }

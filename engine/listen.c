@@ -4,6 +4,8 @@
 #include <jansson.h>
 
 #include "engine/base/clock.h"
+#include "engine/campaign/sender.h"
+#include "engine/multibuffer/multibuffer.h"
 
 /* Requests that this issuer's key was asked for in vain so far. */
 static uint32_t count_waiting(const struct cm_engine *engine, const struct cm_issuer_key *issuer)
@@ -18,15 +20,27 @@ static uint32_t count_waiting(const struct cm_engine *engine, const struct cm_is
     return count;
 }
 
+/* Where there is one: the seconds until another key's turn. */
+static void add_schedule(const struct cm_issuer_key *issuer, json_t *row)
+{
+    struct cm_schedule_moments moments;
+    if (cm_schedule_of(issuer->authority, issuer->active_ms, issuer->issuer.not_after_s, &moments))
+        json_object_set_new(row, "rotation_due_s",
+                            json_integer((moments.due_ms - cm_clock_wall_ms()) / 1000));
+}
+
 static json_t *describe_issuer(const struct cm_engine *engine, const struct cm_issuer_key *issuer,
                                uint32_t waiting)
 {
     const struct cm_spread_key *key = cm_spread_key(&engine->spread, issuer);
     bool in_trouble = key->trouble_since_ns != 0;
     uint64_t trouble_ns = in_trouble ? cm_clock_monotonic_ns() - key->trouble_since_ns : 0;
-    return json_pack("{s:s, s:I, s:I, s:b, s:I}", "name", issuer->name, "waiting",
-                     (json_int_t)waiting, "outstanding", (json_int_t)key->items_count, "in_trouble",
-                     in_trouble, "seconds", (json_int_t)(trouble_ns / CM_NS_PER_S));
+    json_t *row =
+        json_pack("{s:s, s:I, s:I, s:b, s:I}", "name", issuer->name, "waiting", (json_int_t)waiting,
+                  "outstanding", (json_int_t)key->items_count, "in_trouble", in_trouble, "seconds",
+                  (json_int_t)(trouble_ns / CM_NS_PER_S));
+    add_schedule(issuer, row);
+    return row;
 }
 
 /* False: requests wait for one of them. */
@@ -103,6 +117,31 @@ static bool add_providers(const struct cm_engine *engine, json_t *object)
     return none_is_away;
 }
 
+/* How signatures are verified here. */
+static json_t *describe_verification(const struct cm_engine *engine)
+{
+    struct cm_proof_counts sum = { .in_lanes = 0 };
+    bool forgoes_lanes = engine->settings->engine.forgoes_lanes;
+    for (uint32_t i = 0; i < engine->workers_count; i++) {
+        struct cm_proof_counts counts = cm_proof_count(engine->workers_open[i]->proof);
+        sum.in_lanes += counts.in_lanes;
+        sum.one_by_one += counts.one_by_one;
+    }
+    return json_pack(
+        "{s:b, s:s, s:I, s:I}", "multi_buffer", !forgoes_lanes && cm_mb_takes(CM_MB_P256),
+        "arithmetic", forgoes_lanes ? "OpenSSL alone, as settings want it" : cm_mb_describe(),
+        "in_lanes", (json_int_t)sum.in_lanes, "one_by_one", (json_int_t)sum.one_by_one);
+}
+
+static json_t *describe_stations(const struct cm_engine_counters *counters)
+{
+    json_t *rows = json_array();
+    for (unsigned i = 0; i < CM_STATION_COUNT; i++)
+        json_array_append_new(rows, json_pack("{s:s, s:I}", "name", cm_station_name(i), "ns",
+                                              (json_int_t)counters->station_ns[i]));
+    return rows;
+}
+
 void cm_engine_fill_status(json_t *object, void *arg)
 {
     const struct cm_engine *engine = arg;
@@ -111,6 +150,8 @@ void cm_engine_fill_status(json_t *object, void *arg)
     bool is_ready = engine->state == CM_ENGINE_IS_RUNNING && are_there && do_sign && are_fresh
                     && engine->aside.count == 0;
     json_object_set_new(object, "ready", json_boolean(is_ready));
+    json_object_set_new(object, "campaigns", cm_sender_describe(engine->sender));
+    json_object_set_new(object, "verification", describe_verification(engine));
     const struct cm_engine_counters *counters = &engine->counters;
     const struct {
         const char *name;
@@ -122,6 +163,7 @@ void cm_engine_fill_status(json_t *object, void *arg)
         { "repeated", counters->repeated },
         { "given_back", counters->given_back },
         { "batches", counters->batches },
+        { "batches_answered", counters->batches_answered },
         { "in_flight", counters->in_flight },
         { "set_aside", engine->aside.count },
         { "done", counters->done },
@@ -129,11 +171,46 @@ void cm_engine_fill_status(json_t *object, void *arg)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         json_object_set_new(object, rows[i].name, json_integer((json_int_t)rows[i].value));
+    json_object_set_new(object, "stations", describe_stations(counters));
 }
 
 static void on_revoked(void *arg)
 {
     cm_engine_look_at_revocations(arg);
+}
+
+static void on_authorities(void *arg)
+{
+    struct cm_engine *engine = arg;
+    cm_issuers_look(&engine->issuers);
+}
+
+/* Of the settings' authorities. Others' are not served here, and have nothing to be ready. */
+static cm_status check_transition(const struct cm_transition *transition, struct cm_error *err,
+                                  void *arg)
+{
+    const struct cm_engine *engine = arg;
+    const struct cm_issuer_key *issuer =
+        cm_issuers_by_generation(&engine->issuers, transition->number);
+    if (transition->to != CM_GENERATION_ACTIVE || !issuer || (issuer->key && issuer->templates))
+        return CM_OK;
+    return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0,
+                   issuer->provider ? "the engine has not opened the key of %s yet: it says why"
+                                    : "the engine was started before the provider of %s was in "
+                                      "its settings: start it again",
+                   issuer->name);
+}
+
+static void on_campaign(const struct cm_campaign *campaign, void *arg)
+{
+    const struct cm_engine *engine = arg;
+    cm_sender_change(engine->sender, campaign);
+}
+
+static json_t *describe_campaigns(void *arg)
+{
+    const struct cm_engine *engine = arg;
+    return cm_sender_describe(engine->sender);
 }
 
 static cm_status publish(const char *issuer, cm_control_published_fn *done, void *done_arg,
@@ -149,7 +226,11 @@ void cm_engine_listen(struct cm_engine *engine)
                                         .store = engine->store,
                                         .fill_status = cm_engine_fill_status,
                                         .on_revoked = on_revoked,
+                                        .on_campaign = on_campaign,
+                                        .describe_campaigns = describe_campaigns,
                                         .publish = engine->revocations ? publish : NULL,
+                                        .on_authorities = on_authorities,
+                                        .check_transition = check_transition,
                                         .on_notice = cm_engine_on_notice,
                                         .on_idle = cm_engine_on_idle,
                                         .arg = engine };

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "engine/campaign/sender.h"
+
 void cm_engine_notice(struct cm_engine *engine, const char *format, ...)
 {
     char text[CM_ERROR_TEXT_SIZE];
@@ -30,10 +32,10 @@ static void deliver_event(void *arg)
     engine->options.on_event(news->event, news->text, engine->options.arg);
 }
 
-/* Posted: whoever called us is not called back from inside. Each kind of event has its own task. */
-void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text)
+/* Posted: whoever called us is not called back from inside. */
+static void post(struct cm_engine *engine, struct cm_engine_news *news, enum cm_engine_event event,
+                 const char *text)
 {
-    struct cm_engine_news *news = &engine->news[event];
     if (news->is_posted)
         return;
     news->is_posted = true;
@@ -44,12 +46,28 @@ void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const 
     cm_loop_post(engine->loop, &news->task);
 }
 
+/* Each kind of event has its own task. */
+void cm_engine_post(struct cm_engine *engine, enum cm_engine_event event, const char *text)
+{
+    post(engine, &engine->news[event], event, text);
+}
+
+void cm_engine_post_rotation(struct cm_engine *engine,
+                             const struct cm_settings_authority *authority)
+{
+    post(engine, &engine->rotation_news[authority - engine->settings->authorities],
+         CM_ENGINE_ROTATION_DUE, authority->name);
+}
+
 void cm_engine_look_around(struct cm_engine *engine)
 {
     if (engine->counters.in_flight > 0 || cm_control_is_busy(engine->control))
         return;
     if (engine->state == CM_ENGINE_IS_STOPPING) {
-        if (!cm_issuers_are_idle(&engine->issuers) || !cm_engine_revocations_are_idle(engine))
+        if (!cm_issuers_are_idle(&engine->issuers) || !cm_engine_revocations_are_idle(engine)
+            || !cm_sender_is_idle(engine->sender))
+            return;
+        if (!cm_audit_is_over(engine))
             return;
         engine->state = CM_ENGINE_IS_STOPPED;
         cm_engine_post(engine, CM_ENGINE_STOPPED, "everything is answered or given back");

@@ -49,8 +49,8 @@ bool cm_order_read_serial(struct cm_bytes text, struct cm_arena *arena, struct c
     return true;
 }
 
-static bool read_serial(struct cm_bytes text, struct cm_arena *arena, struct cm_bytes *ret_serial,
-                        struct cm_refusal *refusal)
+bool cm_order_check_serial(struct cm_bytes text, struct cm_arena *arena,
+                           struct cm_bytes *ret_serial, struct cm_refusal *refusal)
 {
     char shown[64];
     return cm_order_read_serial(text, arena, ret_serial)
@@ -189,7 +189,7 @@ static bool read_target(const struct cm_order_texts *texts, struct cm_arena *are
     order->group = texts->group;
     order->issuer = texts->issuer;
     if (is_there(texts->serial))
-        return read_serial(texts->serial, arena, &order->serial, refusal);
+        return cm_order_check_serial(texts->serial, arena, &order->serial, refusal);
     return !is_there(texts->device) || read_device(texts->device, &order->device, refusal);
 }
 

@@ -60,6 +60,10 @@ bool cm_order_read(const struct cm_order_texts *texts, int64_t time_s, struct cm
 bool cm_order_read_serial(struct cm_bytes text, struct cm_arena *arena,
                           struct cm_bytes *ret_serial);
 
+/* The same in a request; else request.serial-invalid. */
+bool cm_order_check_serial(struct cm_bytes text, struct cm_arena *arena,
+                           struct cm_bytes *ret_serial, struct cm_refusal *refusal);
+
 /* A device id, as it stands in orders and in requests for certificates, and not one of the engine's own
  * (engine/store/device.h); else policy.device-invalid. */
 bool cm_order_check_device(struct cm_bytes id, struct cm_refusal *refusal);

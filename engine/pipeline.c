@@ -2,7 +2,7 @@
  * Pipeline: the order of the stations, and on which thread each takes place.
  *
  *   loop     intake, and the choice of the issuer keys
- *   worker   decode  admit  prove  compose
+ *   worker   decode  admit  renew  prove  compose
  *   loop     dispatch:  store (intents durable), then provider (signatures)
  *   worker   seal
  *   loop     record:    store (certificates durable)
@@ -25,24 +25,43 @@ static void consider(struct cm_work *work, void *context)
     struct cm_batch *batch = batch_of(work);
     struct cm_worker *worker = context;
     struct cm_error err;
+    cm_laps_end(&batch->laps, CM_STATION_WAIT);
     cm_decode_envelopes(batch);
+    cm_laps_end(&batch->laps, CM_STATION_DECODE);
     if (cm_store_reader_begin(worker->reader, &err) != CM_OK) {
         for (uint32_t i = 0; i < batch->requests_count; i++)
             batch->requests[i].outcome = CM_OUTCOME_GIVEN_BACK;
         return;
     }
     cm_admit_recall(batch, worker);
+    cm_laps_end(&batch->laps, CM_STATION_ADMIT);
     cm_decode_requests(batch);
+    cm_laps_end(&batch->laps, CM_STATION_DECODE);
     cm_admit(batch, worker);
+    cm_laps_end(&batch->laps, CM_STATION_ADMIT);
+    cm_renew(batch, worker);
+    cm_laps_end(&batch->laps, CM_STATION_RENEW);
     cm_prove(batch, worker);
     cm_store_reader_end(worker->reader);
+    cm_laps_end(&batch->laps, CM_STATION_PROVE);
     cm_compose(batch, worker);
+    cm_laps_end(&batch->laps, CM_STATION_COMPOSE);
+}
+
+static void count_laps(const struct cm_batch *batch)
+{
+    struct cm_engine_counters *counters = &batch->engine->counters;
+    counters->batches_answered++;
+    for (unsigned i = 0; i < CM_STATION_COUNT; i++)
+        counters->station_ns[i] += batch->laps.ns[i];
 }
 
 static void on_answered(struct cm_batch *batch)
 {
     struct cm_engine *engine = batch->engine;
     uint32_t count = batch->requests_count;
+    cm_laps_end(&batch->laps, CM_STATION_REPLY);
+    count_laps(batch);
     cm_release(batch);
     uint32_t credits_count = batch->credits_count, ahead_count = batch->ahead_count;
     cm_pool_give(batch);
@@ -75,6 +94,7 @@ static bool gives_back(const struct cm_batch *batch)
 static void on_recorded(struct cm_batch *batch)
 {
     struct cm_engine *engine = batch->engine;
+    cm_laps_end(&batch->laps, CM_STATION_RECORD);
     if (engine->state == CM_ENGINE_IS_RUNNING && gives_back(batch))
         cm_timer_start(&batch->retry, engine->loop, GIVE_BACK_PAUSE_MS, reply_now, batch);
     else
@@ -83,12 +103,17 @@ static void on_recorded(struct cm_batch *batch)
 
 static void seal(struct cm_work *work, void *context)
 {
-    cm_seal(batch_of(work), context);
+    struct cm_batch *batch = batch_of(work);
+    cm_laps_end(&batch->laps, CM_STATION_WAIT);
+    cm_seal(batch, context);
+    cm_laps_end(&batch->laps, CM_STATION_SEAL);
 }
 
 static void on_sealed(struct cm_work *work)
 {
-    cm_record(batch_of(work), on_recorded);
+    struct cm_batch *batch = batch_of(work);
+    cm_laps_end(&batch->laps, CM_STATION_WAIT);
+    cm_record(batch, on_recorded);
 }
 
 static void on_signed(struct cm_batch *batch)
@@ -107,6 +132,7 @@ static void on_considered(struct cm_work *work)
     struct cm_batch *batch = batch_of(work);
     struct cm_engine *engine = batch->engine;
     engine->considering_count--;
+    cm_laps_end(&batch->laps, CM_STATION_WAIT);
     if (batch->clock_suspect)
         cm_engine_notice(engine, "the clock has gone back: nothing is signed until it is right");
     cm_dispatch(batch, on_signed);
@@ -159,6 +185,8 @@ void cm_pipeline_begin(struct cm_batch *batch)
 {
     batch->time_ms = cm_clock_wall_ms();
     batch->engine->counters.batches++;
+    cm_laps_begin(&batch->laps, batch->oldest_ns);
+    cm_laps_end(&batch->laps, CM_STATION_GATHER);
     choose_issuers(batch);
     batch->work.run = consider;
     batch->work.done = on_considered;

@@ -119,9 +119,26 @@ struct cm_promise *cm_promises_add(struct cm_promises *promises, const struct cm
     return promise;
 }
 
+static void note_finished(struct cm_promises *promises, int64_t intent_number)
+{
+    size_t size = (promises->finished_count + 1) * sizeof *promises->finished;
+    promises->finished = must(realloc(promises->finished, size));
+    promises->finished[promises->finished_count++] = intent_number;
+}
+
 static bool load_item(const struct cm_intent *intent, const struct cm_intent_item *item, void *arg)
 {
-    cm_promises_add(arg, intent, item);
+    struct cm_promises *promises = arg;
+    if (!item) {
+        note_finished(promises, intent->number);
+        return true;
+    }
+    struct cm_promise *other = cm_promises_find(promises, &item->key);
+    struct cm_promise *promise = cm_promises_add(promises, intent, item);
+    if (other && other->intent_number > promise->intent_number)
+        promise->is_outdone = true;
+    else if (other)
+        other->is_outdone = true;
     return true;
 }
 
@@ -144,6 +161,7 @@ void cm_promises_done(struct cm_promises *promises)
     }
     free(promises->buckets);
     free(promises->intents);
+    free(promises->finished);
     *promises = (struct cm_promises){ 0 };
 }
 
@@ -153,7 +171,9 @@ struct cm_promise *cm_promises_find(const struct cm_promises *promises,
     if (promises->open_count == 0)
         return NULL;
     struct cm_promise *promise = *bucket_of(promises, key);
-    while (promise && (promise->settled_by || memcmp(&promise->item.key, key, sizeof *key) != 0))
+    while (promise
+           && (promise->settled_by || promise->is_outdone
+               || memcmp(&promise->item.key, key, sizeof *key) != 0))
         promise = promise->next;
     return promise;
 }

@@ -32,6 +32,7 @@ struct cm_promise {
     int64_t generation_number;
     uint32_t holders_count; /* entries of its request that are in a batch now, or set aside */
     bool is_over;           /* settled, and there only for who holds it */
+    bool is_outdone; /* a later one stands for the same request: this one was given up before */
     const void *settled_by; /* the batch, or the abandonment, whose record settles it and is not
                                durable yet; else NULL */
 };
@@ -41,9 +42,15 @@ struct cm_promises {
     struct cm_promised_intent **intents; /* buckets by number */
     uint32_t buckets_count;              /* of each; a power of two */
     uint32_t open_count;
+    /* Intents, as they were loaded, of which nothing is promised any more, and which are to be closed. */
+    int64_t *finished;
+    uint32_t finished_count;
 };
 
-/* Reads the open intents. Fails with: what the reader fails with. */
+/*
+ * Reads the open intents. Where a request has several promises, it had begun to break the earlier ones when the
+ * engine died, and only the latest may be kept. Fails with: what the reader fails with.
+ */
 CM_MUST_USE cm_status cm_promises_load(struct cm_promises *promises, struct cm_store_reader *reader,
                                        struct cm_error *err);
 void cm_promises_done(struct cm_promises *promises);
@@ -52,7 +59,7 @@ void cm_promises_done(struct cm_promises *promises);
 struct cm_promise *cm_promises_add(struct cm_promises *promises, const struct cm_intent *intent,
                                    const struct cm_intent_item *item);
 
-/* NULL when nothing was promised to this request, or what was is being given up. */
+/* NULL when nothing was promised to this request, or what was is being, or has been, given up. */
 struct cm_promise *cm_promises_find(const struct cm_promises *promises,
                                     const struct cm_request_key *key);
 

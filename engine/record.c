@@ -14,8 +14,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "engine/authority/record_tree.h"
 #include "engine/base/faultpoint.h"
-#include "engine/base/hash.h"
 
 enum { RETRY_MS = 1000 };
 
@@ -33,6 +33,7 @@ static void add_certificate(struct cm_batch *batch, const struct cm_request *req
         .key_fingerprint = request->key_fingerprint,
         .not_after = request->tbs.not_after_s,
         .der = request->certificate,
+        .leaf_hash = request->leaf_hash,
     };
 }
 
@@ -252,23 +253,30 @@ static void leave_promises(struct cm_batch *batch, bool is_durable)
         leave_promise(batch, &batch->requests[i], is_durable);
 }
 
-/* One line of the audit log for each batch: who asked, how many, and a hash over all of it. */
+/* What the row says of its certificates: those of a tree have a first and a last one. */
+static const char *numbers_of(const struct cm_record_tree *tree, struct cm_arena *arena)
+{
+    if (tree->first == 0)
+        return "";
+    return cm_arena_printf(arena, ",\"first\":\"%016llx\",\"last\":\"%016llx\"",
+                           (unsigned long long)tree->first, (unsigned long long)tree->last);
+}
+
+/* One line of the audit log for each batch: who asked, how many, and the root over all of it. */
 static void describe(struct cm_batch *batch)
 {
     struct cm_store_op *op = &batch->record_op;
-    struct cm_bytes *parts = cm_arena_alloc(
-        &batch->arena, (op->certificates_count + op->abandoned_count + 1) * sizeof *parts);
-    size_t parts_count = 0;
-    for (uint32_t i = 0; i < op->certificates_count; i++)
-        parts[parts_count++] = op->certificates[i].der;
-    for (uint32_t i = 0; i < op->abandoned_count; i++)
-        parts[parts_count++] = cm_bytes(op->abandoned[i].serial.octets, CM_SERIAL_SIZE);
-    cm_sha256(parts, parts_count, batch->audit.digest);
-    batch->audit.kind = "issue";
-    batch->audit.actor = cm_bytes_str("engine");
-    batch->audit.detail = cm_bytes_str(
-        cm_arena_printf(&batch->arena, "{\"issued\":%u,\"refused\":%u,\"abandoned\":%u}",
-                        op->certificates_count, op->refusals_count, op->abandoned_count));
+    struct cm_record_tree tree;
+    cm_record_tree(op, &tree);
+    batch->audit = (struct cm_audit_event){
+        .kind = "issue",
+        .actor = cm_bytes_str("engine"),
+        .detail = cm_bytes_str(
+            cm_arena_printf(&batch->arena, "{\"issued\":%u,\"refused\":%u,\"abandoned\":%u%s}",
+                            op->certificates_count, op->refusals_count, op->abandoned_count,
+                            numbers_of(&tree, &batch->arena))),
+    };
+    memcpy(batch->audit.digest, tree.root, sizeof tree.root);
     op->audit = &batch->audit;
 }
 
@@ -317,10 +325,11 @@ static void deny_all(struct cm_batch *batch)
         struct cm_request *request = &batch->requests[i];
         if (request->outcome != CM_OUTCOME_ISSUED)
             continue;
-        if (row->denial != CM_DENIAL_NONE) {
+        if (row->denial == CM_DENIAL_ISSUER)
+            request->outcome = CM_OUTCOME_MOVED; /* its serial is abandoned; another key makes it */
+        else if (row->denial != CM_DENIAL_NONE)
             deny(request, row->denial);
-            denied_count++;
-        }
+        denied_count += row->denial != CM_DENIAL_NONE;
         row++;
     }
     assert(denied_count > 0); /* else it would be tried for ever */

@@ -53,13 +53,14 @@ static bool fill_answer(struct cm_answer *answer, const struct cm_request *reque
      * was forged: its requester would take the refusal for that of its own request of this id.
      */
     bool is_told = request->requester && request->entry->standing != CM_ENTRY_FORGED;
-    *answer = (struct cm_answer){ .entry = request->entry,
-                                  .id = request->entry->fields[CM_FIELD_ID],
-                                  .requester = is_told ? request->entry->fields[CM_FIELD_REQUESTER]
-                                                       : cm_bytes(NULL, 0),
-                                  .device = request->device_id.data
-                                                ? request->device_id
-                                                : request->entry->fields[CM_FIELD_DEVICE] };
+    *answer = (struct cm_answer){
+        .entry = request->entry,
+        .id = request->entry->fields[CM_FIELD_ID],
+        .requester = is_told ? request->entry->fields[CM_FIELD_REQUESTER] : cm_bytes(NULL, 0),
+        .device =
+            request->device_id.data ? request->device_id : request->entry->fields[CM_FIELD_DEVICE],
+        .may_be_grouped = request->requester && request->requester->groups_results
+    };
     switch (request->outcome) {
     case CM_OUTCOME_ISSUED:
         fill_issued(answer, request->issuer, request->certificate,

@@ -57,6 +57,7 @@ struct cm_request {
     struct cm_request_digest digest;
     struct cm_bytes device_id;
     struct cm_order *order; /* in the arena; NULL: it asks for a certificate */
+    struct cm_bytes renews; /* serial, the content of its INTEGER; empty: none is named */
     struct cm_csr csr;
 
     /* admit */
@@ -84,7 +85,8 @@ struct cm_request {
     struct cm_sign_item *sign_item;
 
     /* seal */
-    struct cm_bytes certificate; /* DER */
+    struct cm_bytes certificate;     /* DER */
+    uint8_t leaf_hash[CM_HASH_SIZE]; /* of it, in the tree of its audit row */
 
     /* record */
     bool is_denied; /* its device lost its right meanwhile: refused, the serial is abandoned */

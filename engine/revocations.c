@@ -101,18 +101,21 @@ static cm_status open_responders(struct cm_engine *engine, struct cm_error *err)
 }
 
 /* Those whose CA certificate cannot be read are not answered for; the start has said why. */
+static bool describe_generation(const struct cm_issuer_key *key,
+                                struct cm_status_generation *ret_generation)
+{
+    *ret_generation =
+        (struct cm_status_generation){ .number = key->generation_number,
+                                       .validity_s = key->authority->ocsp_validity_s };
+    return cm_ocsp_hash_issuer(key->issuer.name, key->issuer.spki, &ret_generation->hashes);
+}
+
 static uint32_t list_generations(const struct cm_issuers *issuers,
                                  struct cm_status_generation *ret_generations)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < issuers->keys_count; i++) {
-        const struct cm_issuer_key *key = &issuers->keys[i];
-        struct cm_status_generation *generation = &ret_generations[count];
-        *generation =
-            (struct cm_status_generation){ .number = key->generation_number,
-                                           .validity_s = key->authority->ocsp_validity_s };
-        count += cm_ocsp_hash_issuer(key->issuer.name, key->issuer.spki, &generation->hashes);
-    }
+    for (uint32_t i = 0; i < issuers->keys_count; i++)
+        count += describe_generation(&issuers->keys[i], &ret_generations[count]);
     return count;
 }
 
@@ -228,6 +231,21 @@ void cm_engine_look_at_revocations(struct cm_engine *engine)
     cm_publisher_look(engine->revocations->publisher); /* the book has been read then */
     if (engine->revocations->responders)
         cm_responders_look(engine->revocations->responders);
+}
+
+void cm_engine_add_to_revocations(struct cm_engine *engine, const struct cm_issuer_key *issuer)
+{
+    struct cm_revocations *revocations = engine->revocations;
+    struct cm_status_generation generation;
+    struct cm_error err;
+    if (!revocations)
+        return;
+    cm_publisher_add(revocations->publisher, issuer);
+    if (revocations->responders)
+        cm_responders_add(revocations->responders, issuer);
+    if (revocations->service && describe_generation(issuer, &generation)
+        && cm_status_service_add_generation(revocations->service, &generation, &err) != CM_OK)
+        cm_engine_notice(engine, "no OCSP responses of %s: %s", issuer->name, err.text);
 }
 
 static const struct cm_issuer_key *find_issuer(const struct cm_issuers *issuers, const char *name)

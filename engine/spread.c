@@ -8,7 +8,7 @@
 static struct cm_spread_key *key_of(const struct cm_spread *spread,
                                     const struct cm_issuer_key *issuer)
 {
-    return &spread->keys[issuer - spread->issuers->keys];
+    return &spread->keys[cm_issuers_position(spread->issuers, issuer)];
 }
 
 /* Authorities that issue. */
@@ -27,10 +27,15 @@ static bool have_several(const struct cm_issuers *issuers)
 void cm_spread_init(struct cm_spread *spread, const struct cm_issuers *issuers)
 {
     *spread = (struct cm_spread){ .issuers = issuers };
-    spread->keys = calloc(issuers->keys_count + 1, sizeof *spread->keys);
+    spread->keys = calloc(CM_ISSUERS_MAX, sizeof *spread->keys);
     if (!spread->keys)
         abort();
-    spread->has_several = have_several(issuers);
+    cm_spread_look(spread);
+}
+
+void cm_spread_look(struct cm_spread *spread)
+{
+    spread->has_several = have_several(spread->issuers);
 }
 
 void cm_spread_done(struct cm_spread *spread)
@@ -171,7 +176,7 @@ const struct cm_spread_key *cm_spread_key(const struct cm_spread *spread,
 bool cm_spread_is_away(const struct cm_spread *spread,
                        const struct cm_settings_authority *authority)
 {
-    return cm_issuers_have(spread->issuers, authority) && !find_shortest(spread, authority, false);
+    return !find_shortest(spread, authority, false);
 }
 
 bool cm_spread_has_better(const struct cm_spread *spread, const struct cm_issuer_key *issuer)

@@ -59,6 +59,8 @@ struct cm_choice {
 /* issuers outlives it. done takes one that was never initialised with init, zeroed. */
 void cm_spread_init(struct cm_spread *spread, const struct cm_issuers *issuers);
 void cm_spread_done(struct cm_spread *spread);
+/* Which keys issue has changed. */
+void cm_spread_look(struct cm_spread *spread);
 
 /*
  * Does:       chooses for every authority of the settings, by its position, and counts items_count

@@ -13,7 +13,7 @@
  *     pkcs11:...      and every other URI: looked up through OSSL_STORE
  *
  * The passphrase of settings serves encrypted files and the PIN that a store asks for. Nothing is
- * ever asked on a terminal. Takes no options.
+ * ever asked on a terminal. Signs in multi-buffer lanes where it can; options: openssl/options.h.
  */
 extern const struct cm_provider_ops cm_provider_openssl;
 

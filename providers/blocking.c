@@ -11,9 +11,6 @@
 #include "engine/base/workers.h"
 #include "providers/calls.h"
 
-/* Few enough that the end of a slow batch is shared too, many enough that the counter is cool. */
-enum { ITEMS_AT_A_TIME = 8 };
-
 /* Primes of an RSA key are searched for on a token that is not made for it. */
 #define CREATING_PATIENCE_NS (110 * CM_NS_PER_S)
 
@@ -66,33 +63,48 @@ struct cm_blocking {
 
 /* ------------------------------------------------------------------ signing -- */
 
-static void sign_item(struct job *job, struct seat *seat, struct cm_sign_item *item)
+/* OK: they are to be signed. */
+static cm_status look_before(const struct job *job)
 {
-    struct cm_sign_batch *batch = job->batch;
-    item->signature_size = 0;
+    uint64_t deadline_ns = job->batch->deadline_ns;
     if (atomic_load_explicit(&job->cancelled, memory_order_relaxed))
-        item->status = CM_CANCELLED;
-    else if (batch->deadline_ns != 0 && cm_clock_monotonic_ns() >= batch->deadline_ns)
-        item->status = CM_EXPIRED;
-    else {
-        cm_call_begin(seat->call, 0);
-        item->status =
-            job->blocking->ops->sign_one(job->blocking->state, seat->index, batch->key, item);
-        cm_call_end(seat->call);
+        return CM_CANCELLED;
+    return deadline_ns != 0 && cm_clock_monotonic_ns() >= deadline_ns ? CM_EXPIRED : CM_OK;
+}
+
+/* Together where the backend can, else count is 1. */
+static void sign_items(struct job *job, struct seat *seat, struct cm_sign_item *items,
+                       uint32_t count)
+{
+    const struct cm_blocking *blocking = job->blocking;
+    const struct cm_blocking_ops *ops = blocking->ops;
+    cm_status status = look_before(job);
+    for (uint32_t i = 0; i < count; i++) {
+        items[i].signature_size = 0;
+        items[i].status = status;
     }
+    if (status != CM_OK)
+        return;
+    cm_call_begin(seat->call, 0);
+    if (ops->sign_some)
+        ops->sign_some(blocking->state, seat->index, job->batch->key, items, count);
+    else
+        items->status = ops->sign_one(blocking->state, seat->index, job->batch->key, items);
+    cm_call_end(seat->call);
 }
 
 static void run_part(struct cm_work *work, void *seat)
 {
     struct job *job = ((struct part *)work)->job;
     uint32_t count = job->batch->items_count;
+    uint32_t step = job->blocking->ops->sign_some ? CM_BLOCKING_ITEMS : 1;
     for (;;) {
-        uint32_t first = atomic_fetch_add(&job->next_item, ITEMS_AT_A_TIME);
+        uint32_t first = atomic_fetch_add(&job->next_item, CM_BLOCKING_ITEMS);
         if (first >= count)
             return;
-        uint32_t end = count - first > ITEMS_AT_A_TIME ? first + ITEMS_AT_A_TIME : count;
-        for (uint32_t i = first; i < end; i++)
-            sign_item(job, seat, &job->batch->items[i]);
+        uint32_t end = count - first > CM_BLOCKING_ITEMS ? first + CM_BLOCKING_ITEMS : count;
+        for (uint32_t i = first; i < end; i += step)
+            sign_items(job, seat, &job->batch->items[i], end - i < step ? end - i : step);
     }
 }
 
@@ -123,7 +135,7 @@ cm_status cm_blocking_sign(struct cm_blocking *blocking, struct cm_sign_batch *b
     struct job *job = blocking->free;
     if (!job)
         return CM_FAIL(err, CM_BUSY, CM_ORIGIN_SELF, 0, "all places for batches are taken");
-    uint32_t pieces = (batch->items_count + ITEMS_AT_A_TIME - 1) / ITEMS_AT_A_TIME;
+    uint32_t pieces = (batch->items_count + CM_BLOCKING_ITEMS - 1) / CM_BLOCKING_ITEMS;
     blocking->free = job->next_free;
     job->batch = batch;
     job->parts_in_flight = pieces < blocking->workers_count ? pieces : blocking->workers_count;

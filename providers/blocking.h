@@ -19,6 +19,10 @@
 
 struct cm_blocking;
 
+/* What a worker takes at a time: few enough that the end of a slow batch is shared too, many enough that the
+ * counter is cool and multi-buffer lanes are full. */
+enum { CM_BLOCKING_ITEMS = 8 };
+
 /* What the backend does, on a worker's thread. One worker does one thing at a time. */
 struct cm_blocking_ops {
     const char *name; /* of the threads, at most 10 characters; with ocsp_nice 8 */
@@ -37,6 +41,9 @@ struct cm_blocking_ops {
     /* Writes signature and signature_size; the status is the item's. */
     cm_status (*sign_one)(void *state, uint32_t worker_index, struct cm_key *key,
                           struct cm_sign_item *item);
+    /* NULL: one by one. Else up to CM_BLOCKING_ITEMS at once; writes each item's signature, size and status. */
+    void (*sign_some)(void *state, uint32_t worker_index, struct cm_key *key,
+                      struct cm_sign_item *items, uint32_t count);
 };
 
 /*

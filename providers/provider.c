@@ -87,13 +87,9 @@ bool cm_provider_pace_is_any(const struct cm_provider_pace *pace)
            || pace->latency_us_median > 0 || pace->latency_us_p99 > 0 || pace->circuits_open > 0;
 }
 
-cm_status cm_provider_check_settings(const char *backend,
-                                     const struct cm_provider_settings *settings,
-                                     struct cm_error *err)
+cm_status cm_provider_check_passphrase(const struct cm_provider_settings *settings,
+                                       struct cm_error *err)
 {
-    if (settings->options && settings->options[0] != '\0')
-        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0, "the %s provider takes no options",
-                       backend);
     if (!settings->passphrase_ref
         || cm_secret_check(settings->passphrase_ref, settings->folder, err) == CM_OK)
         return CM_OK;

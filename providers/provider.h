@@ -67,10 +67,11 @@ struct cm_key_spec {
  * floor of its own, whatever the engine asks.
  */
 enum cm_lane {
-    CM_LANE_LEAF,    /* certificates of devices; zero, so that nothing less is assumed */
-    CM_LANE_CRL,     /* CRLs */
-    CM_LANE_OCSP,    /* OCSP responses and responders' certificates */
-    CM_LANE_CEREMONY /* CA certificates, cross certificates, CSRs, checkpoints */
+    CM_LANE_LEAF,     /* certificates of devices; zero, so that nothing less is assumed */
+    CM_LANE_CRL,      /* CRLs */
+    CM_LANE_OCSP,     /* OCSP responses and responders' certificates */
+    CM_LANE_CEREMONY, /* CA certificates, cross certificates, CSRs */
+    CM_LANE_AUDIT     /* checkpoints of the audit log */
 };
 
 /* An open key. Made by open_key, owned by the caller until close_key; immutable meanwhile. */
@@ -299,13 +300,11 @@ struct cm_provider_ops {
 };
 
 /*
- * What a backend without options of its own looks at before it opens: there are none in the settings, and
- * a passphrase that is missing is found out now, not when the first key is opened. Any thread.
- * Fails with: UNSUPPORTED (options), DENIED (the passphrase cannot be read).
+ * A passphrase that is missing is found out when the provider is opened, not with its first key. Any thread.
+ * Fails with: DENIED (the passphrase cannot be read).
  */
-CM_MUST_USE cm_status cm_provider_check_settings(const char *backend,
-                                                 const struct cm_provider_settings *settings,
-                                                 struct cm_error *err);
+CM_MUST_USE cm_status cm_provider_check_passphrase(const struct cm_provider_settings *settings,
+                                                   struct cm_error *err);
 
 /* How much longer than its calls take opening with these settings may last: somebody is asked. */
 uint32_t cm_provider_asking_ms(const struct cm_provider_settings *settings);

@@ -29,6 +29,7 @@ struct cm_client_settings {
     const char *prefix;       /* NULL: "certmill" */
     const char *requester;    /* whose results are read, and the field of requests without one */
     uint32_t timeout_ms;      /* 0: 5000 */
+    uint32_t per_entry;       /* requests in one entry of the stream, at most; 0: 1 */
     bool deletes_results;     /* XDEL after they were handed out, so that the stream stays short */
 };
 

@@ -52,6 +52,15 @@ void cm_entry_add_field(struct cm_entry *entry, struct cm_bytes name, struct cm_
     }
 }
 
+void cm_entry_refuse_shared(struct cm_entry *entry, enum cm_field field)
+{
+    entry->is_covered = false;
+    if (entry->refusal.code == CM_REFUSAL_NONE)
+        cm_refuse(&entry->refusal, CM_REFUSAL_REQUEST_FIELD_INVALID, CM_REFUSAL_NO_OFFSET,
+                  "the field \"%s\" has no number, and several requests stand in the entry",
+                  cm_field_name(field));
+}
+
 void cm_entry_finish(struct cm_entry *entry, uint32_t deliveries_count, uint32_t deliveries_max)
 {
     entry->deliveries_count = deliveries_count;

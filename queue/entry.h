@@ -23,6 +23,9 @@ void cm_entry_start(struct cm_entry *entry);
  */
 void cm_entry_add_field(struct cm_entry *entry, struct cm_bytes name, struct cm_bytes value);
 
+/* Of an entry with several requests: a field that each has for itself stands there for all of them. */
+void cm_entry_refuse_shared(struct cm_entry *entry, enum cm_field field);
+
 /* Settles the refusal. With a deliveries_max of 0 any number of deliveries is fine. */
 void cm_entry_finish(struct cm_entry *entry, uint32_t deliveries_count, uint32_t deliveries_max);
 

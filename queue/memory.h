@@ -48,6 +48,10 @@ size_t cm_memory_answers_count(const struct cm_memory_broker *broker);
 /* The answer as it was given, with copied spans and no entry. Borrowed until the broker goes. */
 const struct cm_answer *cm_memory_answer_at(const struct cm_memory_broker *broker, size_t index);
 
+/* Notices as they were published, with copied spans. Borrowed until the broker goes. */
+size_t cm_memory_notices_count(const struct cm_memory_broker *broker);
+const struct cm_notice *cm_memory_notice_at(const struct cm_memory_broker *broker, size_t index);
+
 /* The chain that was published for issuer; empty when none was. */
 struct cm_bytes cm_memory_chain(const struct cm_memory_broker *broker, const char *issuer);
 

@@ -117,6 +117,17 @@ void cm_queue_publish_chain(struct cm_queue *queue, const char *issuer, struct c
     queue->ops->publish_chain(queue, issuer, pem);
 }
 
+cm_status cm_queue_notify(struct cm_queue *queue, const struct cm_notice *notices, uint32_t count,
+                          cm_notified_fn *notified, void *arg, struct cm_error *err)
+{
+    cm_loop_assert_here(queue->loop);
+    assert(count > 0 && notified);
+    if (!queue->ops->notify)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "the %s queue has no place for notices", queue->ops->name);
+    return queue->ops->notify(queue, notices, count, notified, arg, err);
+}
+
 void cm_queue_close(struct cm_queue *queue)
 {
     if (!queue)

@@ -15,6 +15,9 @@
  * others, wherever they stand, against a credit of their own (cm_queue_want_ahead). An answer is made durable as the backend understands it (result stream, file) *before* the
  * entry is acknowledged; if acknowledging fails, the entry comes again and is answered the same.
  *
+ * Beside answers a queue may carry *notices*: what the engine has to say to whoever looks after devices
+ * without having been asked (cm_queue_notify).
+ *
  * Backends: redis/ (streams with a consumer group), spool/ (folders of files), memory/ (tests,
  * benchmarks). One conformance suite (tests/conformance/queue_test.c) runs against each.
  *
@@ -79,6 +82,7 @@ enum cm_entry_standing {
 /*
  * One request as it came. Life: made by the queue, the engine's from on_entries on, back to the
  * queue with cm_queue_answer or cm_queue_give_back, each entry once. Never touch it afterwards.
+ * An entry of a Redis stream may carry several requests (docs/reference/wire.md): each is one of these.
  */
 struct cm_entry {
     struct cm_bytes
@@ -121,6 +125,20 @@ struct cm_answer {
     const char *issuer;                    /* ISSUED: authority generation name, e.g. "issuing-1" */
     struct cm_bytes chain;                 /* ISSUED: PEM of the issuer and above; may be empty */
     int64_t not_after;                     /* ISSUED: Unix seconds */
+    bool
+        may_be_grouped; /* its requester reads several results of one entry; backends may ignore it */
+};
+
+/* A device is asked to come for a new certificate. Spans and texts are borrowed until notified. */
+struct cm_notice {
+    const char *kind; /* "renew" */
+    struct cm_bytes campaign;
+    struct cm_bytes device; /* id */
+    struct cm_bytes serial; /* of the certificate that it has: octets, big-endian, 1 to 20 */
+    const char *issuer;     /* and which key has issued that: "issuing-1" */
+    int64_t not_after;      /* Unix seconds: when it ends */
+    int64_t not_before;     /* when the device is to come, at the earliest, */
+    int64_t deadline;       /* and at the latest */
 };
 
 struct cm_queue;
@@ -160,6 +178,7 @@ struct cm_queue_settings {
     uint32_t lease_ms;        /* entries idle for longer are claimed from other consumers */
     uint32_t deliveries_max;  /* more: request.undeliverable and set aside; 0: no limit */
     uint32_t results_max;     /* XADD MAXLEN ~ of each result stream; 0: never trimmed */
+    uint32_t notices_max;     /* the same of the stream of notices */
     uint32_t timeout_ms;      /* a command unanswered for longer ends the connection; 0: 5000 */
     /* spool */
     const char *folder;       /* holds incoming/, answered/, refused/ */
@@ -222,12 +241,13 @@ void cm_queue_answer(struct cm_queue *queue, struct cm_answer *answers, uint32_t
 struct cm_entry *cm_queue_detach(struct cm_queue *queue, struct cm_entry *entry);
 
 /* Gives entries back unanswered: they come again, to anyone, without delay; this delivery does not
- * count towards deliveries_max. */
+ * count towards deliveries_max. One that came together with others in an entry of a Redis stream comes
+ * again here while the engine has any of those. */
 void cm_queue_give_back(struct cm_queue *queue, struct cm_entry **entries, uint32_t count);
 
 /*
  * For an engine that is stopping: answers that cannot be written are given up (UNAVAILABLE) after
- * patience_ms instead of after the lease. What can be written still is.
+ * patience_ms instead of after the lease. What can be written still is. No more is looked for.
  */
 void cm_queue_hurry(struct cm_queue *queue, uint32_t patience_ms);
 
@@ -238,7 +258,20 @@ void cm_queue_hurry(struct cm_queue *queue, uint32_t patience_ms);
 void cm_queue_publish_chain(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
 
 /*
- * Stops: unanswered entries come again elsewhere. Answers that were not answered yet are called back
+ * Does:       publishes notices, in their order: in the stream PREFIX:notices, or the file notices.jsonl of
+ *             the spool's folder.
+ * Owns:       notices and what they point at are borrowed until notified is called.
+ * Calls back: notified once, never inside this call. OK: all are written. UNAVAILABLE: not all are, and
+ *             text says why; given again, some of them may stand twice.
+ * Fails with: UNSUPPORTED: this queue has no place for them (one-shot spools); nothing is called back.
+ */
+typedef void cm_notified_fn(cm_status status, const char *text, void *arg);
+CM_MUST_USE cm_status cm_queue_notify(struct cm_queue *queue, const struct cm_notice *notices,
+                                      uint32_t count, cm_notified_fn *notified, void *arg,
+                                      struct cm_error *err);
+
+/*
+ * Stops: unanswered entries come again elsewhere. Answers and notices that were not called back yet are
  * with UNAVAILABLE before this returns. Entries are gone with it. Not from inside one of the queue's
  * callbacks. Takes NULL.
  */
@@ -271,6 +304,9 @@ struct cm_queue_ops {
                                struct cm_entry *entry); /* NULL: each has memory of its own */
     void (*hurry)(struct cm_queue *queue, uint32_t patience_ms); /* NULL: it never waits for long */
     void (*publish_chain)(struct cm_queue *queue, const char *issuer, struct cm_bytes pem);
+    cm_status (*notify)(struct cm_queue *queue, const struct cm_notice *notices, uint32_t count,
+                        cm_notified_fn *notified, void *arg,
+                        struct cm_error *err); /* NULL: it has no place for them */
     void (*close)(struct cm_queue *queue);
 };
 

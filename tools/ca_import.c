@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "tools/ca_answer.h"
 #include "tools/commands.h"
 #include "tools/generations.h"
 #include "tools/inventory.h"
@@ -91,9 +92,27 @@ static void tell(const struct cm_move_in *move)
             move->authority, move->authority);
 }
 
+/* For a generation that waits: nothing but a certificate and what is above it. */
+static bool is_answer(const struct cm_call *call)
+{
+    return call->operands_count > 0 && cm_call_value(call, "certificate")
+           && !cm_call_value(call, "key") && !cm_call_value(call, "issuer");
+}
+
+static int check_answer(const struct cm_call *call)
+{
+    if (cm_call_value(call, "provider") || cm_call_value(call, "index")
+        || cm_call_value(call, "certificates") || cm_call_value(call, "crl"))
+        return cm_usage_fail("AUTHORITY and --certificate without --key bring the certificate that "
+                             "was asked for, and --chain alone goes with them");
+    return CM_EXIT_DONE;
+}
+
 static int check(const struct cm_call *call)
 {
     bool is_new = cm_call_value(call, "key") != NULL;
+    if (is_answer(call))
+        return check_answer(call);
     if (is_new == (cm_call_value(call, "issuer") != NULL))
         return cm_usage_fail("expected --key for a CA that moves in, or --issuer for one that is "
                              "here");
@@ -113,6 +132,39 @@ static int check(const struct cm_call *call)
     return CM_EXIT_DONE;
 }
 
+static void tell_answer(const struct cm_ca_answer *answer)
+{
+    const struct cm_call *call = answer->call;
+    if (cm_call_flag(call, "json")) {
+        json_t *object =
+            json_pack("{s:s, s:b, s:b, s:s*}", "issuer", answer->name, "changed", answer->changed,
+                      "active", answer->is_active, "certificate", answer->path);
+        json_dumpf(object, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(object);
+    } else if (!cm_call_flag(call, "quiet")) {
+        printf("%s has its certificate%s%s\n", answer->name, answer->changed ? "" : ", as before",
+               answer->is_active ? ", and issues" : "");
+        if (answer->path)
+            printf("  %s\n", answer->path);
+        if (answer->changed && !answer->is_active)
+            printf("\nIt issues once it is made active: certmill ca activate %s\n", answer->name);
+    }
+}
+
+static int run_answer(const struct cm_call *call)
+{
+    struct cm_ca_answer answer;
+    struct cm_error err = { 0 };
+    int code = CM_EXIT_DONE;
+    if (cm_ca_answer_take(&answer, call, &err) == CM_OK)
+        tell_answer(&answer);
+    else
+        code = cm_call_fail(call, "%s", err.text);
+    cm_ca_answer_done(&answer);
+    return code;
+}
+
 static int run(const struct cm_call *call)
 {
     struct cm_move_in move;
@@ -121,6 +173,8 @@ static int run(const struct cm_call *call)
     int code = check(call);
     if (code != CM_EXIT_DONE)
         return code;
+    if (is_answer(call))
+        return run_answer(call);
     cm_status status = cm_move_in_plan(&move, call, &err);
     if (status == CM_OK)
         status = read_inventory(&move, &inventory, &err);
@@ -136,7 +190,12 @@ static int run(const struct cm_call *call)
 }
 
 static const char *const paragraphs[] = {
-    "Takes over a CA that was run by other software: its key, which is there already, becomes the key of "
+    "Without `--key` and `--issuer` it brings what was asked for: the certificate that another CA has made "
+    "from the request of `certmill ca create AUTHORITY --csr`, with the certificates above it in "
+    "`--chain`, unless an authority of ours has signed it. Key, subject, CA bits, validity, path "
+    "length and every signature of the chain are checked, and the key is proved. The first key of an "
+    "authority issues from then on; a later one waits for `certmill ca activate`. An engine that is running records it.",
+    "With `--key` it takes over a CA that was run by other software: its key, which is there already, becomes the key of "
     "`AUTHORITY`, and the certificates that it has issued are recorded with what has become of them, so "
     "that CRLs and OCSP go on where the old CA stopped.",
     "What has become of certificates is taken from the old CA's CRLs, whose signatures are checked, and "
@@ -160,7 +219,7 @@ static const struct cm_option options[] = {
     { .name = "certificate",
       .type = CM_OPTION_PATH,
       .argument = "FILE",
-      .help = "The CA's certificate, PEM or DER." },
+      .help = "The authority's certificate, PEM or DER." },
     { .name = "chain",
       .type = CM_OPTION_PATH,
       .argument = "FILE",
@@ -189,10 +248,13 @@ static const struct cm_option options[] = {
       .argument = "FILE",
       .repeats = true,
       .help = "A complete CRL of the CA, PEM or DER. May be given more than once." },
+    CM_OPTION_PLAN,
     CM_OPTION_JSON,
     CM_OPTION_QUIET,
 };
 static const struct cm_example examples[] = {
+    { "certmill ca import site --certificate site.pem --chain above.pem",
+      "What another CA has made of `site.csr`." },
     { "certmill ca import old --key file:k.pem --certificate ca.pem --index i.txt",
       "A CA of `openssl ca`; `--certificates newcerts` brings what it has issued, too." },
     { "certmill ca import --issuer old-1 --crl last.crl", "What it has revoked since." },
@@ -202,7 +264,7 @@ const struct cm_command cm_command_ca_import = {
     .name = "ca import",
     .operands = "[AUTHORITY]",
     .operands_max = 1,
-    .summary = "take over a CA with its key, certificates and revocations",
+    .summary = "take the certificate that was asked for, or a whole CA with its key",
     .paragraphs = paragraphs,
     .options = options,
     .options_count = COUNT(options),

@@ -256,22 +256,24 @@ int cm_call_parse(const struct cm_command *command, int argc, char **argv, struc
 
 /* ----------------------------------------------------------------------------- commands -- */
 
-/* Words of argv that name a command: 1 or 2, 0 when there is none. */
+/* Words of argv that name a command: 1 or 2, as many as can; 0 when there is none. */
 static int find_command(const struct cm_commands *commands, int argc, char **argv,
                         const struct cm_command **ret_command)
 {
+    int words = 0;
     for (size_t i = 0; i < commands->count; i++) {
         const char *name = commands->all[i]->name;
         size_t first = strcspn(name, " ");
-        if (strlen(argv[1]) != first || memcmp(argv[1], name, first) != 0)
+        bool is_one = name[first] == '\0';
+        if (strlen(argv[1]) != first || memcmp(argv[1], name, first) != 0
+            || (!is_one && (argc < 3 || strcmp(argv[2], name + first + 1) != 0)))
             continue;
         *ret_command = commands->all[i];
-        if (name[first] == '\0')
-            return 1;
-        if (argc > 2 && strcmp(argv[2], name + first + 1) == 0)
-            return 2;
+        words = is_one ? 1 : 2;
+        if (words == 2)
+            break;
     }
-    return 0;
+    return words;
 }
 
 static bool is_group(const struct cm_commands *commands, const char *word)

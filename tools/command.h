@@ -28,7 +28,7 @@
 #define CM_EXIT_FAILED 1 /* it is not */
 #define CM_EXIT_USAGE  2 /* the command line is wrong; nothing was tried */
 
-#define CM_OPTIONS_MAX 32
+#define CM_OPTIONS_MAX 48
 #define CM_REPEATS_MAX 256 /* values of options that may be given more than once */
 
 enum cm_option_type {
@@ -90,6 +90,12 @@ struct cm_commands {
     {                                                                                              \
         .name = "json", .type = CM_OPTION_FLAG,                                                    \
         .help = "Print one JSON object for machines instead of text."                              \
+    }
+#define CM_OPTION_PLAN                                                                             \
+    {                                                                                              \
+        .name = "plan", .type = CM_OPTION_TEXT, .argument = "ID",                                  \
+        .help = "Where `dual-control` of the settings marks this: the approved plan that it "      \
+                "carries out, see `certmill ceremony prepare`."                                    \
     }
 #define CM_OPTION_QUIET                                                                            \
     {                                                                                              \

@@ -118,7 +118,8 @@ static cm_status read_answer(struct cm_control_client *client, json_t **ret_answ
     const char *text = json_string_value(json_object_get(answer, "error"));
     cm_status status = CM_OK;
     if (text)
-        status = CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "the engine says: %s", text);
+        status = CM_FAIL(err, json_is_true(json_object_get(answer, "busy")) ? CM_BUSY : CM_DENIED,
+                         CM_ORIGIN_SELF, 0, "the engine says: %s", text);
     else if (!json_is_object(answer))
         status = CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "the engine's answer is no object");
     if (status == CM_OK)

@@ -49,7 +49,8 @@ CM_MUST_USE cm_status cm_control_client_status(struct cm_control_client *client,
 /*
  * Does:       sends a request and waits for its answer.
  * Owns:       *ret_answer is a JSON object, the caller's; request stays the caller's.
- * Fails with: DENIED (the engine's words), UNCERTAIN (no answer), MALFORMED (an answer that is none).
+ * Fails with: DENIED (the engine's words), BUSY (the same, and it may be otherwise soon), UNCERTAIN (no
+ *             answer), MALFORMED (an answer that is none).
  */
 CM_MUST_USE cm_status cm_control_client_call(struct cm_control_client *client,
                                              const struct json_t *request,
@@ -98,5 +99,8 @@ CM_MUST_USE cm_status cm_control_client_take_over(struct cm_control_client *clie
                                                   const struct cm_imported_row *rows,
                                                   uint32_t count, struct cm_progress *progress,
                                                   uint32_t *ret_changed, struct cm_error *err);
+
+/* DER as it stands in requests: a JSON text in base64, the caller's. */
+struct json_t *cm_control_base64(struct cm_bytes der);
 
 #endif

@@ -35,6 +35,13 @@ static void put_serial(json_t *object, struct cm_bytes serial)
     json_object_set_new(object, "serial", json_string(text));
 }
 
+static void put_plan(json_t *object, const struct cm_plan_use *plan)
+{
+    char text[2 * CM_PLAN_ID_SIZE + 1];
+    cm_hex_encode(cm_bytes(plan->id, sizeof plan->id), text);
+    json_object_set_new(object, "plan", json_string(text));
+}
+
 static json_t *make_order(const struct cm_order *order)
 {
     json_t *object = json_pack("{s:s}", "kind", cm_order_name(order->kind));
@@ -47,6 +54,8 @@ static json_t *make_order(const struct cm_order *order)
         json_object_set_new(object, "reason", json_string(cm_reason_name(order->reason)));
     if (order->invalidity_s > 0)
         json_object_set_new(object, "invalidity", json_integer(order->invalidity_s));
+    if (order->plan)
+        put_plan(object, order->plan);
     return object;
 }
 
@@ -138,7 +147,7 @@ static size_t base64_size(size_t size)
     return (size + 2) / 3 * 4;
 }
 
-static json_t *make_base64(struct cm_bytes der)
+json_t *cm_control_base64(struct cm_bytes der)
 {
     char *text = malloc(base64_size(der.size) + 1);
     if (!text)
@@ -154,7 +163,7 @@ static json_t *make_row(const struct cm_imported_row *row)
     json_t *object = json_pack("{s:I}", "not_after", (json_int_t)row->not_after_s);
     put_serial(object, row->serial);
     if (row->der.size > 0)
-        json_object_set_new(object, "der", make_base64(row->der));
+        json_object_set_new(object, "der", cm_control_base64(row->der));
     if (row->revoked_s == 0)
         return object;
     json_object_set_new(object, "reason", json_string(cm_reason_name(row->reason)));

@@ -8,10 +8,10 @@
 
 #include "engine/base/clock.h"
 #include "engine/x509/crl.h"
+#include "engine/x509/name_write.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
 #include "tools/der_file.h"
-#include "tools/name_text.h"
 #include "tools/published.h"
 #include "tools/serial.h"
 #include "tools/time_text.h"

@@ -46,10 +46,11 @@ cm_status cm_whole_file_read(const char *path, struct cm_bytes *ret_content, str
 }
 
 /* Text may begin with a '0' as well, but not with a length of more than one octet behind it. */
-static bool is_der(struct cm_bytes content)
+bool cm_text_is_der(struct cm_bytes text)
 {
-    return content.size > 2 && content.data[0] == 0x30
-           && (content.data[1] > 0x80 || !strstr((const char *)content.data, "-----BEGIN "));
+    static const char begin[] = "-----BEGIN ";
+    return text.size > 2 && text.data[0] == 0x30
+           && (text.data[1] > 0x80 || !memmem(text.data, text.size, begin, sizeof begin - 1));
 }
 
 struct walk {
@@ -99,7 +100,7 @@ static cm_status walk_blocks(struct walk *walk, BIO *text, struct cm_error *err)
 
 static cm_status walk_content(struct walk *walk, struct cm_bytes content, struct cm_error *err)
 {
-    if (is_der(content))
+    if (cm_text_is_der(content))
         return walk->each(content, walk->path, walk->arg, err);
     if (content.size > INT_MAX)
         return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%s: larger than 2 GB; split it",
@@ -113,18 +114,22 @@ static cm_status walk_content(struct walk *walk, struct cm_bytes content, struct
     return status;
 }
 
+cm_status cm_der_text_walk(struct cm_bytes text, const char *path, const char *label,
+                           cm_der_file_fn *each, void *arg, struct cm_error *err)
+{
+    struct walk walk = { .path = path, .label = label, .each = each, .arg = arg };
+    return walk_content(&walk, text, err);
+}
+
 cm_status cm_der_file_walk(const char *path, const char *label, cm_der_file_fn *each, void *arg,
                            struct cm_error *err)
 {
-    struct walk walk = { .path = strcmp(path, "-") == 0 ? "standard input" : path,
-                         .label = label,
-                         .each = each,
-                         .arg = arg };
+    const char *called = strcmp(path, "-") == 0 ? "standard input" : path;
     struct cm_bytes content;
     cm_status status = cm_whole_file_read(path, &content, err);
     if (status != CM_OK)
         return status;
-    status = walk_content(&walk, content, err);
+    status = cm_der_text_walk(content, called, label, each, arg, err);
     free((void *)(uintptr_t)content.data);
     return status;
 }

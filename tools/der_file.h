@@ -26,6 +26,13 @@ typedef cm_status cm_der_file_fn(struct cm_bytes der, const char *where, void *a
 CM_MUST_USE cm_status cm_der_file_walk(const char *path, const char *label, cm_der_file_fn *each,
                                        void *arg, struct cm_error *err);
 
+/* The same of a text in memory, called path in messages. */
+CM_MUST_USE cm_status cm_der_text_walk(struct cm_bytes text, const char *path, const char *label,
+                                       cm_der_file_fn *each, void *arg, struct cm_error *err);
+
+/* Whether the text is a DER value by its beginning; else it is PEM, or nothing. */
+bool cm_text_is_der(struct cm_bytes text);
+
 /* A whole file or standard input, in memory of malloc's, NUL behind it. Fails with: NOT_FOUND, IO. */
 CM_MUST_USE cm_status cm_whole_file_read(const char *path, struct cm_bytes *ret_content,
                                          struct cm_error *err);

@@ -6,6 +6,7 @@
 
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/device_holders.h"
 
 #define COUNT(array)   (sizeof(array) / sizeof((array)[0]))
 #define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
@@ -85,12 +86,15 @@ static int run_list(const struct cm_call *call)
     struct cm_deployment deployment;
     struct cm_error err = { 0 };
     const char *group = cm_call_value(call, "group");
+    if (cm_call_value(call, "until") && !cm_call_value(call, "generation"))
+        return cm_usage_fail("--until goes with --generation");
     cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
     if (status == CM_OK && group && !cm_settings_group(deployment.settings, cm_bytes_str(group)))
         status = CM_FAIL(&err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
                          "there is no group \"%s\" in the settings", group);
     if (status == CM_OK)
-        status = list(call, &deployment, &err);
+        status = cm_call_value(call, "generation") ? cm_device_list_holders(call, &deployment, &err)
+                                                   : list(call, &deployment, &err);
     cm_deployment_close(&deployment);
     return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
 }
@@ -133,6 +137,10 @@ static int run_show(const struct cm_call *call)
 static const char *const list_paragraphs[] = {
     "Lists the devices on the allow-list, one a line: id, group, state and attributes, separated by "
     "tabs.",
+    "With `--generation` it lists the devices that hold a certificate of this generation that has neither ended "
+    "nor been revoked, but for `cACompromise` or `superseded`, which a renewal makes good: id, group, state, serial number and end of the certificate, and whether the device has a "
+    "newer one of an active key (`renewed`) or not (`to come`); how many they are stands on standard error. Of "
+    "several certificates it is the last one. A running engine is not held up by it.",
     NULL
 };
 static const struct cm_option list_options[] = {
@@ -142,10 +150,21 @@ static const struct cm_option list_options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "GROUP",
       .help = "Only devices of this group." },
+    { .name = "generation",
+      .type = CM_OPTION_TEXT,
+      .argument = "NAME-N",
+      .help = "Only devices that hold a certificate of this generation, like `issuing-1`." },
+    { .name = "until",
+      .type = CM_OPTION_TEXT,
+      .argument = "TIME",
+      .help =
+          "With `--generation`: only certificates that end before this time, like `2026-01-31`." },
     CM_OPTION_JSON,
 };
 static const struct cm_example list_examples[] = {
     { "certmill device list --group default | wc -l", "How many devices a group has." },
+    { "certmill device list --generation issuing-1 --until 2026-07-01",
+      "Whose certificates of a key end before July." },
 };
 
 const struct cm_command cm_command_device_list = {

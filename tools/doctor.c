@@ -54,6 +54,7 @@ static void examine(struct cm_doctor *doctor)
         cm_doctor_check_authorities(doctor);
         cm_doctor_check_clock(doctor);
     }
+    cm_doctor_check_arithmetic(doctor);
     cm_doctor_check_queue(doctor);
     cm_doctor_check_status(doctor);
     cm_doctor_check_engine(doctor);
@@ -100,7 +101,7 @@ static const char *const paragraphs[] = {
     "Checks a deployment and says, one line each, what is OK, what deserves attention (WARN) and "
     "what does not work (FAIL), with what to do about it: the settings; who can read the key files; "
     "the store, its format and the free disk; each authority's certificate and key, which signs and "
-    "verifies a test message; the queue; the CRLs that are published and when they end, and whether OCSP "
+    "verifies a test message; whether signatures are computed eight at a time; the queue; the CRLs that are published and when they end, and whether OCSP "
     "answers; the clock against what the store has seen; and, where an "
     "engine runs, whether its signer processes are up and requests wait for signatures.",
     "It changes nothing and may run beside an engine.", NULL

@@ -29,6 +29,7 @@ void cm_doctor_say(struct cm_doctor *doctor, enum cm_verdict verdict, const char
 void cm_doctor_check_key_files(struct cm_doctor *doctor);
 void cm_doctor_check_store(struct cm_doctor *doctor);
 void cm_doctor_check_authorities(struct cm_doctor *doctor);
+void cm_doctor_check_arithmetic(struct cm_doctor *doctor);
 void cm_doctor_check_queue(struct cm_doctor *doctor);
 void cm_doctor_check_clock(struct cm_doctor *doctor);
 void cm_doctor_check_status(struct cm_doctor *doctor); /* CRLs and OCSP, and who may order what */

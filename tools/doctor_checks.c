@@ -11,6 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/secret.h"
+#include "engine/schedule.h"
 #include "engine/x509/certificate.h"
 #include "queue/queue.h"
 #include "tools/doctor.h"
@@ -237,6 +238,29 @@ struct authority_walk {
     bool *seen;
 };
 
+/* When another key of the authority is to issue. */
+static void check_schedule(struct cm_doctor *doctor, const char *name,
+                           const struct cm_generation *generation,
+                           const struct cm_certificate *certificate)
+{
+    const struct cm_settings_authority *authority = cm_settings_authority(
+        doctor->settings, cm_arena_printf(doctor->arena, "%.*s", TEXT_OF(generation->authority)));
+    struct cm_schedule_moments moments;
+    char span[CM_SPAN_TEXT_SIZE];
+    int64_t now_ms = cm_clock_wall_ms();
+    if (!authority
+        || !cm_schedule_of(authority, generation->active_ms, certificate->not_after_s, &moments))
+        return;
+    if (now_ms >= moments.due_ms)
+        cm_doctor_say(doctor, CM_VERDICT_WARN, name,
+                      "certmill ca rotate, then certmill ca activate",
+                      "another key should have issued for %s by now",
+                      cm_schedule_write_span(now_ms - moments.due_ms, span));
+    else
+        cm_doctor_say(doctor, CM_VERDICT_OK, name, NULL, "the next key's turn is in %s",
+                      cm_schedule_write_span(moments.due_ms - now_ms, span));
+}
+
 static void check_generation(struct cm_doctor *doctor, const struct cm_generation *generation)
 {
     struct cm_certificate certificate;
@@ -249,6 +273,7 @@ static void check_generation(struct cm_doctor *doctor, const struct cm_generatio
         return;
     }
     check_validity(doctor, name, &certificate);
+    check_schedule(doctor, name, generation, &certificate);
     check_key(doctor, name, generation, &certificate);
 }
 

@@ -87,6 +87,15 @@ static void look_at_crls(struct cm_doctor *doctor, const json_t *crls)
                       cm_time_write(number(crls, "next_expiry"), end));
 }
 
+/* An engine from before multi-buffer says nothing of it. */
+static void look_at_verification(struct cm_doctor *doctor, const json_t *verification)
+{
+    if (verification)
+        cm_doctor_say(doctor, CM_VERDICT_OK, "engine", NULL,
+                      "%" PRId64 " signatures verified in lanes, %" PRId64 " one by one",
+                      number(verification, "in_lanes"), number(verification, "one_by_one"));
+}
+
 static void look_at(struct cm_doctor *doctor, const json_t *status)
 {
     size_t i;
@@ -97,6 +106,7 @@ static void look_at(struct cm_doctor *doctor, const json_t *status)
     json_array_foreach(json_object_get(status, "providers"), i, row) look_at_provider(doctor, row);
     json_array_foreach(json_object_get(status, "issuers"), i, row) look_at_issuer(doctor, row);
     look_at_crls(doctor, json_object_get(status, "crls"));
+    look_at_verification(doctor, json_object_get(status, "verification"));
     if (number(status, "set_aside") > 0)
         cm_doctor_say(doctor, CM_VERDICT_FAIL, "engine",
                       "nothing is lost meanwhile; their keys are named above",

@@ -33,11 +33,14 @@ static void check_promises(struct cm_doctor *doctor, const struct cm_settings_au
 /* Whoever can write to the stream could put a fleet on hold. */
 static void check_requester(struct cm_doctor *doctor, const struct cm_settings_requester *requester)
 {
-    bool may_order = (requester->operations & ~CM_OPERATION_BIT(CM_OPERATION_ISSUE)) != 0;
+    bool may_order = false;
+    for (unsigned op = 0; op < CM_OPERATION_COUNT; op++)
+        may_order |= (requester->operations & CM_OPERATION_BIT(op))
+                     && cm_operation_is_order((enum cm_operation)op);
     if (may_order && requester->auth == CM_AUTH_NONE
         && doctor->settings->queue_kind == CM_QUEUE_KIND_REDIS)
         cm_doctor_say(doctor, CM_VERDICT_WARN, "requesters",
-                      "give it auth in the settings, or only the operation issue",
+                      "give it auth in the settings, or only the operations issue and renew",
                       "%s may revoke or hold certificates without authentication", requester->name);
 }
 

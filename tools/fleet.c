@@ -50,19 +50,35 @@ void cm_fleet_device_id(uint32_t index, char ret_id[CM_FLEET_ID_SIZE])
 
 /* --- which device has which key ------------------------------------------------------------------ */
 
-static void count_types(const struct cm_fleet_settings *settings, struct cm_fleet *fleet)
+/* Who gets what rounding leaves. */
+static unsigned type_of_rest(const struct cm_fleet_settings *settings)
 {
-    uint32_t rest = fleet->devices_count;
+    uint32_t others = 0;
+    unsigned largest = CM_KEY_P256;
     for (unsigned type = 1; type < CM_KEY_TYPE_COUNT; type++) {
-        uint32_t count = (uint32_t)((uint64_t)fleet->devices_count * settings->percent[type] / 100);
+        others += type != CM_KEY_P256 ? settings->percent[type] : 0;
+        if (settings->percent[type] > settings->percent[largest])
+            largest = type;
+    }
+    return others < 100 ? CM_KEY_P256 : largest;
+}
+
+void cm_fleet_count_types(const struct cm_fleet_settings *settings,
+                          uint32_t ret_counts[CM_KEY_TYPE_COUNT])
+{
+    uint32_t rest = settings->devices_count;
+    ret_counts[CM_KEY_UNKNOWN] = 0;
+    for (unsigned type = 1; type < CM_KEY_TYPE_COUNT; type++) {
+        uint32_t count =
+            (uint32_t)((uint64_t)settings->devices_count * settings->percent[type] / 100);
         if (type == CM_KEY_RSA && count > settings->rsa_max)
             count = settings->rsa_max;
         if (type == CM_KEY_P256)
             count = 0; /* the rest */
-        fleet->counts[type] = count;
+        ret_counts[type] = count;
         rest -= count;
     }
-    fleet->counts[CM_KEY_P256] = rest;
+    ret_counts[type_of_rest(settings)] += rest;
 }
 
 /* Each type gathers credit in proportion to its share; the richest gets the device and pays. */
@@ -178,25 +194,32 @@ static cm_status make_all(struct cm_fleet *fleet, struct cm_progress *progress,
     return status;
 }
 
-cm_status cm_fleet_make(const struct cm_fleet_settings *settings, struct cm_progress *progress,
-                        struct cm_fleet **ret_fleet, struct cm_error *err)
+struct cm_fleet *cm_fleet_new(const struct cm_fleet_settings *settings, uint32_t arenas_count)
 {
-    uint64_t begin = cm_clock_monotonic_ns();
     struct cm_fleet *fleet = calloc(1, sizeof *fleet);
     if (!fleet)
         abort();
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     fleet->devices_count = settings->devices_count;
-    fleet->arenas_count = settings->threads_count ? settings->threads_count
-                          : processors > 0        ? (uint32_t)processors
-                                                  : 1;
+    fleet->arenas_count = arenas_count;
     fleet->devices = calloc(fleet->devices_count + 1, sizeof *fleet->devices);
     fleet->arenas = calloc(fleet->arenas_count, sizeof *fleet->arenas);
     if (!fleet->devices || !fleet->arenas)
         abort();
     for (uint32_t i = 0; i < fleet->arenas_count; i++)
         cm_arena_init(&fleet->arenas[i], ARENA_BLOCK_SIZE);
-    count_types(settings, fleet);
+    cm_fleet_count_types(settings, fleet->counts);
+    return fleet;
+}
+
+cm_status cm_fleet_make(const struct cm_fleet_settings *settings, struct cm_progress *progress,
+                        struct cm_fleet **ret_fleet, struct cm_error *err)
+{
+    uint64_t begin = cm_clock_monotonic_ns();
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct cm_fleet *fleet =
+        cm_fleet_new(settings, settings->threads_count ? settings->threads_count
+                               : processors > 0        ? (uint32_t)processors
+                                                       : 1);
     deal_types(fleet);
     cm_status status = make_all(fleet, progress, err);
     if (status != CM_OK) {

@@ -23,9 +23,11 @@
 
 struct cm_fleet_settings {
     uint32_t devices_count;
-    uint32_t percent[CM_KEY_TYPE_COUNT]; /* of each key type; what is missing to 100 is P-256 */
-    uint32_t rsa_max;                    /* devices: an RSA key takes as long as 1,000 others */
-    uint32_t threads_count;              /* 0: as many as processors */
+    /* of each key type; what is missing to 100, and what rounding leaves, is P-256; where the others
+       make 100 the largest of them gets the rest */
+    uint32_t percent[CM_KEY_TYPE_COUNT];
+    uint32_t rsa_max;       /* devices: an RSA key takes as long as 1,000 others */
+    uint32_t threads_count; /* 0: as many as processors */
 };
 
 /* 3 % P-384, 3 % RSA-2048 (at most 300), 4 % Ed25519, P-256 the rest. */
@@ -34,6 +36,18 @@ void cm_fleet_settings_mix(uint32_t devices_count, struct cm_fleet_settings *ret
 /* All of one type; RSA as many as asked for. */
 void cm_fleet_settings_uniform(uint32_t devices_count, enum cm_key_type type,
                                struct cm_fleet_settings *ret_settings);
+
+/* "p256=90,rsa-2048=10": shares that make 100. Fails with: INVALID. */
+CM_MUST_USE cm_status cm_fleet_settings_read(const char *text, uint32_t devices_count,
+                                             struct cm_fleet_settings *ret_settings,
+                                             struct cm_error *err);
+
+/* "p256", "rsa-2048": as above. */
+const char *cm_fleet_key_name(enum cm_key_type type);
+
+/* How many devices of each key type that makes. */
+void cm_fleet_count_types(const struct cm_fleet_settings *settings,
+                          uint32_t ret_counts[CM_KEY_TYPE_COUNT]);
 
 struct cm_fleet_device {
     enum cm_key_type type;
@@ -55,6 +69,9 @@ CM_MUST_USE cm_status cm_fleet_make(const struct cm_fleet_settings *settings,
                                     struct cm_progress *progress, struct cm_fleet **ret_fleet,
                                     struct cm_error *err);
 void cm_fleet_free(struct cm_fleet *fleet);
+
+/* One whose devices have no requests yet, with so many empty arenas. */
+struct cm_fleet *cm_fleet_new(const struct cm_fleet_settings *settings, uint32_t arenas_count);
 
 /* "device-000001" for index 0. */
 void cm_fleet_device_id(uint32_t index, char ret_id[CM_FLEET_ID_SIZE]);

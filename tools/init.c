@@ -10,6 +10,7 @@
 #include "engine/store/store.h"
 #include "engine/x509/pem_writer.h"
 #include "tools/commands.h"
+#include "tools/generations.h"
 #include "tools/init_plan.h"
 #include "tools/interruptions.h"
 #include "tools/operator.h"
@@ -20,11 +21,14 @@
 
 /* ------------------------------------------------------------------------------- the store -- */
 
+/* signer: number of the generation that has signed it; 0: it has signed itself. */
 static cm_status record_authority(struct cm_store *store, const struct cm_init_plan *plan,
-                                  const struct cm_init_authority *authority, struct cm_error *err)
+                                  const struct cm_init_authority *authority, int64_t signer,
+                                  int64_t *ret_number, struct cm_error *err)
 {
     const struct cm_new_authority *ca = &authority->ca;
-    bool is_root = strcmp(ca->name, "root") == 0;
+    struct cm_imported_row row;
+    cm_status status = CM_OK;
     struct cm_generation generation = {
         .authority = cm_bytes_str(ca->name),
         .generation = 1,
@@ -35,8 +39,6 @@ static cm_status record_authority(struct cm_store *store, const struct cm_init_p
         .certificate = ca->der,
         .created_ms = cm_clock_wall_ms(),
     };
-    if (!is_root)
-        generation.chain = cm_pem_write("CERTIFICATE", ca->der, plan->arena);
     struct cm_audit_event audit = {
         .kind = "ca-create",
         .actor = cm_bytes_str(cm_operator_name(plan->arena)),
@@ -48,7 +50,17 @@ static cm_status record_authority(struct cm_store *store, const struct cm_init_p
     struct cm_store_op op = { .kind = CM_STORE_GENERATION,
                               .generation = &generation,
                               .audit = &audit };
-    return cm_store_apply(store, &op, err);
+    if (signer) {
+        generation.chain = cm_pem_write("CERTIFICATE", ca->der, plan->arena);
+        status = cm_generation_row_below(signer, ca->der, &row, err);
+        op.imported = &row;
+        op.imported_count = 1;
+    }
+    if (status == CM_OK)
+        status = cm_store_apply(store, &op, err);
+    if (status == CM_OK)
+        *ret_number = generation.number;
+    return status;
 }
 
 static void note_store_files(const struct cm_init_plan *plan, const char *path)
@@ -65,15 +77,16 @@ static cm_status make_store(const struct cm_init_plan *plan, const struct cm_ini
     struct cm_store_settings settings = { .path = path, .create = true };
     struct cm_loop *loop = NULL;
     struct cm_store *store = NULL;
+    int64_t number = 0;
     cm_status status = cm_loop_new(&loop, err);
     if (status == CM_OK) {
         note_store_files(plan, path);
         status = cm_store_open(&cm_store_sqlite, loop, &settings, &store, err);
     }
     if (status == CM_OK)
-        status = record_authority(store, plan, root, err);
+        status = record_authority(store, plan, root, 0, &number, err);
     if (status == CM_OK)
-        status = record_authority(store, plan, issuing, err);
+        status = record_authority(store, plan, issuing, number, &number, err);
     cm_store_close(store);
     cm_loop_free(loop);
     return status;

@@ -159,7 +159,7 @@ struct cm_bytes cm_init_settings_text(const struct cm_init_plan *plan)
         "requesters:\n"
         "  - name: local\n"
         "    groups: [default]\n"
-        "    # operations: [issue, revoke, quarantine, reinstate, retire]   # [issue] without it\n"
+        "    # operations: [issue, renew, revoke, quarantine, reinstate, retire]   # [issue, renew] without it\n"
         "    remember-refusals: no        # a file that was refused may be put right and come again\n",
         queue_text(plan), provider_text(plan), urls_text(plan), responder_text(plan),
         status_text(plan), plan->sub_ca ? ", sub-ca" : "");

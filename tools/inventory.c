@@ -14,10 +14,10 @@
 #include "engine/base/hash.h"
 #include "engine/x509/certificate.h"
 #include "engine/x509/crl.h"
+#include "engine/x509/name_write.h"
 #include "providers/verify.h"
 #include "tools/der_file.h"
 #include "tools/index_line.h"
-#include "tools/name_text.h"
 #include "tools/progress.h"
 #include "tools/time_text.h"
 

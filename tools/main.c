@@ -27,16 +27,41 @@ static const struct cm_command *const all[] = {
     &cm_command_device_retire,
     &cm_command_ca_list,
     &cm_command_ca_show,
+    &cm_command_ca_export_chain,
     &cm_command_ca_create,
+    &cm_command_ca_rotate,
+    &cm_command_ca_activate,
+    &cm_command_ca_retire,
+    &cm_command_ca_compromise,
+    &cm_command_ca_cross_sign,
     &cm_command_ca_import,
+    &cm_command_campaign_start,
+    &cm_command_campaign_list,
+    &cm_command_campaign_show,
+    &cm_command_campaign_pause,
+    &cm_command_campaign_resume,
+    &cm_command_campaign_cancel,
+    &cm_command_ceremony_prepare,
+    &cm_command_ceremony_show,
+    &cm_command_ceremony_sign,
+    &cm_command_ceremony_approve,
+    &cm_command_ceremony_cancel,
+    &cm_command_ceremony_run,
+    &cm_command_ceremony_list,
+    &cm_command_ceremony_record,
     &cm_command_crl_publish,
     &cm_command_crl_show,
     &cm_command_ocsp_query,
+    &cm_command_audit_verify,
+    &cm_command_audit_show,
+    &cm_command_audit_export,
+    &cm_command_audit_prove,
     &cm_command_provider_test,
     &cm_command_provider_bench,
     &cm_command_doctor,
     &cm_command_quickstart,
     &cm_command_bench,
+    &cm_command_bench_compare,
 };
 
 static const struct cm_commands commands = { all, sizeof all / sizeof all[0] };
@@ -59,6 +84,12 @@ static int write_manual(const char *page)
         return CM_EXIT_DONE;
     }
     return cm_usage_fail("no man page \"%s\"", page);
+}
+
+/* Ceremonies are mostly about keys of authorities, and looked for there: "ca ceremony" is "ceremony". */
+static bool is_ca_ceremony(int argc, char **argv)
+{
+    return argc > 2 && strcmp(argv[1], "ca") == 0 && strcmp(argv[2], "ceremony") == 0;
 }
 
 static int write_markdown(const char *page)
@@ -98,6 +129,8 @@ int main(int argc, char **argv)
         exit_code = write_manual(argv[2]);
     else if (argc == 3 && strcmp(argv[1], "--markdown") == 0)
         exit_code = write_markdown(argv[2]);
+    else if (is_ca_ceremony(argc, argv))
+        exit_code = cm_commands_run(&commands, argc - 1, argv + 1);
     else
         exit_code = cm_commands_run(&commands, argc, argv);
     if (fflush(stdout) != 0 && exit_code == CM_EXIT_DONE) {

@@ -7,103 +7,30 @@
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/control/control.h"
+#include "engine/dual_control.h"
 #include "engine/x509/certificate.h"
-#include "engine/x509/pem_writer.h"
-#include "providers/verify.h"
+#include "tools/chain_files.h"
 #include "tools/control_client.h"
-#include "tools/der_file.h"
 #include "tools/generations.h"
 #include "tools/key_session.h"
 #include "tools/operator.h"
 
-#define TEXT_OF(bytes) (int)(bytes).size, (const char *)(bytes).data
-
-/* -------------------------------------------------------------------- certificate and chain -- */
-
-struct one_file {
-    struct cm_arena *arena;
-    struct cm_bytes der[16];
-    size_t count;
-};
-
-static cm_status keep_certificate(struct cm_bytes der, const char *where, void *arg,
-                                  struct cm_error *err)
-{
-    struct one_file *file = arg;
-    if (file->count == sizeof file->der / sizeof file->der[0])
-        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "%.150s: too many certificates",
-                       where);
-    file->der[file->count++] = cm_arena_copy(file->arena, der);
-    return CM_OK;
-}
-
-static cm_status read_file(struct cm_move_in *move, const char *option, struct one_file *ret_file,
-                           struct cm_error *err)
-{
-    *ret_file = (struct one_file){ .arena = &move->deployment.arena };
-    const char *path = cm_call_value(move->call, option);
-    if (!path)
-        return CM_OK;
-    return cm_der_file_walk(path, CM_LABEL_CERTIFICATE, keep_certificate, ret_file, err);
-}
-
-static bool is_signed_by(const struct cm_certificate *certificate, const struct cm_certificate *by)
-{
-    return cm_bytes_equal(certificate->issuer, by->subject)
-           && cm_spki_verify(by->spki, certificate->sigalg, certificate->tbs,
-                             certificate->signature);
-}
-
-static void append_pem(struct cm_move_in *move, struct cm_bytes der)
-{
-    struct cm_arena *arena = &move->deployment.arena;
-    struct cm_bytes pem = cm_pem_write("CERTIFICATE", der, arena);
-    move->chain =
-        cm_bytes_str(cm_arena_printf(arena, "%.*s%.*s", TEXT_OF(move->chain), TEXT_OF(pem)));
-}
-
-/* This certificate and those above it, root left out: what devices present. */
-static cm_status build_chain(struct cm_move_in *move, const struct one_file *above,
-                             struct cm_error *err)
-{
-    struct cm_certificate below, next;
-    cm_status status = cm_certificate_read(move->certificate, &below, err);
-    move->chain = cm_bytes_str("");
-    if (status != CM_OK || cm_bytes_equal(below.issuer, below.subject))
-        return status;
-    append_pem(move, move->certificate);
-    for (size_t i = 0; i < above->count && status == CM_OK; i++) {
-        status = cm_certificate_read(above->der[i], &next, err);
-        if (status == CM_OK && !is_signed_by(&below, &next))
-            status = CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
-                             "--chain: certificate %zu has not signed the one below it", i + 1);
-        if (status == CM_OK && !cm_bytes_equal(next.issuer, next.subject))
-            append_pem(move, above->der[i]);
-        below = next;
-    }
-    return status;
-}
-
 static cm_status plan_new(struct cm_move_in *move, struct cm_error *err)
 {
     const char *name = cm_call_value(move->call, "provider");
-    struct one_file own, above;
+    struct cm_chain_files files;
     move->authority = move->call->operands[0];
     move->provider =
         name ? cm_settings_provider(move->settings, name) : &move->settings->providers[0];
     if (!move->provider)
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0, "the settings have no provider %s",
                        name);
-    cm_status status = read_file(move, "certificate", &own, err);
-    if (status == CM_OK && own.count != 1)
-        status = CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
-                         "--certificate: expected one certificate, found %zu", own.count);
-    if (status == CM_OK)
-        status = read_file(move, "chain", &above, err);
+    cm_status status = cm_chain_files_read(&files, move->call, &move->deployment.arena, err);
     if (status != CM_OK)
         return status;
-    move->certificate = own.der[0];
-    return build_chain(move, &above, err);
+    move->certificate = files.certificate;
+    move->chain = files.chain;
+    return CM_OK;
 }
 
 /* Read now, and let go of: files are read before anybody waits for the store. */
@@ -178,8 +105,10 @@ static struct cm_audit_event audit_event(struct cm_move_in *move, const char *ki
     };
 }
 
+/* signer: the one of ours that has signed it; NULL: none has. */
 static cm_status record_generation(struct cm_move_in *move, const struct cm_key *key,
-                                   struct cm_error *err)
+                                   const struct cm_generation *signer,
+                                   const struct cm_plan_use *plan, struct cm_error *err)
 {
     struct cm_arena *arena = &move->deployment.arena;
     const char *reference = key->reference ? key->reference : cm_call_value(move->call, "key");
@@ -197,27 +126,48 @@ static cm_status record_generation(struct cm_move_in *move, const struct cm_key 
         .chain = move->chain,
         .created_ms = cm_clock_wall_ms(),
     };
-    struct cm_store_op op = { .kind = CM_STORE_GENERATION,
-                              .generation = &generation,
-                              .audit = &event };
+    struct cm_store_op op = {
+        .kind = CM_STORE_GENERATION, .generation = &generation, .plan = plan, .audit = &event
+    };
+    struct cm_imported_row row;
+    cm_status status = CM_OK;
     cm_sha256(&move->certificate, 1, event.digest);
-    cm_status status = cm_store_apply(move->deployment.store, &op, err);
+    if (signer) {
+        status = cm_generation_row_below(signer->number, move->certificate, &row, err);
+        op.imported = &row;
+        op.imported_count = 1;
+    }
+    if (status == CM_OK)
+        status = cm_store_apply(move->deployment.store, &op, err);
     move->generation_number = generation.number;
     return status;
 }
 
+/* A key that moves in is a new one here: what settings mark has a plan. */
+static cm_status find_plan(struct cm_move_in *move, const struct cm_plan_use **ret_plan,
+                           struct cm_error *err)
+{
+    const char *plan = cm_call_flag(move->call, "plan") ? cm_call_value(move->call, "plan") : NULL;
+    const struct cm_deed deed = { .operation = CM_CEREMONY_CREATE, .subject = move->authority };
+    return cm_dual_control_check(move->deployment.settings, move->deployment.store, &deed, plan,
+                                 &move->deployment.arena, ret_plan, err);
+}
+
 /* The key signs a test message when it is opened. */
 static cm_status prove_and_record(struct cm_move_in *move, const struct cm_certificate *certificate,
-                                  struct cm_error *err)
+                                  const struct cm_generation *signer, struct cm_error *err)
 {
     struct cm_key_session session = { 0 };
     const char *reference = cm_call_value(move->call, "key");
-    cm_status status = cm_key_session_open(&session, move->provider, reference, err);
+    const struct cm_plan_use *plan = NULL;
+    cm_status status = find_plan(move, &plan, err);
+    if (status == CM_OK)
+        status = cm_key_session_open(&session, move->provider, reference, err);
     if (status == CM_OK && !cm_bytes_equal(session.key->spki, certificate->spki))
         status = CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, 0,
                          "the key %s is not that of the certificate", reference);
     if (status == CM_OK)
-        status = record_generation(move, session.key, err);
+        status = record_generation(move, session.key, signer, plan, err);
     cm_key_session_close(&session);
     return status;
 }
@@ -233,7 +183,8 @@ static cm_status make_generation(struct cm_move_in *move, struct cm_error *err)
     if (status == CM_OK)
         status = find_place(move, &generations, &certificate, err);
     if (status == CM_OK && move->is_new)
-        status = prove_and_record(move, &certificate, err);
+        status = prove_and_record(move, &certificate,
+                                  cm_generations_find_signer(&generations, &certificate), err);
     return status;
 }
 

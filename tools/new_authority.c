@@ -9,6 +9,7 @@
 #include "engine/base/clock.h"
 #include "engine/store/store.h"
 #include "engine/x509/certificate.h"
+#include "engine/x509/csr_writer.h"
 #include "providers/verify.h"
 #include "tools/interruptions.h"
 #include "tools/vault_flags.h"
@@ -58,7 +59,7 @@ cm_status cm_new_authority_open_key(struct cm_new_authority *authority,
 }
 
 /* Shaped as the engine's serials are: 44 bits of milliseconds, 20 of a counter, 96 random. */
-static cm_status draw_serial(uint8_t serial[CM_SERIAL_SIZE], struct cm_error *err)
+cm_status cm_new_authority_draw_serial(uint8_t serial[CM_SERIAL_SIZE], struct cm_error *err)
 {
     static uint32_t counter;
     uint64_t number = (uint64_t)cm_clock_wall_ms() << 20 | ++counter;
@@ -68,44 +69,73 @@ static cm_status draw_serial(uint8_t serial[CM_SERIAL_SIZE], struct cm_error *er
     return CM_OK;
 }
 
-static cm_status compose(const struct cm_new_authority *authority,
-                         const struct cm_new_authority_signer *signer, struct cm_arena *arena,
-                         struct cm_tbs *ret_tbs, struct cm_error *err)
+static size_t fill_attributes(const struct cm_new_authority *authority,
+                              struct cm_attribute attributes[2])
+{
+    size_t count = 0;
+    attributes[count++] = (struct cm_attribute){ cm_bytes_str("cn"), cm_bytes_str(authority->cn) };
+    if (authority->organization)
+        attributes[count++] =
+            (struct cm_attribute){ cm_bytes_str("o"), cm_bytes_str(authority->organization) };
+    return count;
+}
+
+cm_status cm_new_authority_subject(const struct cm_new_authority *authority, struct cm_arena *arena,
+                                   struct cm_bytes *ret_name, struct cm_error *err)
+{
+    struct cm_attribute attributes[2];
+    struct cm_composer *composer = NULL;
+    const struct cm_authority_input in = {
+        .profile = authority->profile,
+        .attributes = attributes,
+        .attributes_count = fill_attributes(authority, attributes),
+    };
+    cm_status status = cm_composer_new(&composer, err);
+    if (status == CM_OK)
+        status = cm_authority_compose_subject(composer, &in, arena, ret_name, err);
+    cm_composer_free(composer);
+    return status;
+}
+
+cm_status cm_new_authority_compose(struct cm_authority_input in, struct cm_arena *arena,
+                                   struct cm_tbs *ret_tbs, struct cm_error *err)
 {
     uint8_t serial[CM_SERIAL_SIZE];
-    struct cm_attribute attributes[2] = { { cm_bytes_str("cn"), cm_bytes_str(authority->cn) } };
-    size_t attributes_count = 1;
     struct cm_composer *composer = NULL;
-    cm_status status = draw_serial(serial, err);
+    cm_status status = cm_new_authority_draw_serial(serial, err);
     if (status == CM_OK)
         status = cm_composer_new(&composer, err);
     if (status != CM_OK)
         return status;
-    if (authority->organization)
-        attributes[attributes_count++] =
-            (struct cm_attribute){ cm_bytes_str("o"), cm_bytes_str(authority->organization) };
+    in.serial = cm_bytes(serial, sizeof serial);
+    in.issue_time_s = cm_clock_wall_s();
+    status = cm_authority_compose(composer, &in, arena, ret_tbs, err);
+    cm_composer_free(composer);
+    return status;
+}
+
+static cm_status compose(const struct cm_new_authority *authority,
+                         const struct cm_new_authority_signer *signer, struct cm_arena *arena,
+                         struct cm_tbs *ret_tbs, struct cm_error *err)
+{
+    struct cm_attribute attributes[2];
     const struct cm_authority_input in = {
         .profile = authority->profile,
         .issuer = signer->issuer,
         .sigalg = signer->key->alg,
-        .serial = cm_bytes(serial, sizeof serial),
-        .issue_time_s = cm_clock_wall_s(),
         .spki = authority->handle->spki,
         .key_type = authority->handle->type,
         .attributes = attributes,
-        .attributes_count = attributes_count,
+        .attributes_count = fill_attributes(authority, attributes),
     };
-    status = cm_authority_compose(composer, &in, arena, ret_tbs, err);
-    cm_composer_free(composer);
-    return status;
+    return cm_new_authority_compose(in, arena, ret_tbs, err);
 }
 
 cm_status cm_new_authority_sign(struct cm_new_authority *authority,
                                 const struct cm_new_authority_signer *signer,
                                 struct cm_arena *arena, struct cm_error *err)
 {
-    uint8_t signature[CM_SIGNATURE_SIZE_MAX], hash[SHA256_DIGEST_LENGTH];
-    size_t size = 0;
+    uint8_t hash[SHA256_DIGEST_LENGTH];
     struct cm_tbs tbs;
     cm_status status = compose(authority, signer, arena, &tbs, err);
     if (status == CM_OK)
@@ -113,19 +143,49 @@ cm_status cm_new_authority_sign(struct cm_new_authority *authority,
     if (status == CM_OK && signer->record)
         status = signer->record(authority, tbs.der, signer->arg, err);
     if (status == CM_OK)
-        status =
-            cm_provider_session_sign(signer->session, signer->key, tbs.der, signature, &size, err);
-    if (status == CM_OK
-        && !cm_spki_verify(signer->key->spki, signer->key->alg, tbs.der, cm_bytes(signature, size)))
-        status = CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
-                         "the signature on the certificate of %s does not verify", authority->name);
+        status = cm_provider_session_certify(signer->session, signer->key, tbs.der, arena,
+                                             &authority->der, err);
     if (status != CM_OK)
         return status;
-    authority->der =
-        cm_certificate_assemble(tbs.der, signer->key->alg, cm_bytes(signature, size), arena);
     SHA256(authority->der.data, authority->der.size, hash);
     cm_hex_encode(cm_bytes(hash, sizeof hash), authority->fingerprint);
     return CM_OK;
+}
+
+static cm_status compose_request(const struct cm_new_authority *authority, struct cm_arena *arena,
+                                 struct cm_bytes *ret_info, struct cm_error *err)
+{
+    struct cm_csr_input in = {
+        .spki = authority->handle->spki,
+        .key_type = authority->handle->type,
+        .profile = authority->profile,
+    };
+    cm_status status = cm_new_authority_subject(authority, arena, &in.subject, err);
+    return status == CM_OK ? cm_csr_compose(&in, arena, ret_info, err) : status;
+}
+
+cm_status cm_new_authority_request(struct cm_new_authority *authority,
+                                   const struct cm_new_authority_signer *signer,
+                                   struct cm_arena *arena, struct cm_error *err)
+{
+    uint8_t signature[CM_SIGNATURE_SIZE_MAX], hash[SHA256_DIGEST_LENGTH];
+    size_t size = 0;
+    struct cm_bytes info;
+    struct cm_csr csr;
+    cm_status status = compose_request(authority, arena, &info, err);
+    if (status == CM_OK)
+        status = cm_interruptions_check(err);
+    if (status == CM_OK)
+        status = signer->record(authority, info, signer->arg, err);
+    if (status == CM_OK)
+        status = cm_provider_session_sign(authority->session, authority->handle, info, signature,
+                                          &size, err);
+    if (status != CM_OK)
+        return status;
+    authority->der = cm_csr_assemble(info, authority->sigalg, cm_bytes(signature, size), arena);
+    SHA256(authority->der.data, authority->der.size, hash);
+    cm_hex_encode(cm_bytes(hash, sizeof hash), authority->fingerprint);
+    return cm_csr_check_authority(authority->der, arena, &csr, err);
 }
 
 static void undo_key(struct cm_new_authority *authority, struct cm_key *key)

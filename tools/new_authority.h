@@ -15,6 +15,7 @@
 #define CM_TOOLS_NEW_AUTHORITY_H
 
 #include "engine/base/arena.h"
+#include "engine/store/store.h"
 #include "engine/x509/authority.h"
 #include "tools/provider_session.h"
 
@@ -37,7 +38,7 @@ struct cm_new_authority {
     /* written */
     struct cm_provider_session *session;
     struct cm_key *handle;
-    struct cm_bytes der; /* in the arena */
+    struct cm_bytes der; /* of the certificate, or of the request for one; in the arena */
     enum cm_sigalg sigalg;
     char fingerprint[65]; /* SHA-256 of der, hex */
     char pinned[CM_NEW_AUTHORITY_KEY_SIZE];
@@ -53,6 +54,14 @@ struct cm_new_authority_signer {
                         struct cm_error *err);
     void *arg;
 };
+
+/*
+ * Does:       its subject, a Name in the arena: known before there is a key.
+ * Fails with: what cm_authority_compose_subject fails with.
+ */
+CM_MUST_USE cm_status cm_new_authority_subject(const struct cm_new_authority *authority,
+                                               struct cm_arena *arena, struct cm_bytes *ret_name,
+                                               struct cm_error *err);
 
 /*
  * Does:       makes or finds the key; either proves it.
@@ -73,9 +82,31 @@ CM_MUST_USE cm_status cm_new_authority_sign(struct cm_new_authority *authority,
                                             struct cm_arena *arena, struct cm_error *err);
 
 /*
+ * Does:       composes a request for a certificate from elsewhere, records it as signer->record does, signs
+ *             it with the new key, reads it back and verifies it: der and fingerprint are the request's. Of the
+ *             signer only record and arg count.
+ * Fails with: as cm_new_authority_sign.
+ */
+CM_MUST_USE cm_status cm_new_authority_request(struct cm_new_authority *authority,
+                                               const struct cm_new_authority_signer *signer,
+                                               struct cm_arena *arena, struct cm_error *err);
+
+/*
  * Lets the key go. With undo a key that was made here is destroyed; standard error has it, or why it
  * cannot be.
  */
 void cm_new_authority_close_key(struct cm_new_authority *authority, bool undo);
+
+/*
+ * Does:       composes and lints what a key is to sign: *in, with a new serial, from now on.
+ * Owns:       *ret_tbs points into arena.
+ * Fails with: IO (the random generator); as cm_authority_compose.
+ */
+CM_MUST_USE cm_status cm_new_authority_compose(struct cm_authority_input in, struct cm_arena *arena,
+                                               struct cm_tbs *ret_tbs, struct cm_error *err);
+
+/* A serial for an authority's certificate, shaped as the engine's are. Fails with: IO. */
+CM_MUST_USE cm_status cm_new_authority_draw_serial(uint8_t serial[CM_SERIAL_SIZE],
+                                                   struct cm_error *err);
 
 #endif

@@ -10,8 +10,8 @@
 
 #include "engine/base/bytes.h"
 #include "engine/base/status.h"
+#include "engine/x509/name_write.h"
 #include "engine/x509/ocsp_response.h"
-#include "tools/name_text.h"
 
 struct cm_ocsp_question {
     struct cm_bytes issuer; /* certificate, DER */

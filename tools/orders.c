@@ -1,6 +1,9 @@
 #include "tools/orders.h"
 
+#include <stdio.h>
+
 #include "engine/control/control.h"
+#include "engine/dual_control.h"
 #include "tools/control_client.h"
 #include "tools/operator.h"
 #include "tools/serial.h"
@@ -30,12 +33,34 @@ static cm_status apply(struct cm_deployment *deployment, struct cm_order *orders
     return cm_store_apply(deployment->store, &op, err);
 }
 
+/* Without an engine that would: orders about a group that settings mark want a plan. */
+static cm_status find_plan(struct cm_deployment *deployment, struct cm_order *order,
+                           struct cm_error *err)
+{
+    char id[2 * CM_PLAN_ID_SIZE + 1];
+    struct cm_deed deed;
+    if (!cm_deed_of_order(order, &deployment->arena, &deed))
+        return CM_OK;
+    if (order->plan)
+        cm_hex_encode(cm_bytes(order->plan->id, sizeof order->plan->id), id);
+    cm_status status =
+        cm_dual_control_check(deployment->settings, deployment->store, &deed,
+                              order->plan ? id : NULL, &deployment->arena, &order->plan, err);
+    if (status != CM_DENIED && status != CM_NOT_FOUND)
+        return status;
+    order->code = CM_REFUSAL_POLICY_DUAL_CONTROL;
+    snprintf(order->message, sizeof order->message, "%s", err->text);
+    return CM_OK;
+}
+
 /* A group goes a number of devices at a time; the counts of all steps are the order's. */
 static cm_status apply_group(struct cm_deployment *deployment, struct cm_order *order,
                              struct cm_error *err)
 {
     uint32_t certificates = 0, devices = 0;
-    cm_status status;
+    cm_status status = find_plan(deployment, order, err);
+    if (status != CM_OK || order->code != CM_REFUSAL_NONE)
+        return status;
     do {
         order->after_device = order->last_device;
         status = apply(deployment, order, 1, err);

@@ -3,6 +3,8 @@
  *
  * They were read with cm_order_read (engine/orders.h). By the engine where one runs, since the store is its own to write then; else here, on the store. What
  * came of each order stands in it: code (NONE: carried out), message, and how much it changed.
+ *
+ * Of the plan of an order, where it has one, only the id needs to be there: the rest is looked up.
  */
 #ifndef CM_TOOLS_ORDERS_H
 #define CM_TOOLS_ORDERS_H

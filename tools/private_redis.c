@@ -23,6 +23,7 @@ static void run_server(const struct cm_private_redis *redis, const char *folder,
     char log[4200];
     snprintf(log, sizeof log, "%s/redis.log", folder);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setsid(); /* it is told to stop, and not interrupted with the command that it works for */
     int null = open("/dev/null", O_RDWR);
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         dup2(null, fd);

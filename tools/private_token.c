@@ -17,7 +17,7 @@ enum { PIN_OCTETS = 8, PIN_SIZE = 2 * PIN_OCTETS };
 
 static const char label[] = "certmill";
 
-static const char *find_module(void)
+const char *cm_private_token_module(void)
 {
     static const char *const paths[] = { "/usr/lib/softhsm/libsofthsm2.so",
                                          "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -117,7 +117,7 @@ cm_status cm_private_token_make(struct cm_private_token *token, const char *fold
     char pin[PIN_SIZE + 1];
     char *absolute = realpath(folder, NULL);
     int how = -1;
-    token->module = find_module();
+    token->module = cm_private_token_module();
     if (!token->module || !absolute) {
         free(absolute);
         return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,

@@ -23,4 +23,7 @@ struct cm_private_token {
 CM_MUST_USE cm_status cm_private_token_make(struct cm_private_token *token, const char *folder,
                                             struct cm_error *err);
 
+/* SoftHSM's module; NULL: it is not installed. Static. */
+const char *cm_private_token_module(void);
+
 #endif

@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 
+#include "engine/x509/certificate.h"
 #include "providers/backends.h"
+#include "providers/verify.h"
 
 static void on_opened(cm_status status, struct cm_key *key, const struct cm_error *err, void *arg)
 {
@@ -144,6 +146,23 @@ cm_status cm_provider_session_sign(struct cm_provider_session *session, struct c
         return CM_FAIL(err, item.status, CM_ORIGIN_SELF, 0, "the provider could not sign: %s",
                        cm_status_text(item.status));
     *ret_size = item.signature_size;
+    return CM_OK;
+}
+
+cm_status cm_provider_session_certify(struct cm_provider_session *session, struct cm_key *key,
+                                      struct cm_bytes tbs, struct cm_arena *arena,
+                                      struct cm_bytes *ret_der, struct cm_error *err)
+{
+    uint8_t octets[CM_SIGNATURE_SIZE_MAX];
+    size_t size = 0;
+    cm_status status = cm_provider_session_sign(session, key, tbs, octets, &size, err);
+    if (status != CM_OK)
+        return status;
+    const struct cm_bytes signature = cm_bytes(octets, size);
+    if (!cm_spki_verify(key->spki, key->alg, tbs, signature))
+        return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0,
+                       "the signature on the certificate does not verify");
+    *ret_der = cm_certificate_assemble(tbs, key->alg, signature, arena);
     return CM_OK;
 }
 

@@ -14,6 +14,7 @@
 #ifndef CM_TOOLS_PROVIDER_SESSION_H
 #define CM_TOOLS_PROVIDER_SESSION_H
 
+#include "engine/base/arena.h"
 #include "engine/settings/settings.h"
 #include "providers/provider.h"
 
@@ -72,6 +73,16 @@ CM_MUST_USE cm_status cm_provider_session_sign(struct cm_provider_session *sessi
                                                struct cm_key *key, struct cm_bytes message,
                                                uint8_t *ret_signature, size_t *ret_size,
                                                struct cm_error *err);
+
+/*
+ * Does:       signs a TBSCertificate, and verifies the signature before anything leaves.
+ * Owns:       *ret_der, the certificate, is in the arena.
+ * Fails with: what signing fails with; CORRUPT (the signature does not verify).
+ */
+CM_MUST_USE cm_status cm_provider_session_certify(struct cm_provider_session *session,
+                                                  struct cm_key *key, struct cm_bytes tbs,
+                                                  struct cm_arena *arena, struct cm_bytes *ret_der,
+                                                  struct cm_error *err);
 
 void cm_provider_session_close(struct cm_provider_session *session);
 

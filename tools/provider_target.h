@@ -12,13 +12,13 @@
 #include "tools/provider_session.h"
 #include "tools/vault_flags.h"
 
-#define CM_PROVIDER_TARGET_OPTIONS                                                                 \
-    CM_OPTION_CONFIG,                                                                              \
-        { .name = "kind",                                                                          \
-          .type = CM_OPTION_CHOICE,                                                                \
-          .argument = "KIND",                                                                      \
-          .choices = "openssl pkcs11 keyvault",                                                    \
-          .help = "An instance without settings: of this kind, described by the next options." },  \
+/* An instance without settings; with CM_OPTION_CONFIG, or an option of that name: one of the settings, too. */
+#define CM_PROVIDER_TARGET_FLAGS                                                                   \
+    { .name = "kind",                                                                              \
+      .type = CM_OPTION_CHOICE,                                                                    \
+      .argument = "KIND",                                                                          \
+      .choices = "openssl pkcs11 keyvault",                                                        \
+      .help = "An instance without settings: of this kind, described by the next options." },      \
         { .name = "module",                                                                        \
           .type = CM_OPTION_PATH,                                                                  \
           .argument = "FILE",                                                                      \
@@ -34,6 +34,8 @@
         .help = "`pkcs11`: the token to make keys in, like `pkcs11:token=LABEL`. Without it: "     \
                 "the only one there is."                                                           \
     }
+
+#define CM_PROVIDER_TARGET_OPTIONS CM_OPTION_CONFIG, CM_PROVIDER_TARGET_FLAGS
 
 struct cm_provider_target {
     struct cm_settings_provider provider;

@@ -53,6 +53,10 @@ static void on_event(enum cm_engine_event event, const char *text, void *arg)
     case CM_ENGINE_NOTICE:
         cm_runner_say(runner, text);
         break;
+    case CM_ENGINE_ROTATION_DUE:
+        if (runner->on_rotation_due)
+            runner->on_rotation_due(runner, text);
+        break;
     }
 }
 
@@ -155,6 +159,7 @@ const struct cm_queue_ops *cm_runner_queue(const struct cm_settings *settings,
         .lease_ms = redis->lease_ms,
         .deliveries_max = redis->deliveries_max,
         .results_max = redis->results_max,
+        .notices_max = redis->notices_max,
         .folder = spool->folder,
         .requester = spool->requester,
         .device_from = spool->device_from,

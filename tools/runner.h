@@ -20,10 +20,12 @@ struct cm_runner {
     /* the caller's, before open */
     void (*on_running)(struct cm_runner *runner); /* keys are open; may be NULL */
     void (*on_tick)(struct cm_runner *runner); /* ten times a second while it runs; may be NULL */
-    bool stops_when_exhausted;                 /* else it waits for a signal */
-    bool listens;                              /* as in cm_engine_options */
-    bool publishes;                            /* as in cm_engine_options */
-    bool with_times;                           /* notices carry the time of day */
+    /* `ca rotate --scheduled` of this authority has something to do; may be NULL */
+    void (*on_rotation_due)(struct cm_runner *runner, const char *authority);
+    bool stops_when_exhausted; /* else it waits for a signal */
+    bool listens;              /* as in cm_engine_options */
+    bool publishes;            /* as in cm_engine_options */
+    bool with_times;           /* notices carry the time of day */
     void *arg;
 
     /* the runner's; the caller may read */

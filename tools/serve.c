@@ -9,6 +9,7 @@
 #include "tools/command.h"
 #include "tools/commands.h"
 #include "tools/runner.h"
+#include "tools/serve_rotation.h"
 
 static const struct cm_option options[] = { CM_OPTION_CONFIG, CM_OPTION_JSON, CM_OPTION_QUIET };
 
@@ -22,6 +23,9 @@ static const char *const paragraphs[] = {
     "Keys are held by signer processes, one for each provider of the settings, which ps shows as "
     "`certmill signer NAME`. One that dies or hangs is replaced within two seconds, and what it was asked for "
     "is asked for again; requests wait meanwhile. Standard error says so.",
+    "Keys of authorities with `issues-for` in the settings come to the end of their turn while it runs: it says so, "
+    "and with `rotation: prepare` or `automatic` starts `certmill ca rotate NAME --scheduled` as a process of its "
+    "own. One that fails is started again after a pause that doubles, up to an hour.",
     "While it runs the store is its own to write. `certmill device import` hands it devices through the socket "
     "`control.sock` beside the store's file; it need not be stopped for that.",
     NULL
@@ -34,6 +38,7 @@ static const struct cm_example examples[] = {
 struct serving {
     bool is_quiet;
     bool has_leapt; /* the clock, and it was told */
+    struct cm_serve_rotation rotation;
 };
 
 /* With the port in place of 0, that the system has chosen. */
@@ -64,6 +69,7 @@ static void on_tick(struct cm_runner *runner)
     struct serving *serving = runner->arg;
     int64_t leap_s = cm_clock_leap_ms() / 1000;
     char text[200];
+    cm_serve_rotation_look(&serving->rotation);
     if ((leap_s > 0) == serving->has_leapt)
         return;
     serving->has_leapt = leap_s > 0;
@@ -72,6 +78,12 @@ static void on_tick(struct cm_runner *runner)
              "passed since the start counts; if the clock is right, start certmill again",
              leap_s / 3600);
     cm_runner_say(runner, serving->has_leapt ? text : "the clock is right again");
+}
+
+static void on_rotation_due(struct cm_runner *runner, const char *authority)
+{
+    struct serving *serving = runner->arg;
+    cm_serve_rotation_ask(&serving->rotation, authority);
 }
 
 static void print_json(const struct cm_engine_counters *counters)
@@ -90,6 +102,7 @@ static int run(const struct cm_call *call)
     struct serving serving = { .is_quiet = cm_call_flag(call, "quiet") };
     struct cm_runner runner = { .on_running = on_running,
                                 .on_tick = on_tick,
+                                .on_rotation_due = on_rotation_due,
                                 .listens = true,
                                 .with_times = true,
                                 .arg = &serving };
@@ -99,7 +112,9 @@ static int run(const struct cm_call *call)
     cm_status status = cm_runner_open(&runner, cm_call_value(call, "config"), &err);
     if (status == CM_OK) {
         const struct cm_queue_ops *ops = cm_runner_queue(runner.settings, &queue);
+        cm_serve_rotation_begin(&serving.rotation, &runner);
         status = cm_runner_run(&runner, ops, &queue, &err);
+        cm_serve_rotation_end(&serving.rotation);
     }
     cm_runner_done(&runner);
     if (status != CM_OK)

@@ -73,17 +73,23 @@ cm_status cm_folder_flush(const char *folder, struct cm_error *err)
     return is_good ? CM_OK : CM_FAIL(err, CM_IO, CM_ORIGIN_OS, code, "sync %s", folder);
 }
 
-/* The same name and content make the same id: submitting again is a repetition, no second request. */
-static void make_id(struct cm_submitted *file, const char *wanted)
+/*
+ * The same name and content make the same id: submitting again is a repetition, no second request. A
+ * renewal for the key that the first certificate was for is another request.
+ */
+static void make_id(const struct cm_submission *submission, struct cm_submitted *file)
 {
+    static const char renewal[] = "renew";
     uint8_t hash[CM_SHA256_SIZE];
     const struct cm_bytes parts[] = { cm_bytes(file->name, strlen(file->name) + 1),
-                                      cm_bytes(file->csr, file->csr_size) };
-    if (wanted) {
-        snprintf(file->id, sizeof file->id, "%s", wanted);
+                                      cm_bytes(file->csr, file->csr_size),
+                                      cm_bytes(renewal, sizeof renewal),
+                                      cm_bytes_str(submission->serial ? submission->serial : "") };
+    if (submission->id) {
+        snprintf(file->id, sizeof file->id, "%s", submission->id);
         return;
     }
-    cm_sha256(parts, 2, hash);
+    cm_sha256(parts, submission->renews ? 4 : 2, hash);
     cm_hex_encode(cm_bytes(hash, 16), file->id);
 }
 
@@ -114,7 +120,7 @@ cm_status cm_submission_read(struct cm_submission *submission, char *const *path
             cm_file_read(paths[i], CM_ENTRY_SIZE_MAX, &file->csr, &file->csr_size, err);
         if (status != CM_OK)
             return status;
-        make_id(file, submission->id);
+        make_id(submission, file);
     }
     return CM_OK;
 }

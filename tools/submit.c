@@ -30,12 +30,30 @@ static const struct cm_option options[] = {
       .type = CM_OPTION_TEXT,
       .argument = "NAME",
       .help = "The profile to ask for; default: that of the device's group. Redis only." },
+    { .name = "renew",
+      .type = CM_OPTION_FLAG,
+      .help =
+          "Ask for certificates that take the place of those that the devices have (`op=renew`). "
+          "Redis only." },
+    { .name = "serial",
+      .type = CM_OPTION_TEXT,
+      .argument = "HEX",
+      .help =
+          "With `--renew` and a single CSR: the serial number of the certificate that is renewed; "
+          "default: the device's newest." },
     { .name = "auth-key",
       .type = CM_OPTION_PATH,
       .argument = "FILE",
       .help =
           "The requester's Ed25519 private key (PEM), where its settings ask for `ed25519`. Redis "
           "only." },
+    { .name = "per-entry",
+      .type = CM_OPTION_NUMBER,
+      .argument = "N",
+      .standard = "1",
+      .min = 1,
+      .max = 64,
+      .help = "Put up to so many requests into one entry of the stream. Redis only." },
     { .name = "out",
       .type = CM_OPTION_PATH,
       .argument = "DIR",
@@ -54,6 +72,9 @@ static const char *const paragraphs[] = {
     "Pushes each CSR to the queue that the settings name, waits for the answers of a running "
     "`certmill serve`, and prints or saves them: certificates as PEM, refusals with their code and message.",
     "The answer belongs to the request id: submitting the same file again gives the same certificate.",
+    "With `--renew` each CSR is for a certificate that takes the place of the device's newest one of the profile, or "
+    "of the one that `--serial` names. The id is made from the serial number, too: who renews with the same CSR again and "
+    "again names the serial number, or another `--id` each time.",
     "Where the settings of the requester ask for authenticated requests, they are signed: with its secret "
     "(`hmac-sha256`), or with the key of `--auth-key` (`ed25519`).",
     NULL
@@ -62,6 +83,7 @@ static const char *const paragraphs[] = {
 static const struct cm_example examples[] = {
     { "certmill submit device-000001.csr", "The certificate goes to standard output." },
     { "certmill submit --out certs csrs/*.csr", "Each answer in a file of its own." },
+    { "certmill submit --renew device-000001.csr", "The device's next certificate." },
 };
 
 static int run(const struct cm_call *call)
@@ -77,14 +99,19 @@ static int run(const struct cm_call *call)
         .device = cm_call_value(call, "device"),
         .id = cm_call_value(call, "id"),
         .profile = cm_call_value(call, "profile"),
+        .renews = cm_call_flag(call, "renew"),
+        .serial = cm_call_value(call, "serial"),
         .auth_key = cm_call_value(call, "auth-key"),
+        .per_entry = (uint32_t)cm_call_number(call, "per-entry"),
         .folder = cm_call_value(call, "out"),
         .timeout_s = (uint32_t)cm_call_number(call, "timeout"),
         .is_json = cm_call_flag(call, "json"),
     };
     int code;
-    if ((submission.device || submission.id) && call->operands_count > 1)
-        code = cm_usage_fail("--device and --id are for a single CSR");
+    if ((submission.device || submission.id || submission.serial) && call->operands_count > 1)
+        code = cm_usage_fail("--device, --id and --serial are for a single CSR");
+    else if (submission.serial && !submission.renews)
+        code = cm_usage_fail("--serial is for --renew");
     else if (cm_submission_read(&submission, call->operands, (uint32_t)call->operands_count, &err)
              != CM_OK)
         code = cm_call_fail(call, "%s", err.text);

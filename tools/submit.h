@@ -31,6 +31,9 @@ struct cm_submission {
     const char *device;   /* NULL: the file's name */
     const char *id;       /* NULL: made from name and content */
     const char *profile;  /* NULL: none */
+    bool renews;          /* the certificate of each device, or the one with */
+    const char *serial;   /* in hexadecimal; NULL: its newest */
+    uint32_t per_entry;   /* requests in one entry of a Redis stream */
     const char *folder;   /* NULL: answers are printed */
     const char *auth_key; /* the file of an Ed25519 private key; NULL: none */
     uint32_t timeout_s;

@@ -206,6 +206,10 @@ static void fill_requests(struct submitting *submitting)
         fields[CM_FIELD_DEVICE] =
             cm_bytes_str(submission->device ? submission->device : file->name);
         fields[CM_FIELD_CSR] = cm_bytes(file->csr, file->csr_size);
+        if (submission->renews)
+            fields[CM_FIELD_OP] = cm_bytes_str("renew");
+        if (submission->serial)
+            fields[CM_FIELD_SERIAL] = cm_bytes_str(submission->serial);
         if (submission->profile)
             fields[CM_FIELD_PROFILE] = cm_bytes_str(submission->profile);
     }
@@ -241,7 +245,8 @@ cm_status cm_submit_redis(struct cm_submission *submission, struct cm_error *err
                                                  .password_ref = redis->password,
                                                  .tls = cm_runner_tls(redis),
                                                  .prefix = redis->prefix,
-                                                 .requester = submission->requester };
+                                                 .requester = submission->requester,
+                                                 .per_entry = submission->per_entry };
     struct submitting submitting = { .submission = submission };
     cm_status status = cm_submission_open_signer(submission, err);
     if (status == CM_OK)

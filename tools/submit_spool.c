@@ -86,6 +86,10 @@ static void look(struct cm_submission *submission, struct cm_submitted *file)
 cm_status cm_submit_spool(struct cm_submission *submission, struct cm_error *err)
 {
     uint64_t deadline_ns = cm_clock_monotonic_ns() + submission->timeout_s * CM_NS_PER_S;
+    if (submission->renews)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "--renew needs a Redis queue: a CSR in a spool is for a certificate beside "
+                       "those that the device has");
     if (submission->profile || submission->id)
         return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
                        "--id and --profile need a Redis queue: a spool has files only");

@@ -10,7 +10,12 @@
  * store-commit and store-committed (around each commit: of an intent and of a record), recorded,
  * answers-written, answered. Of a CRL: crl-numbered, crl-signed; of each file that is published:
  * crl-written (under another name), crl-renamed. Of a responder's certificate: responder-promised,
- * responder-signed, responder-recorded.
+ * responder-signed, responder-recorded. Of a rotation, in the command: ca-key-made, and for each certificate
+ * ca-intended and ca-signed, then ca-recorded; of a change of state, in whoever writes the store: ca-moved.
+ * Of a checkpoint: checkpoint-signed, checkpoint-recorded, checkpoint-shipped (whatever came of it).
+ * Of a renewal campaign's step: notices-written.
+ * Of a plan: plan-marked (before the commit that runs it); of orders through
+ * the control socket: orders-durable.
  */
 #ifndef CM_BASE_FAULTPOINT_H
 #define CM_BASE_FAULTPOINT_H

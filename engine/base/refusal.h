@@ -60,6 +60,15 @@ enum cm_refusal_kind {
     X(POLICY_NAME_NOT_ALLOWED, "policy.name-not-allowed", PERMANENT, "the profile does not allow a name like this")   \
     X(POLICY_ISSUER_EXPIRED, "policy.issuer-expired", RETRYABLE, "the issuing certificate's validity has ended")      \
     X(POLICY_OPERATION_NOT_ALLOWED, "policy.operation-not-allowed", SECURITY, "not an operation of this requester")   \
+    X(POLICY_DUAL_CONTROL, "policy.dual-control", SECURITY, "it wants a plan that several operators approve")         \
+    /* what becomes of a certificate that ends */                                                                     \
+    X(RENEW_UNKNOWN, "renew.unknown", PERMANENT, "there is no such certificate to renew")                             \
+    X(RENEW_NOT_OWNED, "renew.not-owned", SECURITY, "the certificate is another device's")                            \
+    X(RENEW_REVOKED, "renew.revoked", SECURITY, "the certificate is revoked or on hold")                              \
+    X(RENEW_TOO_EARLY, "renew.too-early", RETRYABLE, "the time to renew the certificate has not come")                \
+    X(RENEW_EXPIRED, "renew.expired", PERMANENT, "the certificate has ended, too long ago to be renewed")             \
+    X(RENEW_SAME_KEY_REQUIRED, "renew.same-key-required", PERMANENT, "the group's certificates keep their keys")      \
+    X(RENEW_NEW_KEY_REQUIRED, "renew.new-key-required", PERMANENT, "the group wants a new key for every renewal")     \
     /* what a certificate is worth */                                                                                 \
     X(REVOKE_SERIAL_UNKNOWN, "revoke.serial-unknown", PERMANENT, "no certificate with this serial number is ours")    \
     X(REVOKE_ISSUER_MISSING, "revoke.issuer-missing", PERMANENT, "several issuers have issued this serial number")    \

@@ -22,12 +22,19 @@
  *     {"v":1,"op":"orders","actor":"operator:ann","orders":[
  *         {"kind":"revoke","serial":"0a1b","issuer":"issuing-1","reason":"keyCompromise",
  *          "invalidity":1700000000,"why":"stolen van 12"},
- *         {"kind":"quarantine","device":"m-1"},{"kind":"revoke","group":"pumps"}]}
+ *         {"kind":"quarantine","device":"m-1"},{"kind":"revoke","group":"pumps","plan":"0a1b..."}]}
  *     {"orders":[{"code":"","message":"","certificates":1,"devices":0},...]}
  *                                         one after the other, durable; code: why not, empty where it
  *                                         was carried out; changed: so many. The texts are those of
  *                                         engine/orders.h. Where the store fails in between, "error"
  *                                         stands beside the outcomes of those before
+ * *                                         plan: of a whole group, where settings mark revoke-group: the
+ *                                         id of the plan that this carries out (engine/dual_control.h)
+ *
+ *     {"v":1,"op":"plan-prepare","actor":"operator:ann","text":"{\"approvals\":2,...}"}
+ *     {"v":1,"op":"plan-approve","actor":"operator:ann","text":"{\"digest\":...}"}
+ *     {"v":1,"op":"plan-cancel","actor":"operator:ann","text":"<id>"}
+ *     {"changed":true}                    plans and approvals: engine/authority/plan.h, approval.h
  *
  *     {"v":1,"op":"publish","issuer":"issuing-1"}
  *     {"published":16,"failed":0,"why":""}   CRLs, anew and at once; without issuer: of every one
@@ -40,6 +47,21 @@
  *                                         (base64), reason and invalidity may be left out; revoked is
  *                                         not in the future, no date after the year 9999. All of a
  *                                         request or nothing
+ *
+ *     {"v":1,"op":"ca-intent",...}, ca-generation, ca-cross, ca-transition
+ *     {"recorded":"issuing-2"}            authorities: engine/authority/request.h. Those that are new, or
+ *     {"changed":true,                    activated, are taken up before the answer; one that has no open key
+ *      "stopped":"issuing-1"}             here is not activated
+ *
+ *     {"v":1,"op":"campaign-start","actor":"operator:ann","name":"autumn","generation":"issuing-1",
+ *      "window":604800,"rate":100,"groups":["pumps"],"expected":2000}
+ *     {"v":1,"op":"campaign-pause","actor":"operator:ann","name":"autumn"}
+ *                                         and campaign-resume, campaign-cancel
+ *     {"campaign":"autumn","state":"running","changed":true}   durable; engine/campaign/plan.h
+ *
+ *     {"v":1,"op":"campaign-list"}
+ *     {"campaigns":[{"name":"autumn","state":"running","noticed":120,...,"trouble":""}]}
+ *                                         those that run or are paused, as struct cm_sender knows them
  *
  *     {"v":1,"op":"status"}
  *     {"status":"running","pid":4711,"ready":true,"issued":12,...,
@@ -58,7 +80,7 @@
  *                                         requests that the key has to sign; in_trouble: for so many
  *                                         seconds it was only asked in vain
  *
- *     {"error":"..."}                     nothing was changed
+ *     {"error":"..."}                     nothing was changed; with "busy":true it may be soon
  *
  * Bounds: cm_control_max below. A request has to arrive, and its answer to be taken, within the
  * deadline; who is later is cut off. The process must ignore SIGPIPE.
@@ -101,12 +123,21 @@ struct cm_control_env {
     void (*fill_status)(struct json_t *ret_object, void *arg);
     /* The store has new revocations; NULL: nobody wants to know. */
     void (*on_revoked)(void *arg);
+    /* A campaign was started, or has become another state (engine/campaign/plan.h), and it is durable; those
+     * that are not over as JSON. NULL: this engine carries none on. */
+    void (*on_campaign)(const struct cm_campaign *campaign, void *arg);
+    struct json_t *(*describe_campaigns)(void *arg);
     /*
      * Makes the CRLs of an issuer ("issuing-1"), or of all (NULL), anew. OK: done is called once, on the
      * loop, never inside the call; until then the control is busy. NULL: there are no CRLs.
      */
     cm_status (*publish)(const char *issuer, cm_control_published_fn *done, void *done_arg,
                          struct cm_error *err, void *arg);
+    /* Generations of authorities are new, or have other states; NULL: nobody wants to know. */
+    void (*on_authorities)(void *arg);
+    /* Whether the engine is ready for it; NULL: always. */
+    cm_status (*check_transition)(const struct cm_transition *transition, struct cm_error *err,
+                                  void *arg);
     void (*on_notice)(const char *text, void *arg);
     void (*on_idle)(void *arg); /* after cm_control_stop, never inside it: not busy any more */
     void *arg;

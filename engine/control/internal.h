@@ -5,6 +5,7 @@
 #include <event2/bufferevent.h>
 #include <jansson.h>
 
+#include "engine/campaign/plan.h"
 #include "engine/control/control.h"
 
 enum cm_connection_phase {
@@ -36,6 +37,7 @@ struct cm_connection {
     struct cm_store_op op;
     struct cm_audit_event audit;
     struct cm_orders_run run;
+    struct cm_campaign_plan plan;
 };
 
 struct cm_control {
@@ -74,8 +76,16 @@ cm_status cm_orders_run(struct cm_connection *connection, const json_t *request,
                         struct cm_error *err);
 cm_status cm_publish_run(struct cm_connection *connection, const json_t *request,
                          struct cm_error *err);
+cm_status cm_authority_run(struct cm_connection *connection, const json_t *request,
+                           struct cm_error *err);
+cm_status cm_plan_run(struct cm_connection *connection, const json_t *request,
+                      struct cm_error *err);
 cm_status cm_import_run(struct cm_connection *connection, const json_t *request,
                         struct cm_error *err);
+cm_status cm_campaign_run(struct cm_connection *connection, const json_t *request,
+                          struct cm_error *err);
+cm_status cm_campaign_list_run(struct cm_connection *connection, const json_t *request,
+                               struct cm_error *err);
 
 /* Devices of a request as rows in the arena. Fails with: MALFORMED, NOT_FOUND (group). */
 CM_MUST_USE cm_status cm_rows_read(const json_t *devices, const struct cm_settings *settings,

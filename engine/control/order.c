@@ -6,7 +6,11 @@
  */
 #include "engine/control/internal.h"
 
+#include <stdio.h>
+
 #include "engine/base/clock.h"
+#include "engine/base/faultpoint.h"
+#include "engine/dual_control.h"
 #include "engine/orders.h"
 
 enum { STRETCH_MAX = 100 };
@@ -40,8 +44,8 @@ static cm_status read_number(const json_t *object, const char *key, struct cm_ar
 static cm_status read_texts(const json_t *object, struct cm_arena *arena,
                             struct cm_order_texts *texts, struct cm_error *err)
 {
-    static const char *const keys[] = { "kind",   "serial", "device",     "group",
-                                        "issuer", "reason", "invalidity", "why" };
+    static const char *const keys[] = { "kind",   "serial",     "device", "group", "issuer",
+                                        "reason", "invalidity", "why",    "plan" };
     const struct {
         const char *key;
         struct cm_bytes *text;
@@ -85,6 +89,32 @@ static cm_status read_order(const json_t *object, struct cm_arena *arena, struct
     return CM_OK;
 }
 
+/* Where settings want it, whoever orders names a plan. What is denied is an outcome as well. */
+static cm_status find_plan(struct cm_connection *connection, const json_t *object,
+                           struct cm_order *order, struct cm_error *err)
+{
+    const struct cm_control_env *env = &connection->control->env;
+    const json_t *plan = json_object_get(object, "plan");
+    struct cm_deed deed;
+    bool is_deed =
+        order->code == CM_REFUSAL_NONE && cm_deed_of_order(order, &connection->arena, &deed);
+    if (plan && !json_is_string(plan))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "plan: expected a text");
+    if (plan && !is_deed && order->code == CM_REFUSAL_NONE)
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0,
+                       "plan: expected with an order to revoke or retire a group only");
+    if (!is_deed)
+        return CM_OK;
+    cm_status status =
+        cm_dual_control_check(env->settings, env->store, &deed, json_string_value(plan),
+                              &connection->arena, &order->plan, err);
+    if (status != CM_DENIED && status != CM_NOT_FOUND)
+        return status;
+    order->code = CM_REFUSAL_POLICY_DUAL_CONTROL;
+    snprintf(order->message, sizeof order->message, "%s", err->text);
+    return CM_OK;
+}
+
 static cm_status read_orders(struct cm_connection *connection, const json_t *request,
                              struct cm_error *err)
 {
@@ -106,6 +136,8 @@ static cm_status read_orders(struct cm_connection *connection, const json_t *req
     for (size_t i = 0; i < count; i++) {
         struct cm_error why;
         status = read_order(json_array_get(orders, i), arena, actor, &run->orders[i], &why);
+        if (status == CM_OK)
+            status = find_plan(connection, json_array_get(orders, i), &run->orders[i], &why);
         if (status != CM_OK)
             return CM_FAIL(err, status, CM_ORIGIN_SELF, 0, "orders[%zu]: %.200s", i, why.text);
         run->orders[i].fresh_groups = settings->fresh_groups;
@@ -173,6 +205,7 @@ static void on_carried_out(struct cm_store_op *op)
     struct cm_connection *connection = op->arg;
     const struct cm_control_env *env = &connection->control->env;
     struct cm_orders_run *run = &connection->run;
+    CM_FAULT_POINT("orders-durable");
     if (op->status != CM_OK) {
         answer(connection, op->err.text);
         return;

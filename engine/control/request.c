@@ -11,9 +11,11 @@ enum { ACTOR_SIZE_MAX = 200 };
 void cm_request_answer_error(struct cm_connection *connection, const struct cm_error *err)
 {
     char text[CM_ERROR_TEXT_SIZE];
-    cm_connection_answer(connection,
-                         json_pack("{s:s}", "error",
-                                   cm_bytes_printable(cm_bytes_str(err->text), text, sizeof text)));
+    json_t *answer =
+        json_pack("{s:s}", "error", cm_bytes_printable(cm_bytes_str(err->text), text, sizeof text));
+    if (err->status == CM_BUSY)
+        json_object_set_new(answer, "busy", json_true());
+    cm_connection_answer(connection, answer);
 }
 
 /* --- devices ------------------------------------------------------------------------------------- */
@@ -136,8 +138,24 @@ static const struct {
     const char *op;
     run_fn *run;
 } operations[] = {
-    { "devices", change_devices }, { "check-devices", check_devices }, { "orders", cm_orders_run },
-    { "publish", cm_publish_run }, { "import", cm_import_run },        { "status", tell_status },
+    { "devices", change_devices },
+    { "check-devices", check_devices },
+    { "orders", cm_orders_run },
+    { "publish", cm_publish_run },
+    { "import", cm_import_run },
+    { "status", tell_status },
+    { "ca-intent", cm_authority_run },
+    { "ca-generation", cm_authority_run },
+    { "ca-cross", cm_authority_run },
+    { "ca-transition", cm_authority_run },
+    { "plan-prepare", cm_plan_run },
+    { "plan-approve", cm_plan_run },
+    { "plan-cancel", cm_plan_run },
+    { "campaign-start", cm_campaign_run },
+    { "campaign-pause", cm_campaign_run },
+    { "campaign-resume", cm_campaign_run },
+    { "campaign-cancel", cm_campaign_run },
+    { "campaign-list", cm_campaign_list_run },
 };
 
 static cm_status run(struct cm_connection *connection, const json_t *request, struct cm_error *err)

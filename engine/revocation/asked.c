@@ -6,6 +6,7 @@
 
 struct cm_request_to_publish {
     struct cm_request_to_publish *next;
+    uint32_t shards_count; /* when it was asked: it waits for none that came later */
     uint32_t waiting_count, published_count, failed_count;
     char why[CM_ERROR_TEXT_SIZE]; /* the first failure */
     cm_published_fn *done;
@@ -33,10 +34,10 @@ void cm_asked_note_outcome(const struct cm_shard *shard, enum cm_wait wait,
                            const struct cm_error *err)
 {
     struct cm_publisher *publisher = shard->publisher;
-    size_t index = (size_t)(shard - publisher->shards);
+    size_t index = shard->position;
     for (struct cm_request_to_publish *request = publisher->requests; request;
          request = request->next) {
-        if (request->waits[index] != wait)
+        if (index >= request->shards_count || request->waits[index] != wait)
             continue;
         request->waits[index] = CM_WAIT_NONE;
         request->waiting_count--;
@@ -50,10 +51,10 @@ void cm_asked_note_outcome(const struct cm_shard *shard, enum cm_wait wait,
 void cm_asked_note_begun(const struct cm_shard *shard)
 {
     struct cm_publisher *publisher = shard->publisher;
-    size_t index = (size_t)(shard - publisher->shards);
+    size_t index = shard->position;
     for (struct cm_request_to_publish *request = publisher->requests; request;
          request = request->next)
-        if (request->waits[index] == CM_WAIT_BEGIN)
+        if (index < request->shards_count && request->waits[index] == CM_WAIT_BEGIN)
             request->waits[index] = CM_WAIT_END;
 }
 
@@ -64,11 +65,13 @@ void cm_publisher_publish(struct cm_publisher *publisher, int64_t generation_num
     struct cm_request_to_publish *request = calloc(1, sizeof *request + publisher->shards_count);
     if (!request)
         abort();
+    request->shards_count = publisher->shards_count;
     request->done = done;
     request->arg = arg;
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
-        if (generation_number != 0 && shard->key->generation_number != generation_number)
+        struct cm_shard *shard = publisher->shards[i];
+        if (shard->key->is_over
+            || (generation_number != 0 && shard->key->generation_number != generation_number))
             continue;
         request->waits[i] = CM_WAIT_BEGIN;
         request->waiting_count++;

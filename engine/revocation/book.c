@@ -75,7 +75,8 @@ static struct cm_book_generation *generation_new(int64_t number, uint32_t shards
     return generation;
 }
 
-void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count)
+static void add(struct cm_book *book, int64_t generation_number, uint32_t shards_count,
+                bool has_history)
 {
     pthread_rwlock_wrlock(&book->lock);
     if (!cm_book_generation(book, generation_number)) {
@@ -83,9 +84,21 @@ void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uin
         book->generations =
             grown(book->generations, book->generations_count * sizeof *book->generations);
         book->generations[at] = generation_new(generation_number, shards_count);
-        book->revision = 0;
+        if (has_history)
+            book->revision = 0;
     }
     cm_book_unlock(book);
+}
+
+void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count)
+{
+    add(book, generation_number, shards_count, true);
+}
+
+void cm_book_add_new_generation(struct cm_book *book, int64_t generation_number,
+                                uint32_t shards_count)
+{
+    add(book, generation_number, shards_count, false);
 }
 
 /* ------------------------------------------------------------------ reading in -- */

@@ -43,6 +43,9 @@ bool cm_book_shows_as_it_is(const struct cm_revocation *revocation);
 /* Known from now on; revocations of others are passed over by read. One that is known already stays as it
  * is; for a new one the next read starts from the beginning. */
 void cm_book_add_generation(struct cm_book *book, int64_t generation_number, uint32_t shards_count);
+/* The same for one that has revoked nothing yet: all that was read stays read. */
+void cm_book_add_new_generation(struct cm_book *book, int64_t generation_number,
+                                uint32_t shards_count);
 
 /* What a read brought: which certificate, as the store has it, and which shard has to be written anew. Borrowed for the call. */
 typedef void cm_book_changed_fn(const struct cm_revocation *revocation, uint32_t shard, void *arg);

@@ -15,7 +15,7 @@ static bool is_out_of_date(const struct cm_shard *shard)
 void cm_due_note_changes(struct cm_publisher *publisher, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
+        struct cm_shard *shard = publisher->shards[i];
         if (!is_out_of_date(shard))
             shard->change_due_ns = 0;
         else if (shard->change_due_ns == 0)
@@ -52,7 +52,7 @@ static void consider(struct due *due, enum cm_need need, int64_t since_ms)
 static struct due due_of(const struct cm_shard *shard, uint64_t now_ns, int64_t now_s)
 {
     struct due due = { .need = CM_NEED_NOTHING };
-    if (shard->publication)
+    if (shard->publication || shard->key->is_over)
         return due;
     if ((shard->unwritten[0] || shard->unwritten[1]) && shard->file_retry_ns <= now_ns)
         consider(&due, CM_NEED_FILES, 0);
@@ -80,7 +80,7 @@ enum { KEY_IN_FLIGHT_MAX = 2, FAILING_IN_FLIGHT_MAX = 4 };
 
 struct cm_key_load *cm_key_load_of(const struct cm_shard *shard)
 {
-    return &shard->publisher->loads[shard->key - shard->publisher->env.issuers->keys];
+    return &shard->publisher->loads[cm_issuers_position(shard->publisher->env.issuers, shard->key)];
 }
 
 static uint32_t count_failing(const struct cm_publisher *publisher)
@@ -107,12 +107,12 @@ struct cm_shard *cm_due_choose(struct cm_publisher *publisher, uint64_t now_ns, 
     int64_t longest_ms = 0;
     uint32_t failing_count = count_failing(publisher);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        if (!has_room(&publisher->shards[i], failing_count))
+        if (!has_room(publisher->shards[i], failing_count))
             continue;
-        struct due due = due_of(&publisher->shards[i], now_ns, now_s);
+        struct due due = due_of(publisher->shards[i], now_ns, now_s);
         if (due.need == CM_NEED_NOTHING || (chosen && due.since_ms <= longest_ms))
             continue;
-        chosen = &publisher->shards[i];
+        chosen = publisher->shards[i];
         longest_ms = due.since_ms;
         *ret_need = due.need;
     }
@@ -123,7 +123,7 @@ uint32_t cm_due_time_until_ms(const struct cm_publisher *publisher, uint64_t now
 {
     uint64_t first_ns = now_ns + LOOK_MS_MAX * CM_NS_PER_MS;
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        const struct cm_shard *shard = &publisher->shards[i];
+        const struct cm_shard *shard = publisher->shards[i];
         uint64_t due_ns = shard->change_due_ns;
         if (due_ns == 0 || shard->publication)
             continue;

@@ -31,6 +31,7 @@ struct cm_published {
 
 struct cm_shard {
     struct cm_publisher *publisher;
+    uint32_t position; /* among all */
     const struct cm_issuer_key *key;
     uint32_t index;
     bool has_delta, user_certificates;
@@ -68,14 +69,14 @@ struct cm_key_load {
 struct cm_publisher {
     struct cm_publisher_env env;
     struct cm_store_reader *reader;
-    struct cm_shard *shards;
+    struct cm_shard **shards; /* none of them moves */
     uint32_t shards_count;
     uint32_t in_flight;              /* publications, and the writing of CA certificates */
     struct cm_workers *file_workers; /* one; NULL: no folder */
     uint32_t files_count;            /* with it */
     uint64_t files_since_ns;         /* the first of them was given to it, or the last ended */
     bool is_folder_slow;             /* and it was told */
-    struct cm_key_load *loads;       /* by key of the issuers */
+    struct cm_key_load *loads;       /* by position of the issuers' keys */
     struct cm_request_to_publish *requests;
     struct cm_timer timer;
     bool must_look, is_stopping;
@@ -188,6 +189,7 @@ CM_MUST_USE cm_status cm_crl_diff(const struct cm_book *book, int64_t generation
 
 /* authority_files.c: the CA certificates on the shelf, and in the folder. */
 void cm_authority_files_open(struct cm_publisher *publisher);
+void cm_authority_files_add(struct cm_publisher *publisher, const struct cm_issuer_key *key);
 void cm_authority_files_look(struct cm_publisher *publisher, uint64_t now_ns);
 void cm_authority_files_close(struct cm_publisher *publisher);
 

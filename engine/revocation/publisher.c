@@ -51,7 +51,8 @@ static void look_whether_all_is_well(struct cm_publisher *publisher)
     if (publisher->told == 0)
         return;
     for (uint32_t i = 0; i < publisher->shards_count; i++)
-        if (publisher->shards[i].failures_count > 0 || publisher->shards[i].file_failures_count > 0)
+        if (publisher->shards[i]->failures_count > 0
+            || publisher->shards[i]->file_failures_count > 0)
             return;
     publisher->told = 0;
     tell(publisher, "CRLs are published again");
@@ -237,8 +238,22 @@ static void fail_asked(struct cm_publisher *publisher, const char *why)
     struct cm_error err;
     (void)CM_FAIL(&err, CM_UNAVAILABLE, CM_ORIGIN_SELF, 0, "%s", why);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        publisher->shards[i].is_asked = false;
-        cm_asked_note_outcome(&publisher->shards[i], CM_WAIT_BEGIN, &err);
+        publisher->shards[i]->is_asked = false;
+        cm_asked_note_outcome(publisher->shards[i], CM_WAIT_BEGIN, &err);
+    }
+}
+
+/* What was asked for just before is not waited for. */
+static void answer_for_retired(struct cm_publisher *publisher)
+{
+    struct cm_error err;
+    for (uint32_t i = 0; i < publisher->shards_count; i++) {
+        struct cm_shard *shard = publisher->shards[i];
+        if (!shard->key->is_over || !shard->is_asked)
+            continue;
+        (void)CM_FAIL(&err, CM_NO_KEY, CM_ORIGIN_SELF, 0, "%s is retired", shard->key->name);
+        shard->is_asked = false;
+        cm_asked_note_outcome(shard, CM_WAIT_BEGIN, &err);
     }
 }
 
@@ -295,6 +310,7 @@ static void on_timer(void *arg)
     }
     if (publisher->must_look)
         read_book(publisher);
+    answer_for_retired(publisher);
     cm_due_note_changes(publisher, now_ns);
     note_clock(publisher, now_ms < 0);
     if (now_ms >= 0)
@@ -341,11 +357,15 @@ static uint32_t shards_count_of(const struct cm_issuer_key *key)
     return key->crl_url && key->issuer.crl_shards > 1 ? key->issuer.crl_shards : 1;
 }
 
-static void fill_shard(struct cm_publisher *publisher, struct cm_shard *shard,
-                       const struct cm_issuer_key *key, uint32_t index)
+static struct cm_shard *new_shard(struct cm_publisher *publisher, const struct cm_issuer_key *key,
+                                  uint32_t index)
 {
+    struct cm_shard *shard = calloc(1, sizeof *shard);
+    if (!shard)
+        abort();
     *shard = (struct cm_shard){ .publisher = publisher,
                                 .key = key,
+                                .position = publisher->shards_count,
                                 .index = index,
                                 .has_delta = key->crl_url && key->authority->delta_validity_s > 0,
                                 .user_certificates =
@@ -354,24 +374,42 @@ static void fill_shard(struct cm_publisher *publisher, struct cm_shard *shard,
                                 .path = cm_crl_path(key->name, index, false),
                                 .delta_path = cm_crl_path(key->name, index, true) };
     shard->delta_url = cm_crl_delta_url_of(shard->url);
+    return shard;
+}
+
+static void add_shards(struct cm_publisher *publisher, const struct cm_issuer_key *key)
+{
+    uint32_t count = shards_count_of(key);
+    void *shards =
+        realloc(publisher->shards, (publisher->shards_count + count) * sizeof(struct cm_shard *));
+    if (!shards)
+        abort();
+    publisher->shards = shards;
+    for (uint32_t i = 0; i < count; i++) {
+        publisher->shards[publisher->shards_count] = new_shard(publisher, key, i);
+        publisher->shards_count++;
+    }
 }
 
 static void make_shards(struct cm_publisher *publisher)
 {
     const struct cm_issuers *issuers = publisher->env.issuers;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < issuers->keys_count; i++)
-        count += shards_count_of(&issuers->keys[i]);
-    publisher->shards = calloc(count ? count : 1, sizeof *publisher->shards);
-    publisher->loads = calloc(issuers->keys_count + 1, sizeof *publisher->loads);
-    if (!publisher->shards || !publisher->loads)
+    publisher->loads = calloc(CM_ISSUERS_MAX, sizeof *publisher->loads);
+    if (!publisher->loads)
         abort();
     for (uint32_t i = 0; i < issuers->keys_count; i++) {
         const struct cm_issuer_key *key = &issuers->keys[i];
         cm_book_add_generation(publisher->env.book, key->generation_number, shards_count_of(key));
-        for (uint32_t k = 0; k < shards_count_of(key); k++)
-            fill_shard(publisher, &publisher->shards[publisher->shards_count++], key, k);
+        add_shards(publisher, key);
     }
+}
+
+void cm_publisher_add(struct cm_publisher *publisher, const struct cm_issuer_key *key)
+{
+    cm_book_add_new_generation(publisher->env.book, key->generation_number, shards_count_of(key));
+    add_shards(publisher, key);
+    cm_authority_files_add(publisher, key);
+    cm_publisher_wake(publisher);
 }
 
 static cm_status begin_publisher(struct cm_publisher *publisher, struct cm_error *err)
@@ -415,8 +453,8 @@ void cm_publisher_stop(struct cm_publisher *publisher)
 {
     publisher->is_stopping = true;
     for (uint32_t i = 0; i < publisher->shards_count; i++)
-        if (publisher->shards[i].publication)
-            cm_publication_cancel(publisher->shards[i].publication);
+        if (publisher->shards[i]->publication)
+            cm_publication_cancel(publisher->shards[i]->publication);
     cm_publisher_wake(publisher);
 }
 
@@ -433,7 +471,7 @@ void cm_publisher_close(struct cm_publisher *publisher)
     cm_workers_free(publisher->file_workers);
     cm_authority_files_close(publisher);
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        struct cm_shard *shard = &publisher->shards[i];
+        struct cm_shard *shard = publisher->shards[i];
         cm_document_let_go(shard->document);
         cm_document_let_go(shard->unwritten[0]);
         cm_document_let_go(shard->unwritten[1]);
@@ -441,6 +479,7 @@ void cm_publisher_close(struct cm_publisher *publisher)
         free(shard->delta_url);
         free(shard->path);
         free(shard->delta_path);
+        free(shard);
     }
     free(publisher->shards);
     free(publisher->loads);
@@ -471,7 +510,9 @@ void cm_publisher_count(const struct cm_publisher *publisher,
                                           .shards = publisher->shards_count };
     int64_t now_s = publisher->env.time_ms(publisher->env.arg) / 1000;
     for (uint32_t i = 0; i < publisher->shards_count; i++) {
-        const struct cm_shard *shard = &publisher->shards[i];
+        const struct cm_shard *shard = publisher->shards[i];
+        if (shard->key->is_over)
+            continue;
         count_one(shard, &shard->complete, now_s, &counts);
         if (shard->has_delta)
             count_one(shard, &shard->delta, now_s, &counts);

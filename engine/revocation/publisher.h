@@ -62,6 +62,9 @@ struct cm_publisher_env {
 CM_MUST_USE cm_status cm_publisher_open(const struct cm_publisher_env *env,
                                         struct cm_publisher **ret_publisher, struct cm_error *err);
 
+/* One more generation, which the issuers have by now and which has revoked nothing yet. */
+void cm_publisher_add(struct cm_publisher *publisher, const struct cm_issuer_key *key);
+
 /* The store has revocations that the book has not: reads them, and starts the clocks of their shards. */
 void cm_publisher_look(struct cm_publisher *publisher);
 

@@ -178,13 +178,25 @@ static void look_at_delegated(struct cm_responder_slot *slot, int64_t now_ms)
         cm_responder_issue(slot);
 }
 
+/* A compromised key certifies nothing more, nobody to sign for it either: it signs itself that all is revoked. */
+static bool is_delegated(const struct cm_responder_slot *slot)
+{
+    return slot->is_delegated && slot->issuer->state != CM_GENERATION_COMPROMISED;
+}
+
+static bool signs_itself(const struct cm_responder_slot *slot)
+{
+    return slot->in_use && slot->in_use->serial.size == 0;
+}
+
 static void look_at(struct cm_responder_slot *slot, int64_t now_ms)
 {
-    if (slot->is_busy || cm_issuer_has_ended(slot->issuer, cm_clock_wall_s()))
+    if (slot->is_busy || slot->issuer->is_over
+        || cm_issuer_has_ended(slot->issuer, cm_clock_wall_s()))
         return;
-    if (slot->is_delegated)
+    if (is_delegated(slot))
         look_at_delegated(slot, now_ms);
-    else if (slot->issuer->key && !slot->in_use)
+    else if (slot->issuer->key && !signs_itself(slot))
         put_in_use(slot, new_use(slot, slot->issuer->key));
 }
 
@@ -213,27 +225,30 @@ void cm_responders_look(struct cm_responders *responders)
 
 /* ------------------------------------------------------------------ life -- */
 
+void cm_responders_add(struct cm_responders *responders, const struct cm_issuer_key *issuer)
+{
+    struct cm_responder_slot *slot = &responders->slots[responders->slots_count++];
+    slot->responders = responders;
+    slot->issuer = issuer;
+    slot->is_delegated = issuer->authority->ocsp_responder != NULL;
+    snprintf(slot->device, sizeof slot->device, "ocsp-responder/%s", issuer->name);
+    cm_arena_init(&slot->making.arena, MAKING_ARENA_SIZE);
+    cm_timer_start(&responders->timer, responders->env.loop, 0, on_timer, responders);
+}
+
 cm_status cm_responders_open(const struct cm_responders_env *env,
                              struct cm_responders **ret_responders, struct cm_error *err)
 {
     struct cm_responders *responders = calloc(1, sizeof *responders);
-    uint32_t count = env->issuers->keys_count;
     if (responders)
-        responders->slots = calloc(count + 1, sizeof *responders->slots);
+        responders->slots = calloc(CM_ISSUERS_MAX, sizeof *responders->slots);
     if (!responders || !responders->slots) {
         free(responders);
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for responders");
     }
     responders->env = *env;
-    responders->slots_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct cm_responder_slot *slot = &responders->slots[i];
-        slot->responders = responders;
-        slot->issuer = &env->issuers->keys[i];
-        slot->is_delegated = slot->issuer->authority->ocsp_responder != NULL;
-        snprintf(slot->device, sizeof slot->device, "ocsp-responder/%s", slot->issuer->name);
-        cm_arena_init(&slot->making.arena, MAKING_ARENA_SIZE);
-    }
+    for (uint32_t i = 0; i < env->issuers->keys_count; i++)
+        cm_responders_add(responders, &env->issuers->keys[i]);
     cm_timer_start(&responders->timer, env->loop, 0, on_timer, responders);
     *ret_responders = responders;
     return CM_OK;

@@ -23,6 +23,8 @@
  * and issuance goes on. What was promised is signed and recorded later, the very same bytes; a promise
  * that an engine leaves behind is abandoned by the next, like any whose request does not come.
  *
+ * A generation that is compromised certifies nobody any more: its own key signs then.
+ *
  * Thread: the loop's.
  */
 #ifndef CM_ENGINE_RESPONDER_H
@@ -68,6 +70,9 @@ struct cm_responders_env {
 CM_MUST_USE cm_status cm_responders_open(const struct cm_responders_env *env,
                                          struct cm_responders **ret_responders,
                                          struct cm_error *err);
+/* One more generation, which the issuers have by now. */
+void cm_responders_add(struct cm_responders *responders, const struct cm_issuer_key *issuer);
+
 /* Begins nothing more; what is in flight ends. Takes NULL. */
 void cm_responders_stop(struct cm_responders *responders);
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "engine/authority/record_tree.h"
 #include "engine/base/clock.h"
 #include "engine/base/faultpoint.h"
 #include "engine/base/hash.h"
@@ -129,20 +130,27 @@ static struct cm_bytes detail_of(struct cm_responder_slot *slot, const char *out
 }
 
 /* What is common to both ends of a promise. */
-static void begin_record(struct cm_responder_slot *slot, const char *outcome,
-                         struct cm_bytes digested, cm_store_done_fn *done)
+static void begin_record(struct cm_responder_slot *slot, cm_store_done_fn *done)
 {
     struct cm_responder_making *making = &slot->making;
-    making->audit = (struct cm_audit_event){ .kind = "ocsp-responder",
-                                             .actor = cm_bytes_str("engine"),
-                                             .detail = detail_of(slot, outcome) };
-    cm_sha256(&digested, 1, making->audit.digest);
     making->op = (struct cm_store_op){ .kind = CM_STORE_RECORD,
                                        .done = done,
                                        .arg = slot,
                                        .intents_closed = &making->intent.number,
                                        .intents_closed_count = 1,
                                        .audit = &making->audit };
+}
+
+static void submit_record(struct cm_responder_slot *slot, const char *outcome)
+{
+    struct cm_responder_making *making = &slot->making;
+    struct cm_record_tree tree;
+    cm_record_tree(&making->op, &tree);
+    making->audit = (struct cm_audit_event){ .kind = "ocsp-responder",
+                                             .actor = cm_bytes_str("engine"),
+                                             .detail = detail_of(slot, outcome) };
+    memcpy(making->audit.digest, tree.root, sizeof tree.root);
+    cm_store_submit(slot->responders->env.store, &making->op);
 }
 
 /* The next look begins with another serial. */
@@ -168,10 +176,10 @@ static void abandon(struct cm_responder_slot *slot, const char *why)
         (struct cm_abandoned_row){ .serial = making->serial,
                                    .generation_number = slot->issuer->generation_number,
                                    .not_after_s = making->tbs.not_after_s };
-    begin_record(slot, "abandoned", making->tbs.der, on_abandoned);
+    begin_record(slot, on_abandoned);
     making->op.abandoned = &making->abandoned;
     making->op.abandoned_count = 1;
-    cm_store_submit(slot->responders->env.store, &making->op);
+    submit_record(slot, "abandoned");
 }
 
 /* Without a signature the promise stands: the same bytes are asked for again. */
@@ -260,10 +268,10 @@ static void record(struct cm_responder_slot *slot)
         .der = making->certificate,
     };
     memcpy(making->row.digest.octets, making->tbs_hash, sizeof making->row.digest.octets);
-    begin_record(slot, "issued", making->certificate, on_recorded);
+    begin_record(slot, on_recorded);
     making->op.certificates = &making->row;
     making->op.certificates_count = 1;
-    cm_store_submit(slot->responders->env.store, &making->op);
+    submit_record(slot, "issued");
 }
 
 /* ------------------------------------------------------------------ all -- */

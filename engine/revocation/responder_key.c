@@ -5,10 +5,7 @@
 #include <stdlib.h>
 
 #include "engine/floors.h"
-
-#define URI_BEGIN   "pkcs11:"
-#define VAULT_BEGIN "https://"
-#define VAULT_KEYS  "/keys/"
+#include "providers/naming.h"
 
 static struct cm_provider *provider_of(const struct cm_responder_slot *slot)
 {
@@ -17,58 +14,6 @@ static struct cm_provider *provider_of(const struct cm_responder_slot *slot)
 }
 
 /* ------------------------------------------------------------------ its name -- */
-
-static bool begins(const char *text, const char *words)
-{
-    return strncmp(text, words, strlen(words)) == 0;
-}
-
-static bool names_the_key(const char *attribute)
-{
-    return begins(attribute, "object=") || begins(attribute, "id=") || begins(attribute, "type=");
-}
-
-/* The same token, and the same way to its PIN. */
-static char *name_in_token(const char *neighbour, const char *issuer_name)
-{
-    size_t path_size = strcspn(neighbour, "?");
-    char *path = strndup(neighbour, path_size), *name = NULL, *rest = NULL;
-    char *kept = calloc(1, path_size + 1);
-    if (!path || !kept)
-        abort();
-    for (char *at = strtok_r(path + strlen(URI_BEGIN), ";", &rest); at;
-         at = strtok_r(NULL, ";", &rest))
-        if (!names_the_key(at)) {
-            strcat(kept, at);
-            strcat(kept, ";");
-        }
-    if (asprintf(&name, URI_BEGIN "%sobject=ocsp-%s%s", kept, issuer_name, neighbour + path_size)
-        < 0)
-        abort();
-    free(path);
-    free(kept);
-    return name;
-}
-
-static char *name_in_vault(const char *neighbour, const char *issuer_name)
-{
-    const char *keys = strstr(neighbour, VAULT_KEYS);
-    char *name = NULL;
-    if (keys
-        && asprintf(&name, "%.*s" VAULT_KEYS "ocsp-%s", (int)(keys - neighbour), neighbour,
-                    issuer_name)
-               < 0)
-        abort();
-    return name;
-}
-
-static char *name_in_folder(const char *issuer_name)
-{
-    char *name;
-    if (asprintf(&name, "file:ocsp-%s.pem", issuer_name) < 0)
-        abort();
-    return name;
-}
 
 /* A key of ours in the same provider says which token, or which vault, ours are in: the issuer's own
  * before others. NULL: there is none. */
@@ -86,13 +31,9 @@ static const char *find_neighbour(const struct cm_responder_slot *slot)
 
 char *cm_responder_reference(const char *kind, const char *neighbour, const char *issuer_name)
 {
-    if (strcmp(kind, "pkcs11") == 0)
-        return neighbour && begins(neighbour, URI_BEGIN) ? name_in_token(neighbour, issuer_name)
-                                                         : NULL;
-    if (strcmp(kind, "keyvault") == 0)
-        return neighbour && begins(neighbour, VAULT_BEGIN) ? name_in_vault(neighbour, issuer_name)
-                                                           : NULL;
-    return name_in_folder(issuer_name);
+    char name[128];
+    snprintf(name, sizeof name, "ocsp-%s", issuer_name);
+    return cm_key_name_beside(kind, neighbour, name);
 }
 
 static cm_status find_reference(struct cm_responder_slot *slot, struct cm_error *err)

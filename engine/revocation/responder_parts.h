@@ -58,7 +58,8 @@ struct cm_responder_slot {
 
 struct cm_responders {
     struct cm_responders_env env;
-    struct cm_responder_slot *slots; /* by position of the issuer key */
+    struct cm_responder_slot
+        *slots; /* of the issuers' keys, in their order; room for all there may be */
     uint32_t slots_count;
     uint32_t busy_count;
     bool is_stopped;

@@ -22,9 +22,9 @@ struct rows {
 static struct cm_shard *shard_of(struct cm_publisher *publisher, const struct cm_crl_row *row)
 {
     for (uint32_t i = 0; i < publisher->shards_count; i++)
-        if (publisher->shards[i].key->generation_number == row->generation_number
-            && publisher->shards[i].index == row->shard)
-            return &publisher->shards[i];
+        if (publisher->shards[i]->key->generation_number == row->generation_number
+            && publisher->shards[i]->index == row->shard)
+            return publisher->shards[i];
     return NULL;
 }
 
@@ -43,7 +43,7 @@ static bool take_row(const struct cm_crl_row *row, void *arg)
     if (!shard)
         return true;
     note_taken(shard, row->number, row->this_update_s);
-    size_t index = (size_t)(shard - rows->publisher->shards);
+    size_t index = shard->position;
     struct cm_crl_row *latest = row->is_delta ? rows->delta : rows->complete;
     if (latest)
         latest[index] = *row;
@@ -209,7 +209,7 @@ static cm_status resume_folder(struct cm_publisher *publisher, const struct rows
     if (status != CM_OK)
         return status;
     for (uint32_t i = 0; i < publisher->shards_count; i++)
-        resume_shard(&publisher->shards[i], &rows->complete[i], &rows->delta[i], &kept);
+        resume_shard(publisher->shards[i], &rows->complete[i], &rows->delta[i], &kept);
     cm_store_reader_end(publisher->reader);
     cm_forgotten_tell(publisher, &kept);
     return CM_OK;

@@ -88,6 +88,55 @@ static cm_status check_times(struct settings_build *build, const struct raw_auth
                : status;
 }
 
+/* Keys that say how a schedule is kept, where there is none. */
+static cm_status check_scheduled(struct settings_build *build, uint32_t i)
+{
+    static const char *const keys[] = { "rotate-ahead", "rotation", "retired-keys" };
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        const char *place = PLACE(build, "authorities[%u].%s", i, keys[k]);
+        if (settings_file_has(build->file, place))
+            return settings_file_fail(build->file, build->err, place,
+                                      "expected only with issues-for");
+    }
+    return CM_OK;
+}
+
+static enum cm_rotation find_rotation(const char *name)
+{
+    static const char *const names[CM_ROTATION_COUNT] = {
+#define X(symbol, text) [CM_ROTATION_##symbol] = text,
+        CM_ROTATION_MAP(X)
+#undef X
+    };
+    unsigned rotation = CM_ROTATION_WARN;
+    while (rotation + 1 < CM_ROTATION_COUNT && strcmp(name, names[rotation]) != 0)
+        rotation++;
+    return (enum cm_rotation)rotation;
+}
+
+static cm_status build_schedule(struct settings_build *build, const struct raw_authority *raw,
+                                uint32_t i, struct cm_settings_authority *authority)
+{
+    if (!raw->issues_for)
+        return check_scheduled(build, i);
+    authority->issues_for_ms = (int64_t)settings_duration_ms(raw->issues_for);
+    authority->rotate_ahead_ms = raw->rotate_ahead
+                                     ? (int64_t)settings_duration_ms(raw->rotate_ahead)
+                                     : authority->issues_for_ms / 10;
+    authority->rotation = find_rotation(raw->rotation);
+    authority->destroys_retired_keys = strcmp(raw->retired_keys, "destroy") == 0;
+    const char *place = PLACE(build, "authorities[%u].retired-keys", i);
+    if (authority->rotate_ahead_ms >= authority->issues_for_ms)
+        return settings_file_fail(build->file, build->err,
+                                  PLACE(build, "authorities[%u].rotate-ahead", i),
+                                  "expected rotate-ahead (%s) to be less than issues-for (%s)",
+                                  raw->rotate_ahead, raw->issues_for);
+    if (authority->rotation != CM_ROTATION_AUTOMATIC && settings_file_has(build->file, place))
+        return settings_file_fail(build->file, build->err, place,
+                                  "expected only with rotation: automatic");
+    return CM_OK;
+}
+
 static uint32_t seconds(const char *text)
 {
     return text ? (uint32_t)(settings_duration_ms(text) / SETTINGS_MS_PER_S) : 0;
@@ -109,11 +158,14 @@ static cm_status build_authority(struct settings_build *build, uint32_t i,
         .delta_validity_s = seconds(raw->delta_crl_validity),
         .ocsp_validity_s = seconds(raw->ocsp_validity),
         .responder_validity_s = seconds(raw->responder_validity),
+        .keeps_on_compromise = strcmp(raw->on_compromise, "keep") == 0,
         .signatures_per_s_max = (uint32_t)*raw->signatures_per_s_max,
     };
     cm_status status = check_urls(build, raw, i);
     if (status == CM_OK)
         status = check_times(build, raw, i);
+    if (status == CM_OK)
+        status = build_schedule(build, raw, i, authority);
     return status == CM_OK ? find_responder(build, raw, i, authority) : status;
 }
 

@@ -178,6 +178,7 @@ static cm_status build_queue(struct settings_build *build)
         .lease_ms = (uint32_t)settings_duration_ms(raw->redis.lease),
         .deliveries_max = (uint32_t)*raw->redis.deliveries_max,
         .results_max = (uint32_t)*raw->redis.results_max,
+        .notices_max = (uint32_t)*raw->redis.notices_max,
     };
     cm_status status = CM_OK;
     if (settings->queue_kind == CM_QUEUE_KIND_REDIS || raw->redis.url)
@@ -223,6 +224,8 @@ static cm_status build_providers(struct settings_build *build)
         cm_status status = read_workers(build, i, &workers);
         if (status == CM_OK)
             status = settings_build_keyvault(build, i, &options);
+        if (status == CM_OK)
+            status = settings_build_openssl(build, i, &options);
         if (status != CM_OK)
             return status;
         all[i] = (struct cm_settings_provider){
@@ -277,6 +280,31 @@ static cm_status find_authority(struct settings_build *build, const struct raw_g
                                 "an authority", names, settings->authorities_count);
 }
 
+static uint32_t read_seconds(const char *duration)
+{
+    return duration ? (uint32_t)(settings_duration_ms(duration) / SETTINGS_MS_PER_S) : 0;
+}
+
+static cm_status read_renewals(struct settings_build *build, const struct raw_group *raw,
+                               uint32_t i, struct cm_settings_group *group)
+{
+    static const char *const names[CM_RENEWAL_KEY_COUNT] = {
+#define X(symbol, name) [CM_RENEWAL_KEY_##symbol] = name,
+        CM_RENEWAL_KEY_MAP(X)
+#undef X
+    };
+    group->renewal_window_s = read_seconds(raw->renewal_window);
+    group->renewal_grace_s = read_seconds(raw->renew_after_expiry);
+    for (unsigned key = 0; key < CM_RENEWAL_KEY_COUNT; key++)
+        if (strcmp(raw->renewal_key, names[key]) == 0)
+            group->renewal_key = (enum cm_renewal_key)key;
+    if (group->renewal_key == CM_RENEWAL_KEY_SAME && !group->reuse_key)
+        return settings_file_fail(build->file, build->err,
+                                  PLACE(build, "groups[%u].renewal-key", i),
+                                  "expected new or either with reuse-key: no");
+    return CM_OK;
+}
+
 static void list_fresh_groups(struct settings_build *build)
 {
     struct cm_settings *settings = build->settings;
@@ -307,6 +335,8 @@ static cm_status build_groups(struct settings_build *build)
         cm_status status = find_authority(build, raw, i, &all[i]);
         if (status == CM_OK)
             status = find_profiles(build, raw, i, &all[i]);
+        if (status == CM_OK)
+            status = read_renewals(build, raw, i, &all[i]);
         if (status != CM_OK)
             return status;
         build->settings->groups_count++;
@@ -328,6 +358,7 @@ static cm_status build_engine(struct settings_build *build)
         .intent_hold_s = (uint32_t)(settings_duration_ms(raw->intent_hold) / SETTINGS_MS_PER_S),
         .clock_step_s_max = (uint32_t)(settings_duration_ms(raw->clock_step) / SETTINGS_MS_PER_S),
         .check_signatures = (uint32_t)*raw->check_signatures,
+        .forgoes_lanes = strcmp(raw->multi_buffer, "off") == 0,
         .signs_inline = strcmp(raw->signers, "inline") == 0,
     };
     return CM_OK;
@@ -367,8 +398,9 @@ cm_status settings_build_rest(struct settings_build *build)
 {
     static cm_status (*const steps[])(struct settings_build *) = {
         build_queue,           build_providers,           settings_build_authorities,
-        build_groups,          settings_build_requesters, build_engine,
-        settings_build_status, check_spool_requester,
+        build_groups,          settings_build_requesters, settings_build_operators,
+        build_engine,          settings_build_status,     settings_build_audit,
+        check_spool_requester,
     };
     cm_status status = CM_OK;
     keep_folder(build);

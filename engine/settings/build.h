@@ -56,12 +56,22 @@ CM_MUST_USE cm_status settings_build_authorities(struct settings_build *build);
 /* The status service. */
 CM_MUST_USE cm_status settings_build_status(struct settings_build *build);
 
+/* Checkpoints of the audit log, after the providers. */
+CM_MUST_USE cm_status settings_build_audit(struct settings_build *build);
+
 /* Requesters, after the groups. */
 CM_MUST_USE cm_status settings_build_requesters(struct settings_build *build);
+
+/* Operators, and what wants their approval. */
+CM_MUST_USE cm_status settings_build_operators(struct settings_build *build);
 
 /* A provider's nested map keyvault, as the JSON that its backend reads; NULL with another kind. */
 CM_MUST_USE cm_status settings_build_keyvault(struct settings_build *build, uint32_t position,
                                               const char **ret_options);
+
+/* How software keys sign, as the options of their backend; *ret_options stays with another kind. */
+CM_MUST_USE cm_status settings_build_openssl(struct settings_build *build, uint32_t position,
+                                             const char **ret_options);
 
 /* Everything else. Profiles first. */
 CM_MUST_USE cm_status settings_build_rest(struct settings_build *build);

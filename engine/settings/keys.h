@@ -82,7 +82,9 @@ enum settings_kind {
     X(S, COUNT, deliveries_max, "deliveries-max", OPTIONAL, 0, 1, 1000, "5",                                           \
       "An entry delivered more often is answered `request.undeliverable` and set aside.")                              \
     X(S, COUNT, results_max, "results-max", OPTIONAL, 0, 0, UINT32_MAX, "0",                                           \
-      "Result streams are trimmed to about so many entries; 0: never.")
+      "Result streams are trimmed to about so many entries; 0: never.")                                                \
+    X(S, COUNT, notices_max, "notices-max", OPTIONAL, 0, 0, UINT32_MAX, "0",                                           \
+      "The stream of renewal notices is trimmed to about so many entries, read or not; 0: never.")
 
 #define SETTINGS_queue(X, S)                                                                                           \
     X(S, CHOICE, kind, "kind", OPTIONAL, "spool redis", 0, 0, "spool", "Where requests come from.")                    \
@@ -133,6 +135,9 @@ enum settings_kind {
       "the passphrase of the certificate's key.")                                                                      \
     X(S, COUNT, workers, "workers", OPTIONAL, 0, 0, 1024, "0",                                                         \
       "`openssl`: threads that sign; 0: as many as processors.")                                                       \
+    X(S, CHOICE, nonces, "nonces", OPTIONAL, "random rfc6979", 0, 0, "random",                                         \
+      "`openssl`, of ECDSA signatures: drawn from OpenSSL's private generator, or made from key and message as "       \
+      "RFC 6979 has it. The second takes OpenSSL 3.2 or multi-buffer signing.")                                        \
     X(S, TEXT, sessions, "sessions", OPTIONAL, 0, 1, 8, "auto",                                                        \
       "`pkcs11`: sessions with the token, a thread each: 1 to 64, never more than the token allows, or `auto`: as "    \
       "many as a short measurement at the start finds useful.")                                                        \
@@ -164,11 +169,26 @@ enum settings_kind {
     X(S, NAME, ocsp_responder, "ocsp-responder", OPTIONAL, 0, 1, 64, "",                                               \
       "The provider in which delegated responders have keys of their own; the engine makes them and their "            \
       "certificates. Without it: the authority's own keys sign OCSP responses.")                                       \
+    X(S, CHOICE, on_compromise, "on-compromise", OPTIONAL, "revoke keep", 0, 0, "revoke",                              \
+      "What `certmill ca compromise` does with the certificates that the key has issued: `revoke` (superseded, so that " \
+      "their devices may renew), or `keep`.")                                                                          \
     X(S, DURATION, responder_validity, "responder-validity", OPTIONAL, 0, 60 * SETTINGS_MS_PER_S,                      \
       365 * SETTINGS_MS_PER_D, "30d",                                                                                  \
       "With `ocsp-responder`: a delegated responder's certificate is valid for so long; it is renewed after half.")    \
     X(S, COUNT, signatures_per_s_max, "signatures-per-second", OPTIONAL, 0, 1, 10000000, "50000",                      \
-      "The signer makes no more with one of its keys, whatever the engine asks; the rest waits.")
+      "The signer makes no more with one of its keys, whatever the engine asks; the rest waits.")                      \
+    X(S, DURATION, issues_for, "issues-for", OPTIONAL, 0, SETTINGS_MS_PER_S, 36500 * SETTINGS_MS_PER_D, "",            \
+      "A key of it issues for so long, or until its certificate ends; then another one's turn has come. Without it: "  \
+      "there is no schedule.")                                                                                         \
+    X(S, DURATION, rotate_ahead, "rotate-ahead", OPTIONAL, 0, 1, 36500 * SETTINGS_MS_PER_D, "",                        \
+      "With `issues-for`, and less than it: the next key is prepared so long before its turn. Without it: a tenth of " \
+      "`issues-for`.")                                                                                                 \
+    X(S, CHOICE, rotation, "rotation", OPTIONAL, "warn prepare automatic", 0, 0, "warn",                               \
+      "With `issues-for`, what happens then: `serve` says so (`warn`), makes the next key as well (`prepare`), or also "\
+      "lets it issue when its turn has come, and retires keys of which everything has ended (`automatic`). What "      \
+      "`dual-control` marks cannot be done so: such settings are refused.")                                            \
+    X(S, CHOICE, retired_keys, "retired-keys", OPTIONAL, "archive destroy", 0, 0, "archive",                           \
+      "With `rotation: automatic`: whether a key is left where it is, or destroyed, when it is retired.")
 
 #define SETTINGS_subject(X, S)                                                                                         \
     X(S, TEXT, field, "field", REQUIRED, 0, 1, 32, "",                                                                 \
@@ -216,6 +236,10 @@ enum settings_kind {
       "`ocsp-signing`, `ipsec-ike` or a dotted OID.")                                                                  \
     X(S, FLAG, purposes_critical, "purposes-critical", OPTIONAL, 0, 0, 0, "", "Mark them critical.")                   \
     X(S, LIST, policies, "policies", OPTIONAL, 0, 0, 16, "", "Certificate policies, as dotted OIDs.")                  \
+    X(S, LIST, permitted_names, "permitted-names", OPTIONAL, 0, 0, 64, "",                                             \
+      "Name constraints, with `ca`: names below it are of these, as far as they are of their kinds: "                  \
+      "`dns:example.com`, `email:example.com`, `uri:.example.com`, `ip:10.0.0.0/8`.")                                  \
+    X(S, LIST, excluded_names, "excluded-names", OPTIONAL, 0, 0, 64, "", "The same of names that are not below it.")   \
     X(S, CHOICE, ski_method, "ski-method", OPTIONAL, "rfc7093-1 rfc5280-1", 0, 0, "",                                  \
       "How the subject key identifier is made: SHA-256 cut to 160 bits, or SHA-1.")                                    \
     X(S, FLAG, revocation_info, "revocation-info", OPTIONAL, 0, 0, 0, "",                                              \
@@ -235,7 +259,16 @@ enum settings_kind {
       "What becomes of a device's certificates on hold when it is reinstated: `lift` makes them good again, `fresh` "   \
       "revokes them (superseded), and the device asks for new ones.")                                                   \
     X(S, FLAG, reuse_key, "reuse-key", OPTIONAL, 0, 0, 0, "yes",                                                       \
-      "A device may be certified again for a key of its own.")
+      "A device may be certified again for a key of its own.")                                                         \
+    X(S, DURATION, renewal_window, "renewal-window", OPTIONAL, 0, SETTINGS_MS_PER_S, 36500 * SETTINGS_MS_PER_D, "",    \
+      "So long before its end a certificate may be renewed; one whose issuing key is not active any more at any "      \
+      "time. Without it: every one at any time.")                                                                      \
+    X(S, DURATION, renew_after_expiry, "renew-after-expiry", OPTIONAL, 0, SETTINGS_MS_PER_S,                           \
+      36500 * SETTINGS_MS_PER_D, "",                                                                                   \
+      "A certificate may be renewed for so long after its end, too. Without it: not.")                                 \
+    X(S, CHOICE, renewal_key, "renewal-key", OPTIONAL, "either same new", 0, 0, "either",                              \
+      "What a renewal's CSR is for: the `same` key as the certificate that is renewed, a `new` one that was never "    \
+      "certified, or `either`. With `reuse-key: no` never the same.")
 
 #define SETTINGS_requester(X, S)                                                                                       \
     X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "As it stands in the `requester` field of requests.")             \
@@ -245,9 +278,13 @@ enum settings_kind {
       "Requests at once when it was quiet before. Without it: as many as `rate`.")                                     \
     X(S, COUNT, quota, "quota-per-day", OPTIONAL, 0, 0, SETTINGS_QUOTA, "0", "Certificates a UTC day; 0: no limit.")   \
     X(S, LIST, operations, "operations", OPTIONAL, 0, 0, 16, "",                                                       \
-      "What it may ask for: of `issue`, `revoke`, `quarantine`, `reinstate`, `retire`. Without it: `[issue]`.")        \
+      "What it may ask for: of `issue`, `renew`, `revoke`, `quarantine`, `reinstate`, `retire`. Without it: "          \
+      "`[issue, renew]`.")                                                                                             \
     X(S, FLAG, remember_refusals, "remember-refusals", OPTIONAL, 0, 0, 0, "yes",                                       \
       "The same request id gets the same refusal again.")                                                              \
+    X(S, CHOICE, results, "results", OPTIONAL, "single grouped", 0, 0, "single",                                       \
+      "`grouped`: several results may stand in one entry of its result stream, see "                                   \
+      "[wire.md](wire.md#several-results-in-one-entry). For queues over Redis.")                                       \
     X(S, CHOICE, auth, "auth", OPTIONAL, "none hmac-sha256 ed25519", 0, 0, "none",                                     \
       "How its requests are authenticated, see [wire.md](wire.md#authentication). For queues over Redis.")             \
     X(S, SECRET, secret, "secret", OPTIONAL, 0, 1, 4096, "",                                                           \
@@ -290,8 +327,45 @@ enum settings_kind {
       "The wall clock may lie so far before the store's last row.")                                                    \
     X(S, COUNT, check_signatures, "check-signatures", OPTIONAL, 0, 1, 1000000, "1",                                    \
       "Of ECDSA and Ed25519 signatures every n-th is verified before it leaves. RSA signatures: all, always.")         \
+    X(S, CHOICE, multi_buffer, "multi-buffer", OPTIONAL, "auto off", 0, 0, "auto",                                     \
+      "Proofs of possession, checks of signatures and software keys compute eight at a time, with crypto-mb, where the " \
+      "library is installed and the processor has AVX-512 IFMA. `off`: by OpenSSL alone.")                             \
     X(S, CHOICE, signers, "signers", OPTIONAL, "process inline", 0, 0, "process",                                      \
       "Where keys are: each provider in a signer process of its own, or, for debugging, in the engine's.")
+
+#define SETTINGS_operator(X, S)                                                                                        \
+    X(S, NAME, name, "name", REQUIRED, 0, 1, 64, "", "Of the person, as it stands in approvals and the audit log.")    \
+    X(S, PATH, key, "key", REQUIRED, 0, 1, 4096, "",                                                                   \
+      "A PEM file of the operator's public key, Ed25519 or P-256. No two operators have the same.")                    \
+    X(S, LIST, roles, "roles", OPTIONAL, 0, 0, 16, "", "Names that `dual-control.role` may ask for.")
+
+#define SETTINGS_CEREMONIES "root-key create cross-sign rotate activate retire compromise revoke-group"
+
+#define SETTINGS_dual_control(X, S)                                                                                    \
+    X(S, CHOICE, operation, "operation", REQUIRED, SETTINGS_CEREMONIES, 0, 0, "",                                      \
+      "What runs only by a plan that was approved, see [ceremony.md](../guides/ceremony.md). `revoke-group`: "         \
+      "`revoke` and `device retire` of a whole group. `cross-sign` is marked as `create` is, where it does not "         \
+      "stand there itself.")                                                                \
+    X(S, COUNT, approvals, "approvals", OPTIONAL, 0, 2, 16, "2",                                                       \
+      "So many different operators sign the plan; whoever has prepared it counts only by a signature, too.")           \
+    X(S, NAME, role, "role", OPTIONAL, 0, 1, 64, "", "Only operators with this role count. Without it: every one.")    \
+    X(S, DURATION, valid, "valid", OPTIONAL, 0, SETTINGS_MS_PER_S, 30 * SETTINGS_MS_PER_D, "1d",                       \
+      "A plan that has not run so long after it was prepared does not run any more.")
+
+#define SETTINGS_audit(X, S)                                                                                           \
+    X(S, TEXT, key, "key", OPTIONAL, 0, 1, 1024, "",                                                                   \
+      "Reference of the key that signs checkpoints of the audit log, within `provider`. It signs nothing else, and is " \
+      "no authority's. Without it: there are no checkpoints.")                                                         \
+    X(S, NAME, provider, "provider", OPTIONAL, 0, 1, 64, "", "With `key`: the provider that it lives in.")             \
+    X(S, DURATION, interval, "interval", OPTIONAL, 0, SETTINGS_MS_PER_S, SETTINGS_MS_PER_D, "1m",                      \
+      "The engine makes a checkpoint when there are rows without one, and the last one is so old;")                    \
+    X(S, COUNT, rows, "rows", OPTIONAL, 0, 1, 1000000000, "10000", "or when there are so many rows without one.")      \
+    X(S, PATH, file, "file", OPTIONAL, 0, 1, 4096, "",                                                                 \
+      "Checkpoints are appended to this file, too, one JSON object a line: keep it where whoever can change the "      \
+      "store cannot. Without it: they are in the store alone.")                                                        \
+    X(S, NAME, redis_stream, "redis-stream", OPTIONAL, 0, 1, 255, "",                                                  \
+      "Checkpoints are appended to this stream of the Redis of `queue.redis`, too, each under its number as the id. "  \
+      "Without it: not.")
 
 #define SETTINGS_settings(X, S)                                                                                        \
     X(S, COUNT, version, "version", REQUIRED, 0, 1, 1, "", "Of this format: 1.")                                       \
@@ -302,8 +376,12 @@ enum settings_kind {
     X(S, MAPS, profiles, "profiles", OPTIONAL, profile, 0, 1000, "", "Kinds of certificates beside the built-in ones.")\
     X(S, MAPS, groups, "groups", OPTIONAL, group, 0, 1000, "", "What the devices of a group may have.")                \
     X(S, MAPS, requesters, "requesters", OPTIONAL, requester, 0, 1000, "", "Who may ask. Whoever is not here is refused.") \
+    X(S, MAPS, operators, "operators", OPTIONAL, operator, 0, 100, "", "Who may approve plans.")                      \
+    X(S, MAPS, dual_control, "dual-control", OPTIONAL, dual_control, 0, 8, "",                                         \
+      "Operations that several operators approve before they run. What is not here runs without.")                     \
     X(S, MAP, status, "status", OPTIONAL, status, 0, 0, "",                                                            \
       "The HTTP service for those who rely on certificates: CRLs, OCSP, CA certificates; and for operators.")          \
+    X(S, MAP, audit, "audit", OPTIONAL, audit, 0, 0, "", "Checkpoints of the audit log.")                              \
     X(S, MAP, engine, "engine", OPTIONAL, engine, 0, 0, "", "How the engine works.")
 /* clang-format on */
 
@@ -321,7 +399,10 @@ enum settings_kind {
     X(profile)                                                                                     \
     X(group)                                                                                       \
     X(requester)                                                                                   \
+    X(operator)                                                                                    \
+    X(dual_control)                                                                                \
     X(status)                                                                                      \
+    X(audit)                                                                                       \
     X(engine)                                                                                      \
     X(settings)
 

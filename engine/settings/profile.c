@@ -192,7 +192,7 @@ static const char *const *keep_words(struct making *making, char *const *words, 
     return kept;
 }
 
-static cm_status make_oids(struct making *making)
+static cm_status make_lists(struct making *making)
 {
     struct settings_build *build = making->build;
     const struct raw_profile *raw = making->raw;
@@ -208,6 +208,16 @@ static cm_status make_oids(struct making *making)
     if (has(making, "policies")) {
         making->profile->policies = keep_words(making, raw->policies, raw->policies_count);
         making->profile->policies_count = raw->policies_count;
+    }
+    if (has(making, "permitted-names")) {
+        making->profile->permitted_names =
+            keep_words(making, raw->permitted_names, raw->permitted_names_count);
+        making->profile->permitted_names_count = raw->permitted_names_count;
+    }
+    if (has(making, "excluded-names")) {
+        making->profile->excluded_names =
+            keep_words(making, raw->excluded_names, raw->excluded_names_count);
+        making->profile->excluded_names_count = raw->excluded_names_count;
     }
     return CM_OK;
 }
@@ -303,7 +313,7 @@ static cm_status make_profile(struct making *making)
     making->profile->name = settings_keep(making->build, making->raw->name);
     make_scalars(making);
     static cm_status (*const steps[])(struct making *) = { make_subject, make_altnames, make_masks,
-                                                           make_oids, check_profile };
+                                                           make_lists, check_profile };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0] && status == CM_OK; i++)
         status = steps[i](making);
     return status;

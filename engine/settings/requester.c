@@ -56,7 +56,8 @@ static cm_status find_operations(struct settings_build *build, const struct raw_
                                  uint32_t i, struct cm_settings_requester *requester)
 {
     if (!settings_file_has(build->file, PLACE(build, "requesters[%u].operations", i)))
-        requester->operations = CM_OPERATION_BIT(CM_OPERATION_ISSUE);
+        requester->operations =
+            CM_OPERATION_BIT(CM_OPERATION_ISSUE) | CM_OPERATION_BIT(CM_OPERATION_RENEW);
     for (uint32_t o = 0; o < raw->operations_count; o++) {
         enum cm_operation found;
         if (!cm_operation_find(cm_bytes_str(raw->operations[o]), &found))
@@ -194,6 +195,7 @@ cm_status settings_build_requesters(struct settings_build *build)
             .burst = (uint32_t)(raw->burst ? *raw->burst : *raw->rate),
             .quota_per_day = *raw->quota,
             .remember_refusals = *raw->remember_refusals,
+            .groups_results = strcmp(raw->results, "grouped") == 0,
         };
         cm_status status = find_groups(build, raw, i, &all[i]);
         if (status == CM_OK)

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/hash.h"
 #include "engine/settings/build.h"
+#include "engine/settings/value.h"
 
 /* DESIGN. A file is read in four steps, each of which may name a line: libyaml parses it, the
    walker holds it against the table of keys, libcyaml fills the raw structs, the builders make the
@@ -54,6 +56,8 @@ static cm_status make_settings(const struct settings_file *file, struct cm_setti
         .file = file, .settings = &owned->settings, .arena = &owned->arena, .err = err
     };
     cm_status status = load_and_build(&build);
+    const struct cm_bytes text = cm_bytes(file->text, file->size);
+    cm_sha256(&text, 1, owned->settings.sha256);
     if (status == CM_OK)
         *ret_settings = &owned->settings;
     else
@@ -128,4 +132,13 @@ const struct cm_profile *cm_settings_profile(const struct cm_settings *settings,
         if (cm_bytes_is(name, settings->profiles[i]->name))
             return settings->profiles[i];
     return NULL;
+}
+
+bool cm_duration_read(const char *text, int64_t *ret_s)
+{
+    uint64_t ms;
+    if (!settings_duration_parse(text, &ms))
+        return false;
+    *ret_s = (int64_t)(ms / SETTINGS_MS_PER_S);
+    return true;
 }

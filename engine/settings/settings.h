@@ -20,6 +20,7 @@
 #define CM_ENGINE_SETTINGS_H
 
 #include "engine/base/auth.h"
+#include "engine/base/ceremony.h"
 #include "engine/base/status.h"
 #include "engine/x509/profile.h"
 
@@ -43,6 +44,7 @@ struct cm_settings_redis {
     uint32_t lease_ms;           /* default 60 s */
     uint32_t deliveries_max;     /* default 5 */
     uint32_t results_max;        /* default 0: never trimmed */
+    uint32_t notices_max;        /* default 0: never trimmed */
 };
 
 struct cm_settings_provider {
@@ -52,8 +54,22 @@ struct cm_settings_provider {
     const char *keys;       /* folder that relative key references start in */
     const char *passphrase; /* secret reference, or NULL */
     uint32_t workers;       /* 0: the backend decides */
-    const char *options; /* keyvault: JSON, as providers/keyvault/options.h reads it; else NULL */
+    const char *
+        options; /* as providers/keyvault/options.h or providers/openssl/options.h read them; else NULL */
     uint32_t call_deadline_ms; /* of a signer process; default 10 s */
+};
+
+/* What happens when a key of an authority has issued for long enough. X(SYMBOL, name) */
+#define CM_ROTATION_MAP(X)                                                                         \
+    X(WARN, "warn")           /* it is said */                                                     \
+    X(PREPARE, "prepare")     /* and the next one is made */                                       \
+    X(AUTOMATIC, "automatic") /* and issues when its turn has come */
+
+enum cm_rotation {
+#define X(symbol, name) CM_ROTATION_##symbol,
+    CM_ROTATION_MAP(X)
+#undef X
+        CM_ROTATION_COUNT
 };
 
 struct cm_settings_authority {
@@ -72,7 +88,26 @@ struct cm_settings_authority {
         *ocsp_responder;           /* delegated keys live there; NULL: the CA's own
                                                           keys sign */
     uint32_t responder_validity_s; /* of a delegated responder's certificate; default 30 d */
+    bool keeps_on_compromise;      /* what a key has issued stays good when it is compromised */
     uint32_t signatures_per_s_max; /* of one key; default 50,000 */
+    /* engine/schedule.h */
+    int64_t issues_for_ms;   /* a key of it; 0: there is no schedule */
+    int64_t rotate_ahead_ms; /* the next one is made so long before; default a tenth */
+    enum cm_rotation rotation;
+    bool destroys_retired_keys; /* with AUTOMATIC; default false: they are archived */
+};
+
+/* Which key a renewal may ask a certificate for. X(SYMBOL, name) */
+#define CM_RENEWAL_KEY_MAP(X)                                                                      \
+    X(EITHER, "either")                                                                            \
+    X(SAME, "same") /* that of the certificate that is renewed */                                  \
+    X(NEW, "new")   /* one that was never certified */
+
+enum cm_renewal_key {
+#define X(symbol, name) CM_RENEWAL_KEY_##symbol,
+    CM_RENEWAL_KEY_MAP(X)
+#undef X
+        CM_RENEWAL_KEY_COUNT
 };
 
 struct cm_settings_group {
@@ -85,11 +120,15 @@ struct cm_settings_group {
     uint64_t quota_per_day; /* certificates; 0: no limit */
     bool reinstates_fresh;  /* a device comes back without its certificates; default false */
     bool reuse_key;         /* a device may be certified again for a key of its own; default true */
+    int64_t renewal_window_s; /* before a certificate's end; 0: it is renewed at any time */
+    int64_t renewal_grace_s;  /* after its end; default 0: it is not renewed any more */
+    enum cm_renewal_key renewal_key;
 };
 
 /* What a requester may ask for. X(SYMBOL, name): as in the field op of requests. */
 #define CM_OPERATION_MAP(X)                                                                        \
     X(ISSUE, "issue")                                                                              \
+    X(RENEW, "renew")                                                                              \
     X(REVOKE, "revoke")                                                                            \
     X(QUARANTINE, "quarantine")                                                                    \
     X(REINSTATE, "reinstate")                                                                      \
@@ -107,6 +146,12 @@ enum cm_operation {
 const char *cm_operation_name(enum cm_operation operation); /* "issue" */
 bool cm_operation_find(struct cm_bytes name, enum cm_operation *ret_operation);
 
+/* It changes what certificates are worth; else a certificate comes of it. */
+static inline bool cm_operation_is_order(enum cm_operation operation)
+{
+    return operation != CM_OPERATION_ISSUE && operation != CM_OPERATION_RENEW;
+}
+
 struct cm_settings_requester {
     const char *name;
     const struct cm_settings_group *const *groups; /* it may ask for; */
@@ -114,14 +159,31 @@ struct cm_settings_requester {
     uint32_t rate_per_s;
     uint32_t burst;
     uint64_t quota_per_day;
-    unsigned operations;        /* CM_OPERATION_BIT()s it has a right to; default: issue */
+    unsigned operations;        /* CM_OPERATION_BIT()s it has a right to; default: issue, renew */
     bool remember_refusals;     /* the same id gets the same refusal again; default true */
+    bool groups_results;        /* several results may stand in one entry; default false */
     enum cm_auth_method auth;   /* default none */
     const char *const *secrets; /* HMAC_SHA256: references; the first is the one to sign with */
     uint32_t secrets_count;
     const uint8_t (*public_keys)[CM_AUTH_PUBLIC_KEY_SIZE]; /* ED25519 */
     uint32_t public_keys_count;
     int64_t clock_window_ms; /* default 5 min */
+};
+
+/* Someone whose signature approves plans (engine/authority/approval.h). */
+struct cm_settings_operator {
+    const char *name;
+    struct cm_bytes key; /* SubjectPublicKeyInfo, DER: Ed25519 or P-256 */
+    const char *const *roles;
+    uint32_t roles_count;
+};
+
+/* How many of them an operation wants. */
+struct cm_settings_dual_control {
+    enum cm_ceremony operation;
+    uint32_t approvals; /* of different operators, at least 2 */
+    const char *role;   /* that each of them has; NULL: any will do */
+    int64_t valid_s;    /* from the preparation of a plan to its end; default 1 d */
 };
 
 struct cm_settings_status {
@@ -135,6 +197,15 @@ struct cm_settings_status {
                                    their URLs; NULL: not */
 };
 
+struct cm_settings_audit {
+    const char *key; /* reference; NULL: there are no checkpoints */
+    const struct cm_settings_provider *provider;
+    uint32_t interval_ms;     /* default 1 min */
+    uint32_t rows;            /* default 10,000 */
+    const char *file;         /* checkpoints are appended to it; NULL: none */
+    const char *redis_stream; /* and to this one, of the queue's Redis; NULL: none */
+};
+
 struct cm_settings_engine {
     uint32_t workers;           /* CPU threads; 0: as many as processors */
     uint32_t batch_items_max;   /* default 256 */
@@ -145,6 +216,7 @@ struct cm_settings_engine {
         clock_step_s_max; /* the wall clock may lie so far before the store's last row; default 5 s */
     uint32_t check_signatures; /* of ECDSA and Ed25519: every n-th is verified before it leaves;
                                      default 1 (all). RSA: always all */
+    bool forgoes_lanes;        /* no multi-buffer arithmetic; default: where there is any */
     bool signs_inline; /* providers are opened in this process; default: in signer processes */
 };
 
@@ -167,8 +239,14 @@ struct cm_settings {
     uint32_t fresh_groups_count;
     const struct cm_settings_requester *requesters;
     uint32_t requesters_count;
+    const struct cm_settings_operator *operators;
+    uint32_t operators_count;
+    const struct cm_settings_dual_control *dual_control;
+    uint32_t dual_control_count;
     struct cm_settings_engine engine;
     struct cm_settings_status status;
+    struct cm_settings_audit audit;
+    uint8_t sha256[32]; /* of the file as it was read */
 };
 
 /*
@@ -190,5 +268,18 @@ const struct cm_settings_requester *cm_settings_requester(const struct cm_settin
                                                           struct cm_bytes name);
 const struct cm_profile *cm_settings_profile(const struct cm_settings *settings,
                                              struct cm_bytes name);
+const struct cm_settings_operator *cm_settings_operator(const struct cm_settings *settings,
+                                                        struct cm_bytes name);
+
+/* What the operation wants; NULL: nothing, it is not marked. A cross-sign that is not marked itself wants what a
+ * create does: whoever has marked that means every CA below ours. */
+const struct cm_settings_dual_control *cm_settings_dual_control(const struct cm_settings *settings,
+                                                                enum cm_ceremony operation);
+
+/* Whether the operator counts where role (NULL: any) is asked for. */
+bool cm_settings_operator_counts(const struct cm_settings_operator *operator, const char * role);
+
+/* A duration as settings have them ("90s", "365d"), in whole seconds. False: the text is none. */
+bool cm_duration_read(const char *text, int64_t *ret_s);
 
 #endif

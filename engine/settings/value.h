@@ -1,5 +1,6 @@
 /*
- * Values of settings: what a scalar may look like. Private to engine/settings*.c. Any thread.
+ * Values of settings: what a scalar may look like. For engine/settings*.c, and settings_duration_parse for
+ * commands that are given a duration. Any thread.
  */
 #ifndef CM_ENGINE_SETTINGS_VALUE_H
 #define CM_ENGINE_SETTINGS_VALUE_H

@@ -45,7 +45,8 @@ static void write_escaped(struct evbuffer *text, const char *words)
 /* "in_flight": "in flight"; times are told as what is left until then. */
 static void write_key(struct evbuffer *text, const char *key)
 {
-    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0)
+    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0
+        || strcmp(key, "window_end_s") == 0 || strcmp(key, "sending_end_s") == 0)
         key = "next update in";
     else if (strcmp(key, "seconds") == 0)
         key = "for";
@@ -95,7 +96,8 @@ static void write_until(struct evbuffer *text, json_int_t then_s, json_int_t now
 static void write_cell(struct evbuffer *text, const char *key, const json_t *value,
                        json_int_t now_s)
 {
-    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0)
+    if (strcmp(key, "next_expiry") == 0 || strcmp(key, "expires_s") == 0
+        || strcmp(key, "window_end_s") == 0 || strcmp(key, "sending_end_s") == 0)
         write_until(text, json_integer_value(value), now_s);
     else if (strcmp(key, "seconds") == 0)
         write_span(text, json_integer_value(value));

@@ -64,7 +64,7 @@ CM_MUST_USE cm_status cm_status_service_open(const struct cm_status_service_env 
                                              struct cm_error *err);
 
 /* One more generation. Fails with: EXISTS, BUSY (CM_STATUS_GENERATIONS_MAX are there). */
-#define CM_STATUS_GENERATIONS_MAX 256
+#define CM_STATUS_GENERATIONS_MAX 1024
 CM_MUST_USE cm_status cm_status_service_add_generation(
     struct cm_status_service *service, const struct cm_status_generation *generation,
     struct cm_error *err);

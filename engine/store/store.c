@@ -1,9 +1,8 @@
 #include "engine/store/store.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
-#include <openssl/evp.h>
+#include "engine/store/campaign.h"
 
 cm_certificate_number cm_serial_number(const struct cm_serial *serial)
 {
@@ -54,27 +53,6 @@ bool cm_device_state_find(const char *name, enum cm_device_state *ret_state)
     return false;
 }
 
-static const char *const generation_states[CM_GENERATION_STATE_COUNT] = {
-#define X(symbol, name) [CM_GENERATION_##symbol] = name,
-    CM_GENERATION_STATE_MAP(X)
-#undef X
-};
-
-const char *cm_generation_state_name(enum cm_generation_state state)
-{
-    return state < CM_GENERATION_STATE_COUNT ? generation_states[state] : "unknown";
-}
-
-bool cm_generation_state_find(const char *name, enum cm_generation_state *ret_state)
-{
-    for (unsigned i = 0; i < CM_GENERATION_STATE_COUNT; i++)
-        if (strcmp(generation_states[i], name) == 0) {
-            *ret_state = (enum cm_generation_state)i;
-            return true;
-        }
-    return false;
-}
-
 const char *cm_order_name(enum cm_order_kind kind)
 {
     static const char *const names[CM_ORDER_COUNT] = {
@@ -107,39 +85,6 @@ struct cm_bytes cm_device_attribute(struct cm_bytes attributes, struct cm_bytes 
     return cm_bytes(NULL, 0);
 }
 
-/* -------------------------------------------------------------------- audit -- */
-
-static bool hash_sized(EVP_MD_CTX *hash, struct cm_bytes bytes)
-{
-    uint8_t size[4];
-    cm_big_endian_write(bytes.size, size, sizeof size);
-    return EVP_DigestUpdate(hash, size, sizeof size) == 1
-           && EVP_DigestUpdate(hash, bytes.data, bytes.size) == 1;
-}
-
-static bool hash_row(EVP_MD_CTX *hash, const struct cm_audit_row *row, uint8_t *ret_hash)
-{
-    uint8_t numbers[16];
-    cm_big_endian_write((uint64_t)row->number, numbers, 8);
-    cm_big_endian_write((uint64_t)row->time_ms, numbers + 8, 8);
-    return EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1
-           && EVP_DigestUpdate(hash, row->previous, CM_HASH_SIZE) == 1
-           && EVP_DigestUpdate(hash, numbers, sizeof numbers) == 1
-           && hash_sized(hash, cm_bytes_str(row->kind)) && hash_sized(hash, row->actor)
-           && hash_sized(hash, row->detail)
-           && EVP_DigestUpdate(hash, row->digest, CM_HASH_SIZE) == 1
-           && EVP_DigestFinal_ex(hash, ret_hash, NULL) == 1;
-}
-
-void cm_audit_hash(const struct cm_audit_row *row, uint8_t ret_hash[CM_HASH_SIZE])
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    /* SHA-256 over memory fails only where memory does; no audit row may go out without it. */
-    if (!hash || !hash_row(hash, row, ret_hash))
-        abort();
-    EVP_MD_CTX_free(hash);
-}
-
 /* ----------------------------------------------------------------- dispatch -- */
 
 cm_status cm_store_open(const struct cm_store_ops *ops, struct cm_loop *loop,
@@ -163,15 +108,21 @@ static bool needs_audit(const struct cm_store_op *op)
                               && op->certificates_count + op->refusals_count + op->abandoned_count
                                          + op->usage_count + op->intents_closed_count
                                      == 0;
-    return op->kind != CM_STORE_INTENT && op->kind != CM_STORE_CRLS && !nothing_but_orders;
+    bool moves = op->kind == CM_STORE_CAMPAIGN && op->campaign->kind == CM_CAMPAIGN_MOVE;
+    return op->kind != CM_STORE_INTENT && op->kind != CM_STORE_CRLS
+           && op->kind != CM_STORE_CHECKPOINT && !nothing_but_orders && !moves;
 }
 
 static void assert_whole(const struct cm_store_op *op)
 {
     (void)op;
+    assert(op->kind != CM_STORE_CAMPAIGN || op->campaign);
     assert(!needs_audit(op) || op->audit);
     assert(op->kind != CM_STORE_INTENT || op->intent);
     assert(op->kind != CM_STORE_GENERATION || op->generation);
+    assert(op->kind != CM_STORE_TRANSITION || op->transition);
+    assert(op->kind != CM_STORE_CHECKPOINT || op->checkpoint);
+    assert(op->kind != CM_STORE_PLAN || op->plan_change);
 }
 
 void cm_store_submit(struct cm_store *store, struct cm_store_op *op)
@@ -273,6 +224,50 @@ cm_status cm_store_walk_device_certificates(struct cm_store_reader *reader, int6
     return reader->ops->walk_device_certificates(reader, device_number, walk, arg, err);
 }
 
+cm_status cm_store_walk_crosses(struct cm_store_reader *reader, cm_cross_walk_fn *walk, void *arg,
+                                struct cm_error *err)
+{
+    return reader->ops->walk_crosses(reader, walk, arg, err);
+}
+
+cm_status cm_store_walk_plans(struct cm_store_reader *reader, cm_plan_walk_fn *walk, void *arg,
+                              struct cm_error *err)
+{
+    return reader->ops->walk_plans(reader, walk, arg, err);
+}
+
+cm_status cm_store_walk_approvals(struct cm_store_reader *reader, int64_t plan_number,
+                                  cm_approval_walk_fn *walk, void *arg, struct cm_error *err)
+{
+    return reader->ops->walk_approvals(reader, plan_number, walk, arg, err);
+}
+
+cm_status cm_store_walk_certificates(struct cm_store_reader *reader, cm_certificate_number after,
+                                     uint32_t rows_max, cm_listed_walk_fn *walk, void *arg,
+                                     cm_certificate_number *ret_last, struct cm_error *err)
+{
+    return reader->ops->walk_certificates(reader, after, rows_max, walk, arg, ret_last, err);
+}
+
+cm_status cm_store_find_use(struct cm_store_reader *reader, int64_t generation_number,
+                            int64_t now_s, struct cm_generation_use *ret_use, struct cm_error *err)
+{
+    return reader->ops->find_use(reader, generation_number, now_s, ret_use, err);
+}
+
+cm_status cm_store_find_latest(struct cm_store_reader *reader, struct cm_latest *latest,
+                               uint32_t count, struct cm_error *err)
+{
+    return reader->ops->find_latest(reader, latest, count, err);
+}
+
+cm_status cm_store_find_standing(struct cm_store_reader *reader, int64_t generation_number,
+                                 struct cm_bytes serial,
+                                 struct cm_certificate_standing *ret_standing, struct cm_error *err)
+{
+    return reader->ops->find_standing(reader, generation_number, serial, ret_standing, err);
+}
+
 cm_status cm_store_find_issued(struct cm_store_reader *reader, int64_t generation_number,
                                struct cm_bytes serial, enum cm_issued *ret_issued,
                                struct cm_error *err)
@@ -290,6 +285,30 @@ cm_status cm_store_walk_audit(struct cm_store_reader *reader, int64_t from_numbe
                               cm_audit_walk_fn *walk, void *arg, struct cm_error *err)
 {
     return reader->ops->walk_audit(reader, from_number, walk, arg, err);
+}
+
+cm_status cm_store_walk_audited(struct cm_store_reader *reader, int64_t first, int64_t last,
+                                cm_audited_walk_fn *walk, void *arg, struct cm_error *err)
+{
+    return reader->ops->walk_audited(reader, first, last, walk, arg, err);
+}
+
+cm_status cm_store_walk_strays(struct cm_store_reader *reader, cm_audited_walk_fn *walk, void *arg,
+                               struct cm_error *err)
+{
+    return reader->ops->walk_strays(reader, walk, arg, err);
+}
+
+cm_status cm_store_count_audited(struct cm_store_reader *reader,
+                                 struct cm_audited_counts *ret_counts, struct cm_error *err)
+{
+    return reader->ops->count_audited(reader, ret_counts, err);
+}
+
+cm_status cm_store_walk_checkpoints(struct cm_store_reader *reader, int64_t after_number,
+                                    cm_checkpoint_walk_fn *walk, void *arg, struct cm_error *err)
+{
+    return reader->ops->walk_checkpoints(reader, after_number, walk, arg, err);
 }
 
 cm_status cm_store_count(struct cm_store_reader *reader, struct cm_store_counts *ret_counts,

@@ -10,11 +10,6 @@
  *     ... sign, check ...
  *     cm_store_submit(store, &batch->record_op);          2. the certificates are, in record_op.done
  *
- * Identity of things: a certificate's number is the first 8 octets of its serial, big-endian: the
- * Unix milliseconds of issuance times 2^20 plus a counter, so that rows are born in the order of
- * their keys and one index serves serial, time and row. A request is known by the first 16 octets
- * of SHA-256(requester NUL id).
- *
  * One process writes a store at a time (a lock file says which); others may open it for reading.
  *
  * Backends: sqlite/. One conformance suite (tests/conformance/store_test.c) runs against each.
@@ -27,39 +22,19 @@
 #include "engine/base/loop.h"
 #include "engine/base/refusal.h"
 #include "engine/base/status.h"
-#include "engine/x509/reason.h"
+#include "engine/store/audit.h"
+#include "engine/store/generation.h"
+#include "engine/store/identity.h"
+#include "engine/store/plan.h"
+#include "engine/store/revocation.h"
 
+struct cm_campaign;
+struct cm_campaign_change;
+struct cm_holder;
+struct cm_holder_stretch;
 struct cm_store;
 struct cm_store_reader;
 struct cm_store_ops;
-
-#define CM_SERIAL_SIZE 20
-#define CM_HASH_SIZE   32
-
-/* The number of a certificate: the first 8 octets of its serial. Positive, strictly growing. */
-typedef int64_t cm_certificate_number;
-
-struct cm_serial {
-    uint8_t octets[CM_SERIAL_SIZE]; /* 8 of number, 12 random */
-};
-
-cm_certificate_number cm_serial_number(const struct cm_serial *serial);
-
-/* The content of its INTEGER, as it stands in certificates: a span within the serial. */
-struct cm_bytes cm_serial_content(const struct cm_serial *serial);
-
-/* False: no content of an INTEGER of 1 to 20 octets, positive and minimal. */
-bool cm_serial_from_content(struct cm_bytes content, struct cm_serial *ret_serial);
-
-/* SHA-256(requester NUL id), first 16 octets. */
-struct cm_request_key {
-    uint8_t octets[16];
-};
-
-/* SHA-256 over every field that the answer depends on, first 16 octets: same content, same digest. */
-struct cm_request_digest {
-    uint8_t octets[16];
-};
 
 /* -------------------------------------------------------------------- devices -- */
 
@@ -91,158 +66,10 @@ struct cm_device {
 /* The value of an attribute; data NULL when there is none. */
 struct cm_bytes cm_device_attribute(struct cm_bytes attributes, struct cm_bytes key);
 
-/* ---------------------------------------------------------------- authorities -- */
-
-/* X(SYMBOL, name) */
-#define CM_GENERATION_STATE_MAP(X)                                                                 \
-    X(PENDING, "pending")                                                                          \
-    X(ACTIVE, "active")                                                                            \
-    X(RETIRING, "retiring")                                                                        \
-    X(RETIRED, "retired")                                                                          \
-    X(COMPROMISED, "compromised")
-
-enum cm_generation_state {
-#define X(symbol, name) CM_GENERATION_##symbol,
-    CM_GENERATION_STATE_MAP(X)
-#undef X
-        CM_GENERATION_STATE_COUNT
-};
-
-const char *cm_generation_state_name(enum cm_generation_state state);
-bool cm_generation_state_find(const char *name, enum cm_generation_state *ret_state);
-
-/* One key of an authority, with its certificate. */
-struct cm_generation {
-    int64_t number;            /* row; what certificates refer to */
-    struct cm_bytes authority; /* "issuing" */
-    int64_t generation;        /* 1, 2, ... within the authority: "issuing-1" */
-    enum cm_generation_state state;
-    struct cm_bytes provider;    /* name of the instance in the settings */
-    struct cm_bytes key;         /* reference within the provider */
-    struct cm_bytes sigalg;      /* name, engine/x509/algorithm.h */
-    struct cm_bytes certificate; /* DER */
-    struct cm_bytes chain;       /* PEM: this certificate and those above it, root left out */
-    int64_t created_ms;
-    /* What stands in its certificates for life, fixed by the engine that first issues with it. */
-    uint32_t crl_shards;     /* 0: not fixed yet */
-    struct cm_bytes crl_url; /* with ${shard}; empty: none, or not fixed yet */
-};
-
-/* ---------------------------------------------------------------- revocations -- */
-
-/*
- * What has become of one certificate: revoked, on hold, or off hold again. One row a certificate;
- * abandoned serials have one, too. Each change gives the row a new revision, higher than any before in
- * the store: who has seen all up to a revision asks for what is later.
- */
-struct cm_revocation {
-    int64_t revision;
-    int64_t generation_number;
-    struct cm_bytes serial; /* content of the INTEGER: 1 to 20 octets, positive, minimal */
-    enum cm_reason
-        reason;        /* CERTIFICATE_HOLD: on hold. REMOVE_FROM_CRL: off hold, it is good again */
-    int64_t revoked_s; /* Unix seconds */
-    int64_t invalidity_s; /* 0: not known */
-    int64_t not_after_s;  /* of the certificate: when the entry may leave the CRLs */
-};
-
-/* The clocks of those who order, or who have revoked what is imported, may be ahead of ours by so much. */
-enum { CM_STORE_AHEAD_S = 60 };
-
-/* What an order does. X(SYMBOL, name): the name is the op of the queue and the kind of the audit row. */
-#define CM_ORDER_MAP(X)                                                                            \
-    X(REVOKE, "revoke")         /* certificates, for good */                                       \
-    X(QUARANTINE, "quarantine") /* a device: its certificates on hold, and no new ones */          \
-    X(REINSTATE, "reinstate")   /* what is on hold, a device or one certificate: undone */         \
-    X(RETIRE, "retire")         /* a device, for good: cessationOfOperation, and no new ones */
-
-enum cm_order_kind {
-#define X(symbol, name) CM_ORDER_##symbol,
-    CM_ORDER_MAP(X)
-#undef X
-        CM_ORDER_COUNT
-};
-
-const char *cm_order_name(enum cm_order_kind kind);
-
-/*
- * An order to change what certificates are worth. Exactly one of serial, device and group is there;
- * QUARANTINE and RETIRE have no serial. Carried out inside the writer's transaction, whole or
- * (group) from one device on, up to a bound; an order that asks for what is already so changes nothing
- * and succeeds. A revoked certificate keeps its first date and reason, but may go from any reason to
- * keyCompromise; one on hold may be revoked, and keeps the date of the hold. Certificates that have ended
- * are left alone. What is not on hold is not reinstated, nor, by serial, what its device is in quarantine
- * with. No date of a certificate is before it: by serial that is refused, else it is moved. Of a
- * group, devices that the order is against (retired ones) are passed over.
- */
-struct cm_order {
-    enum cm_order_kind kind;
-    struct cm_bytes serial; /* content of the INTEGER */
-    struct cm_bytes device; /* id */
-    struct cm_bytes group;  /* name: every device of it */
-    struct cm_bytes issuer; /* with serial: "issuing-1"; empty: whichever has issued it */
-    /* Groups that whoever orders has a right to, NUL-terminated names; NULL: every one. */
-    const char *const *groups;
-    uint32_t groups_count;
-    /* Groups, NUL-terminated names, whose devices are reinstated without their certificates: what is on
-     * hold is revoked (superseded), and the device is to ask for a fresh one. */
-    const char *const *fresh_groups;
-    uint32_t fresh_groups_count;
-    enum cm_reason reason; /* REVOKE; never REMOVE_FROM_CRL; CERTIFICATE_HOLD is one */
-    int64_t time_s;        /* revocationDate, Unix seconds; at most a minute ahead of our clock */
-    int64_t invalidity_s;  /* 0: none */
-    struct cm_bytes actor; /* for the audit row: who */
-    struct cm_bytes why;   /* and why; one line, may be empty */
-    /* Of the queue: the answer is remembered under this key. key NULL: nobody asks again. */
-    const struct cm_request_key *key;
-    const struct cm_request_digest *digest;
-    int64_t after_device; /* with group: go on behind this device's number; 0: from the first */
-    uint32_t devices_max; /* with group: of one operation; 0: a default */
-    /* written by the store */
-    enum cm_refusal_code code; /* NONE: carried out; else nothing of this order was changed */
-    char message[CM_REFUSAL_MESSAGE_SIZE];
-    uint32_t certificates_changed;
-    uint32_t devices_changed; /* of a device or a group: those of which anything was */
-    int64_t last_device;      /* with group: go on behind it; 0: there are no more */
-};
-
-/* One number of a CRL, taken before it is signed. */
-struct cm_crl_row {
-    int64_t generation_number;
-    uint32_t shard;
-    bool is_delta;
-    uint64_t number;      /* higher than any of this shard before, complete or delta, or, of a delta
-                             that goes with a complete one, the same */
-    uint64_t base_number; /* of a delta */
-    int64_t this_update_s, next_update_s;
-    int64_t revision;               /* it shows every revocation up to here */
-    uint8_t tbs_hash[CM_HASH_SIZE]; /* SHA-256 of the TBSCertList */
-};
-
-/* A certificate that another CA software has issued with a key that is ours now. */
-struct cm_imported_row {
-    int64_t generation_number;
-    struct cm_bytes serial; /* content of the INTEGER */
-    int64_t not_after_s;    /* 0: not known */
-    struct cm_bytes der;    /* empty: only the serial is known */
-    /* What the old CA says of it; reason UNSPECIFIED with revoked_s 0: it is good. */
-    enum cm_reason reason;
-    int64_t revoked_s;    /* at most CM_STORE_AHEAD_S ahead of our clock */
-    int64_t invalidity_s; /* 0: none; no date is after 9999-12-31T23:59:59Z */
-};
-
 /* ----------------------------------------------------------------- operations -- */
 
 struct cm_store_op;
 typedef void cm_store_done_fn(struct cm_store_op *op);
-
-/* What every change says of itself in the audit log, in the same transaction. */
-struct cm_audit_event {
-    const char *kind;             /* "issue", "device-import", "ca-create", ... */
-    struct cm_bytes actor;        /* who: requester or operator */
-    struct cm_bytes detail;       /* one JSON object, no secrets */
-    uint8_t digest[CM_HASH_SIZE]; /* over what was done, e.g. all certificates of the batch */
-};
 
 /* One promise to sign: exactly these bytes under this serial, for this request. */
 struct cm_intent_item {
@@ -262,8 +89,9 @@ struct cm_intent {
 /* Why a certificate is not to be handed out any more. */
 enum cm_denial {
     CM_DENIAL_NONE,
-    CM_DENIAL_STATE,  /* its device is not allowed */
-    CM_DENIAL_REVOKED /* its device was revoked meanwhile, and may ask again */
+    CM_DENIAL_STATE,   /* its device is not allowed */
+    CM_DENIAL_REVOKED, /* its device was revoked meanwhile, and may ask again */
+    CM_DENIAL_ISSUER   /* the key that has signed it is compromised */
 };
 
 struct cm_certificate_row {
@@ -277,6 +105,8 @@ struct cm_certificate_row {
     uint64_t key_fingerprint; /* first 8 octets of SHA-256(SubjectPublicKeyInfo), big-endian */
     int64_t not_after;        /* Unix seconds */
     struct cm_bytes der;
+    /* Of the DER, as a leaf of the audit row's tree, for whoever makes that; NULL: not hashed yet. */
+    const uint8_t *leaf_hash;
     enum cm_denial denial; /* written by the store, with DENIED */
 };
 
@@ -313,9 +143,13 @@ enum cm_store_op_kind {
     CM_STORE_INTENT,     /* intent */
     CM_STORE_RECORD,     /* the arrays below, orders among them, and the audit event */
     CM_STORE_DEVICES,    /* devices, and the audit event */
-    CM_STORE_GENERATION, /* generation, and the audit event */
+    CM_STORE_GENERATION, /* generation, crosses, imported (number 0: of it), and the audit event */
+    CM_STORE_TRANSITION, /* transition, and the audit event */
+    CM_STORE_PLAN,       /* plan_change, and the audit event */
     CM_STORE_CRLS,       /* crls */
-    CM_STORE_IMPORT      /* imported, and the audit event */
+    CM_STORE_IMPORT,     /* imported, and the audit event */
+    CM_STORE_CHECKPOINT, /* checkpoint */
+    CM_STORE_CAMPAIGN /* campaign (engine/store/campaign.h), and but for a MOVE the audit event */
 };
 
 /*
@@ -359,10 +193,21 @@ struct cm_store_op {
         devices_kept; /* those of them that were to be allowed, and stay as barred as they were */
 
     /* number 0: a new one, and the store writes its number; else the record of that number is
-     * replaced (a change of state). */
+     * replaced, all but its state and what else transitions change. */
     struct cm_generation *generation;
+    struct cm_cross_certificate *crosses; /* issuer or subject 0: that generation */
+    uint32_t crosses_count;
+    struct cm_transition *transition;
+    struct cm_campaign_change *campaign;
+    struct cm_plan_change *plan_change;
+    const struct cm_plan_use
+        *plan; /* GENERATION, TRANSITION, IMPORT: the plan that this carries out, which has
+                                       run then; NULL: none */
 
-    const struct cm_audit_event *audit; /* NULL for CM_STORE_INTENT, CM_STORE_CRLS, and a record of
+    const struct cm_checkpoint *checkpoint;
+
+    const struct cm_audit_event *audit; /* NULL for CM_STORE_INTENT, CM_STORE_CRLS,
+                                           CM_STORE_CHECKPOINT, a campaign's MOVE, and a record of
                                            nothing but orders */
 };
 
@@ -373,6 +218,7 @@ struct cm_store_settings {
     bool create;             /* make it; fails with EXISTS where there is one */
     bool read_only;          /* only readers; no lock is taken */
     uint32_t group_rows_max; /* rows in one transaction, softly; 0: the backend's default */
+    uint32_t log_pages_max;  /* sqlite: in the write-ahead log before they are moved; 0: default */
 };
 
 /*
@@ -394,8 +240,11 @@ void cm_store_close(struct cm_store *store);
  * Thread:     the loop's.
  * Calls back: op->done once, on the loop, with op->status:
  *             OK: durable. EXISTS: a request key or serial is there already: nothing was changed.
- *             DENIED: a device that a certificate is for is not allowed any more: nothing was changed.
+ *             DENIED: a device that a certificate is for is not allowed any more, or its issuer is
+ *             compromised: nothing was changed. (TRANSITION) see engine/store/generation.h.
+ *             (PLAN, and with a plan) see engine/store/plan.h.
  *             (CRLS) EXISTS: a number is not higher than one before.
+ *             (CHECKPOINT) EXISTS: it does not follow the last one; MISMATCH: its row has another hash.
  *             INVALID: a value against the contract. BUSY: another program holds the file.
  *             IO: disk full or read-only: nothing was changed; later operations may succeed.
  *             After an error that leaves the disk's state unknown (fsync) the process ends: the
@@ -452,6 +301,7 @@ struct cm_certificate_found {
     int64_t generation_number;
     int64_t not_after;
     struct cm_bytes der;
+    int64_t audit; /* number of its row in the audit log; 0: from before format version 4 */
 };
 
 CM_MUST_USE cm_status cm_store_find_certificate(struct cm_store_reader *reader,
@@ -471,7 +321,8 @@ typedef bool cm_key_walk_fn(uint64_t key_fingerprint, cm_certificate_number numb
 CM_MUST_USE cm_status cm_store_walk_keys(struct cm_store_reader *reader, cm_key_walk_fn *walk,
                                          void *arg, struct cm_error *err);
 
-/* Items of open intents that have neither a certificate nor been abandoned. */
+/* Items of open intents that have neither a certificate nor been abandoned. item NULL: the intent has none, and is
+ * to be closed. */
 typedef bool cm_intent_walk_fn(const struct cm_intent *intent, const struct cm_intent_item *item,
                                void *arg);
 CM_MUST_USE cm_status cm_store_walk_open_intents(struct cm_store_reader *reader,
@@ -482,6 +333,52 @@ typedef bool cm_generation_walk_fn(const struct cm_generation *generation, void 
 CM_MUST_USE cm_status cm_store_walk_generations(struct cm_store_reader *reader,
                                                 cm_generation_walk_fn *walk, void *arg,
                                                 struct cm_error *err);
+
+typedef bool cm_cross_walk_fn(const struct cm_cross_certificate *cross, void *arg);
+CM_MUST_USE cm_status cm_store_walk_crosses(struct cm_store_reader *reader, cm_cross_walk_fn *walk,
+                                            void *arg, struct cm_error *err);
+
+/* Plans in the order in which they were prepared; approvals of one. Outside begin and end each takes a
+ * snapshot. */
+typedef bool cm_plan_walk_fn(const struct cm_plan_row *plan, void *arg);
+CM_MUST_USE cm_status cm_store_walk_plans(struct cm_store_reader *reader, cm_plan_walk_fn *walk,
+                                          void *arg, struct cm_error *err);
+typedef bool cm_approval_walk_fn(const struct cm_plan_approval *approval, void *arg);
+CM_MUST_USE cm_status cm_store_walk_approvals(struct cm_store_reader *reader, int64_t plan_number,
+                                              cm_approval_walk_fn *walk, void *arg,
+                                              struct cm_error *err);
+
+/* A certificate without its content. */
+struct cm_certificate_listed {
+    cm_certificate_number number;
+    struct cm_serial serial;
+    int64_t generation_number;
+    int64_t not_after_s;
+};
+
+/*
+ * Does:       walks certificates of all generations in the order of their numbers, those behind after, rows_max
+ *             at most: for commands, which take them by stretches. *ret_last is the last one; after itself:
+ *             there are no more.
+ */
+typedef bool cm_listed_walk_fn(const struct cm_certificate_listed *certificate, void *arg);
+CM_MUST_USE cm_status cm_store_walk_certificates(struct cm_store_reader *reader,
+                                                 cm_certificate_number after, uint32_t rows_max,
+                                                 cm_listed_walk_fn *walk, void *arg,
+                                                 cm_certificate_number *ret_last,
+                                                 struct cm_error *err);
+
+/* What a generation has issued: reads every certificate's row, and is for commands. */
+struct cm_generation_use {
+    int64_t certificates; /* that have not ended at now_s */
+    int64_t
+        last_end_s; /* of all that it has ever issued, imported ones too; cross certificates count
+                           for neither; 0: none */
+    int64_t open_intents;
+};
+CM_MUST_USE cm_status cm_store_find_use(struct cm_store_reader *reader, int64_t generation_number,
+                                        int64_t now_s, struct cm_generation_use *ret_use,
+                                        struct cm_error *err);
 
 /* Revocations later than a revision, in their order. Outside begin and end it takes a snapshot. */
 typedef bool cm_revocation_walk_fn(const struct cm_revocation *revocation, void *arg);
@@ -501,6 +398,34 @@ CM_MUST_USE cm_status cm_store_walk_device_certificates(struct cm_store_reader *
                                                         cm_certificate_walk_fn *walk, void *arg,
                                                         struct cm_error *err);
 
+/*
+ * The newest certificates of devices, of many at a time: what is not sorted by device yet is read through
+ * once for all of them. Inside begin and end. A device without any, or of no record, gets none.
+ */
+enum { CM_STORE_LATEST_MAX = 16 };
+
+struct cm_latest {
+    int64_t device_number;
+    uint32_t wanted_count; /* at most CM_STORE_LATEST_MAX; each costs a little more */
+    /* written by the store */
+    cm_certificate_number numbers[CM_STORE_LATEST_MAX]; /* the newest first */
+    uint32_t numbers_count;
+};
+CM_MUST_USE cm_status cm_store_find_latest(struct cm_store_reader *reader, struct cm_latest *latest,
+                                           uint32_t count, struct cm_error *err);
+
+/* What has become of one certificate, and of the generation that has issued it. Inside begin and end.
+ * Fails with: NOT_FOUND (no such generation). */
+struct cm_certificate_standing {
+    enum cm_generation_state generation_state;
+    bool is_revoked;       /* or on hold */
+    enum cm_reason reason; /* of that */
+};
+CM_MUST_USE cm_status cm_store_find_standing(struct cm_store_reader *reader,
+                                             int64_t generation_number, struct cm_bytes serial,
+                                             struct cm_certificate_standing *ret_standing,
+                                             struct cm_error *err);
+
 /* Whether this generation has issued this serial: our own certificates (serial and generation agree to
  * the last octet) and imported ones. Outside begin and end it takes a snapshot. */
 enum cm_issued {
@@ -517,29 +442,34 @@ typedef bool cm_usage_walk_fn(const struct cm_usage_row *usage, void *arg);
 CM_MUST_USE cm_status cm_store_walk_usage(struct cm_store_reader *reader, int64_t period,
                                           cm_usage_walk_fn *walk, void *arg, struct cm_error *err);
 
-struct cm_audit_row {
-    int64_t number; /* 1, 2, 3, ... without gaps */
-    int64_t time_ms;
-    const char *kind;
-    struct cm_bytes actor, detail;
-    uint8_t digest[CM_HASH_SIZE];
-    uint8_t previous[CM_HASH_SIZE]; /* hash of the row before; zero bytes for the first */
-    uint8_t hash[CM_HASH_SIZE];     /* SHA-256 over all of the above, see cm_audit_hash */
-};
-
-/*
- * The chain's hash: SHA-256 over previous (32 octets), number and time_ms (8 octets each,
- * big-endian), then kind, actor and detail, each preceded by its size in 4 octets big-endian, then
- * digest (32 octets). Ignores row->hash.
- */
-void cm_audit_hash(const struct cm_audit_row *row, uint8_t ret_hash[CM_HASH_SIZE]);
-
 typedef bool cm_audit_walk_fn(const struct cm_audit_row *row, void *arg);
 CM_MUST_USE cm_status cm_store_walk_audit(struct cm_store_reader *reader, int64_t from_number,
                                           cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
 
+/*
+ * The entries of the trees of these audit rows, in their order: by row, certificates before abandoned
+ * serials, by number.
+ */
+typedef bool cm_audited_walk_fn(const struct cm_audited *audited, void *arg);
+CM_MUST_USE cm_status cm_store_walk_audited(struct cm_store_reader *reader, int64_t first,
+                                            int64_t last, cm_audited_walk_fn *walk, void *arg,
+                                            struct cm_error *err);
+/* Certificates that name a row and are not found by it, without their contents: in a store that nobody has
+ * changed there are none. Reads every certificate's row, and is for commands. */
+CM_MUST_USE cm_status cm_store_walk_strays(struct cm_store_reader *reader, cm_audited_walk_fn *walk,
+                                           void *arg, struct cm_error *err);
+CM_MUST_USE cm_status cm_store_count_audited(struct cm_store_reader *reader,
+                                             struct cm_audited_counts *ret_counts,
+                                             struct cm_error *err);
+
+typedef bool cm_checkpoint_walk_fn(const struct cm_checkpoint *checkpoint, void *arg);
+CM_MUST_USE cm_status cm_store_walk_checkpoints(struct cm_store_reader *reader,
+                                                int64_t after_number, cm_checkpoint_walk_fn *walk,
+                                                void *arg, struct cm_error *err);
+
 struct cm_store_counts {
     int64_t devices, certificates, refusals, abandoned, open_intents, audit_rows, revocations;
+    int64_t checkpoints; /* number of the last one */
     cm_certificate_number
         last_number;      /* highest ever used: certificates, abandoned and open intents */
     int64_t last_time_ms; /* highest wall time ever written: a clock before it is suspect */
@@ -590,6 +520,17 @@ struct cm_store_ops {
                                    void *arg, struct cm_error *err);
     cm_status (*walk_generations)(struct cm_store_reader *reader, cm_generation_walk_fn *walk,
                                   void *arg, struct cm_error *err);
+    cm_status (*walk_crosses)(struct cm_store_reader *reader, cm_cross_walk_fn *walk, void *arg,
+                              struct cm_error *err);
+    cm_status (*walk_plans)(struct cm_store_reader *reader, cm_plan_walk_fn *walk, void *arg,
+                            struct cm_error *err);
+    cm_status (*walk_approvals)(struct cm_store_reader *reader, int64_t plan_number,
+                                cm_approval_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*walk_certificates)(struct cm_store_reader *reader, cm_certificate_number after,
+                                   uint32_t rows_max, cm_listed_walk_fn *walk, void *arg,
+                                   cm_certificate_number *ret_last, struct cm_error *err);
+    cm_status (*find_use)(struct cm_store_reader *reader, int64_t generation_number, int64_t now_s,
+                          struct cm_generation_use *ret_use, struct cm_error *err);
     cm_status (*walk_revocations)(struct cm_store_reader *reader, int64_t after_revision,
                                   cm_revocation_walk_fn *walk, void *arg, struct cm_error *err);
     cm_status (*walk_crls)(struct cm_store_reader *reader, cm_crl_walk_fn *walk, void *arg,
@@ -597,6 +538,11 @@ struct cm_store_ops {
     cm_status (*walk_device_certificates)(struct cm_store_reader *reader, int64_t device_number,
                                           cm_certificate_walk_fn *walk, void *arg,
                                           struct cm_error *err);
+    cm_status (*find_latest)(struct cm_store_reader *reader, struct cm_latest *latest,
+                             uint32_t count, struct cm_error *err);
+    cm_status (*find_standing)(struct cm_store_reader *reader, int64_t generation_number,
+                               struct cm_bytes serial, struct cm_certificate_standing *ret_standing,
+                               struct cm_error *err);
     cm_status (*find_issued)(struct cm_store_reader *reader, int64_t generation_number,
                              struct cm_bytes serial, enum cm_issued *ret_issued,
                              struct cm_error *err);
@@ -604,8 +550,22 @@ struct cm_store_ops {
                             void *arg, struct cm_error *err);
     cm_status (*walk_audit)(struct cm_store_reader *reader, int64_t from_number,
                             cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*walk_audited)(struct cm_store_reader *reader, int64_t first, int64_t last,
+                              cm_audited_walk_fn *walk, void *arg, struct cm_error *err);
+    cm_status (*walk_strays)(struct cm_store_reader *reader, cm_audited_walk_fn *walk, void *arg,
+                             struct cm_error *err);
+    cm_status (*count_audited)(struct cm_store_reader *reader, struct cm_audited_counts *ret_counts,
+                               struct cm_error *err);
+    cm_status (*walk_checkpoints)(struct cm_store_reader *reader, int64_t after_number,
+                                  cm_checkpoint_walk_fn *walk, void *arg, struct cm_error *err);
     cm_status (*count)(struct cm_store_reader *reader, struct cm_store_counts *ret_counts,
                        struct cm_error *err);
+    cm_status (*walk_campaigns)(struct cm_store_reader *reader,
+                                bool (*walk)(const struct cm_campaign *campaign, void *arg),
+                                void *arg, struct cm_error *err);
+    cm_status (*walk_holders)(struct cm_store_reader *reader, struct cm_holder_stretch *stretch,
+                              bool (*walk)(const struct cm_holder *holder, void *arg), void *arg,
+                              struct cm_error *err);
 };
 
 extern const struct cm_store_ops cm_store_sqlite;

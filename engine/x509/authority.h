@@ -3,7 +3,8 @@
  * templates as every other certificate (profiles root-ca and issuing-ca, or one of the settings).
  *
  * The subject comes from the profile's rules with the given attributes: the built-in profiles use
- * "cn" (must be there), "o" and "c".
+ * "cn" (must be there), "o" and "c". A CA that is not ours has a subject and, it may be, a key identifier already,
+ * and keeps them (cross certificates, RFC 5280, 3.2).
  */
 #ifndef CM_X509_AUTHORITY_H
 #define CM_X509_AUTHORITY_H
@@ -22,6 +23,8 @@ struct cm_authority_input {
     enum cm_key_type key_type;
     const struct cm_attribute *attributes;
     size_t attributes_count;
+    /* Of a CA that is not ours, under an issuer: as struct cm_template_input has them. */
+    struct cm_bytes subject, ski;
 };
 
 /*
@@ -34,5 +37,15 @@ CM_MUST_USE cm_status cm_authority_compose(struct cm_composer *composer,
                                            const struct cm_authority_input *in,
                                            struct cm_arena *arena, struct cm_tbs *ret_tbs,
                                            struct cm_error *err);
+
+/*
+ * Does:       the subject alone, which needs no key: profile and attributes count.
+ * Owns:       *ret_name, a Name, points into arena.
+ * Fails with: as cm_authority_compose.
+ */
+CM_MUST_USE cm_status cm_authority_compose_subject(struct cm_composer *composer,
+                                                   const struct cm_authority_input *in,
+                                                   struct cm_arena *arena,
+                                                   struct cm_bytes *ret_name, struct cm_error *err);
 
 #endif

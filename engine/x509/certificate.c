@@ -1,8 +1,11 @@
 #include "engine/x509/certificate.h"
 
+#include "engine/x509/proof.h"
+
 #include "engine/x509/der_writer.h"
 #include "engine/x509/extension.h"
 #include "engine/x509/key.h"
+#include "engine/x509/name_constraints.h"
 #include "engine/x509/signed.h"
 
 #define PATH_LEN_MAX 32767
@@ -68,6 +71,14 @@ static bool read_altnames(struct cm_der *value, struct cm_certificate *certifica
     return true;
 }
 
+static bool read_name_constraints(struct cm_der *value, struct cm_certificate *certificate)
+{
+    struct cm_name_constraints ignored;
+    struct cm_der again = *value;
+    return cm_der_read_sequence(value, "nameConstraints", &certificate->name_constraints)
+           && cm_name_constraints_read(&again, &ignored);
+}
+
 static bool read_extension_value(struct cm_der *extensions, const struct cm_extension *extension,
                                  struct cm_certificate *certificate)
 {
@@ -88,6 +99,15 @@ static bool read_extension_value(struct cm_der *extensions, const struct cm_exte
         break;
     case CM_OID_SUBJECT_ALT_NAME:
         is_read = read_altnames(&value, certificate);
+        break;
+    case CM_OID_NAME_CONSTRAINTS:
+        is_read = read_name_constraints(&value, certificate);
+        break;
+    case CM_OID_CERTIFICATE_POLICIES:
+        is_read = cm_der_read_sequence(&value, "certificatePolicies", &certificate->policies);
+        break;
+    case CM_OID_EXTENDED_KEY_USAGE:
+        is_read = cm_der_read_sequence(&value, "extKeyUsage", &certificate->purposes);
         break;
     default:
         return true;
@@ -172,6 +192,42 @@ cm_status cm_certificate_read(struct cm_bytes der, struct cm_certificate *ret, s
     return CM_OK;
 }
 
+cm_status cm_certificate_read_tbs(struct cm_bytes tbs, struct cm_certificate *ret,
+                                  struct cm_error *err)
+{
+    struct cm_refusal refusal;
+    struct cm_der reader = cm_der_open(tbs, &refusal), inside;
+    struct cm_certificate certificate = { .tbs = tbs, .path_len = CM_PATH_LEN_NONE };
+    struct cm_bytes algorithm;
+    if (!cm_der_check(tbs, &refusal)
+        || !cm_der_enter(&reader, CM_DER_SEQUENCE, "TBSCertificate", &inside)
+        || !cm_der_finish(&reader, "TBSCertificate")
+        || !read_tbs(&inside, &certificate, &algorithm))
+        return CM_FAIL(err, CM_MALFORMED, CM_ORIGIN_SELF, 0, "TBSCertificate: %s", refusal.message);
+    certificate.sigalg = cm_sigalg_from_der(algorithm);
+    if (certificate.sigalg == CM_SIGALG_UNKNOWN)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "TBSCertificate: signature algorithm not supported");
+    *ret = certificate;
+    return CM_OK;
+}
+
+bool cm_certificate_is_signed_by(const struct cm_certificate *certificate,
+                                 const struct cm_certificate *by)
+{
+    struct cm_verifier *verifier;
+    struct cm_public_key key;
+    struct cm_refusal refusal;
+    struct cm_error err;
+    if (!cm_bytes_equal(certificate->issuer, by->subject)
+        || !cm_public_key_read(by->spki, &key, &refusal)
+        || cm_verifier_new(&key, certificate->sigalg, &verifier, &err) != CM_OK)
+        return false;
+    bool is_good = cm_verifier_check(verifier, certificate->tbs, certificate->signature) == CM_OK;
+    cm_verifier_free(verifier);
+    return is_good;
+}
+
 cm_status cm_issuer_from_certificate(const struct cm_certificate *certificate,
                                      struct cm_issuer *ret_issuer, struct cm_error *err)
 {
@@ -193,6 +249,7 @@ cm_status cm_issuer_from_certificate(const struct cm_certificate *certificate,
         .not_before_s = certificate->not_before_s,
         .not_after_s = certificate->not_after_s,
         .path_len = certificate->path_len,
+        .name_constraints = certificate->name_constraints,
         .sigalg = cm_sigalg_default(key.type),
     };
     return CM_OK;

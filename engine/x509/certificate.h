@@ -25,9 +25,12 @@ struct cm_certificate {
     struct cm_bytes ski; /* key identifiers; empty when absent */
     struct cm_bytes aki;
     struct cm_bytes altnames; /* SubjectAltName value: a SEQUENCE; empty when absent */
+    struct cm_bytes purposes; /* the same of the extended key usage */
     bool is_ca;
-    int path_len;       /* CM_PATH_LEN_NONE when there is none */
-    unsigned key_usage; /* enum cm_key_usage bits; 0 when absent */
+    int path_len;                     /* CM_PATH_LEN_NONE when there is none */
+    unsigned key_usage;               /* enum cm_key_usage bits; 0 when absent */
+    struct cm_bytes name_constraints; /* value of the extension; empty when absent */
+    struct cm_bytes policies;         /* value of certificatePolicies; empty when absent */
     enum cm_sigalg sigalg;
     struct cm_bytes signature; /* content of the BIT STRING, without the unused-bits octet */
 };
@@ -44,7 +47,18 @@ CM_MUST_USE cm_status cm_certificate_read(struct cm_bytes der, struct cm_certifi
                                           struct cm_error *err);
 
 /*
- * Fills name, ski, spki, validity and path_len of an issuer from its certificate, and the default
+ * The same of a TBSCertificate that nobody has signed yet: der and signature are empty, and sigalg is the one that
+ * it says will sign it.
+ */
+CM_MUST_USE cm_status cm_certificate_read_tbs(struct cm_bytes tbs, struct cm_certificate *ret,
+                                              struct cm_error *err);
+
+/* By name and signature. For commands and the like: each call makes a verifier. */
+bool cm_certificate_is_signed_by(const struct cm_certificate *certificate,
+                                 const struct cm_certificate *by);
+
+/*
+ * Fills name, ski, spki, validity, path_len and name constraints of an issuer from its certificate, and the default
  * signature algorithm of its key; URLs and shards are left empty. Borrows the certificate's bytes.
  * Fails with: CM_MISMATCH when this is no CA certificate that may sign certificates.
  */

@@ -17,13 +17,14 @@ struct cm_composition {
     struct cm_refusal *refusal;
     struct cm_text_space space;
     struct cm_bytes subject[CM_SUBJECT_RULES_MAX]; /* empty where an optional one is left out */
-    size_t subject_count;                          /* of those that are not */
+    size_t subject_count; /* of those that are not; 1 of one that was given */
     struct cm_altname_value altnames[CM_ALTNAMES_MAX];
     size_t altnames_count;
     int64_t not_before_s;
     int64_t not_after_s;
     uint32_t crl_shard;
-    uint8_t ski[CM_SKI_SIZE];
+    struct cm_bytes ski; /* that was given, or own_ski */
+    uint8_t own_ski[CM_SKI_SIZE];
 };
 
 /* Fills the subject, or the alternative names: the profile's rules, then what may come from the CSR. */

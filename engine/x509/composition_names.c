@@ -65,6 +65,10 @@ static bool check_csr_values(struct cm_composition *c, const struct cm_text_temp
 bool cm_composition_resolve_subject(struct cm_composition *c)
 {
     const struct cm_profile *profile = c->template->profile;
+    if (c->in->subject.size > 0) { /* it is what it is */
+        c->subject_count = 1;
+        return true;
+    }
     for (size_t index = 0; index < profile->subject_count; index++) {
         const struct cm_subject_rule *rule = &profile->subject[index];
         const struct cm_text_template *text = &c->template->subject[index];

@@ -273,7 +273,7 @@ static bool read_signature(struct cm_der *outer, unsigned quirks, struct cm_csr 
 bool cm_csr_read_with(struct cm_bytes der, unsigned quirks, struct cm_arena *arena,
                       struct cm_csr *ret_csr, struct cm_refusal *refusal)
 {
-    struct cm_csr csr = { .quirks = 0 };
+    struct cm_csr csr = { .may_be_ca = quirks & CM_CSR_OF_AUTHORITY, .path_len = -1 };
     struct cm_der outer;
     if (!open_outer(der, refusal, &outer) || !read_info(&outer, arena, &csr)
         || !read_signature(&outer, quirks, &csr))

@@ -35,6 +35,10 @@ enum cm_csr_quirk {
     CM_CSR_QUIRK_ECDSA_NULL = 1u << 2           /* ecdsa-with-SHA2 with NULL parameters */
 };
 
+/* Beside the quirks: a request for a CA's certificate, of an authority of ours, or of a CA that an operator has
+   one certify; cA, keyCertSign and cRLSign may be asked for. Never set for what requesters send. */
+#define CM_CSR_OF_AUTHORITY (1u << 31)
+
 /* Key usage as in the BIT STRING: bit N is named bit N of RFC 5280, 4.2.1.3. */
 #define CM_CSR_KEY_USAGE_KEY_CERT_SIGN (1u << 5)
 #define CM_CSR_KEY_USAGE_CRL_SIGN      (1u << 6)
@@ -54,6 +58,9 @@ struct cm_csr {
     size_t purposes_count;
     uint16_t key_usage; /* requested bits; 0: not requested */
     unsigned quirks;    /* enum cm_csr_quirk bits that this request shows */
+    bool may_be_ca;     /* it was read with CM_CSR_OF_AUTHORITY */
+    bool is_ca;         /* cA is asked for */
+    int path_len;       /* -1: none is asked for */
 };
 
 /*

@@ -44,17 +44,33 @@ static bool read_sans(struct extension *extension, struct reading *reading)
     return true;
 }
 
+static bool read_path_length(struct extension *extension, struct cm_der *fields, struct cm_csr *csr)
+{
+    struct cm_bytes number;
+    if (cm_der_at_end(fields))
+        return true;
+    if (!cm_der_read_unsigned(fields, "pathLenConstraint", &number) || number.size > 1)
+        return refuse_malformed(extension, "pathLenConstraint is none");
+    csr->path_len = number.size ? number.data[0] : 0;
+    return true;
+}
+
 static bool read_basic_constraints(struct extension *extension, struct reading *reading)
 {
+    struct cm_csr *csr = reading->csr;
     struct cm_der fields;
     bool is_ca;
-    (void)reading;
     if (!cm_der_enter(&extension->value, CM_DER_SEQUENCE, "basicConstraints", &fields))
         return refuse_malformed(extension, "not a SEQUENCE");
     if (cm_der_next_is(&fields, CM_DER_BOOLEAN)) {
         if (!cm_der_read_boolean(&fields, "cA", &is_ca) || !is_ca)
             return refuse_malformed(extension, "cA FALSE is the default, and not encoded");
-        return cm_refuse(fields.refusal, CM_REFUSAL_CSR_EXT_CA_REQUESTED, extension->offset, NULL);
+        if (!csr->may_be_ca)
+            return cm_refuse(fields.refusal, CM_REFUSAL_CSR_EXT_CA_REQUESTED, extension->offset,
+                             NULL);
+        csr->is_ca = true;
+        if (!read_path_length(extension, &fields, csr))
+            return false;
     }
     return cm_der_at_end(&fields) || refuse_malformed(extension, "pathLenConstraint without cA");
 }
@@ -66,7 +82,8 @@ static bool read_key_usage(struct extension *extension, struct reading *reading)
         return refuse_malformed(extension, "not a BIT STRING of named bits");
     if (bits == 0 || bits >= 1u << 9)
         return refuse_malformed(extension, "no bit, or a bit that does not exist");
-    if (bits & (CM_CSR_KEY_USAGE_KEY_CERT_SIGN | CM_CSR_KEY_USAGE_CRL_SIGN))
+    if (!reading->csr->may_be_ca
+        && (bits & (CM_CSR_KEY_USAGE_KEY_CERT_SIGN | CM_CSR_KEY_USAGE_CRL_SIGN)))
         return cm_refuse(extension->value.refusal, CM_REFUSAL_CSR_EXT_KEYUSAGE_NOT_ALLOWED,
                          extension->offset, "%s",
                          bits & CM_CSR_KEY_USAGE_KEY_CERT_SIGN ? "keyCertSign" : "cRLSign");

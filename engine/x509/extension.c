@@ -64,6 +64,18 @@ bool cm_extension_refuse_critical(const struct cm_der *der, const struct cm_exte
                       "is critical, and not known here");
 }
 
+bool cm_extension_enter_policies(struct cm_der *value, struct cm_der *ret_list)
+{
+    return cm_der_enter(value, CM_DER_SEQUENCE, "certificatePolicies", ret_list);
+}
+
+bool cm_extension_next_policy(struct cm_der *list, struct cm_bytes *ret_oid)
+{
+    struct cm_der information;
+    return cm_der_enter(list, CM_DER_SEQUENCE, "certificatePolicies", &information)
+           && cm_der_read_oid(&information, "certificatePolicies", ret_oid);
+}
+
 bool cm_extension_read_aki(struct cm_der *value, struct cm_bytes *ret_key_id)
 {
     struct cm_der_element key_id = { 0 };
@@ -114,4 +126,24 @@ void cm_extension_put_points(struct cm_der_writer *w, enum cm_oid id, struct cm_
     cm_der_wrap(w, CM_DER_SEQUENCE, mark); /* DistributionPoint */
     cm_der_wrap(w, CM_DER_SEQUENCE, mark);
     cm_extension_wrap(w, mark, cm_oid_content(id), false);
+}
+
+static void put_access(struct cm_der_writer *w, enum cm_oid method, const char *url)
+{
+    size_t mark = cm_der_mark(w);
+    if (!url)
+        return;
+    cm_der_put_tlv(w, CM_DER_CONTEXT(6), cm_bytes_str(url));
+    cm_der_put_tlv(w, CM_DER_OID, cm_oid_content(method));
+    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
+}
+
+void cm_extension_put_authority_info(struct cm_der_writer *w, const char *ocsp_url,
+                                     const char *ca_issuers_url)
+{
+    size_t mark = cm_der_mark(w);
+    put_access(w, CM_OID_AD_CA_ISSUERS, ca_issuers_url);
+    put_access(w, CM_OID_AD_OCSP, ocsp_url);
+    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
+    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_AUTHORITY_INFO_ACCESS), false);
 }

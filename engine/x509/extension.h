@@ -42,6 +42,11 @@ static inline bool cm_extensions_are_read(const struct cm_extensions *extensions
 /* Refuses with csr.ext-critical-unknown and the OID; for extensions that nobody here knows. */
 bool cm_extension_refuse_critical(const struct cm_der *der, const struct cm_extension *extension);
 
+/* The OIDs of certificatePolicies (RFC 5280, 4.2.1.4), one after the other until the list is at its end; what qualifies
+   them is left unread. False: it is malformed. */
+bool cm_extension_enter_policies(struct cm_der *value, struct cm_der *ret_list);
+bool cm_extension_next_policy(struct cm_der *list, struct cm_bytes *ret_oid);
+
 /* An authorityKeyIdentifier: its key identifier, empty where it has none; other members are left unread. */
 bool cm_extension_read_aki(struct cm_der *value, struct cm_bytes *ret_key_id);
 
@@ -58,5 +63,9 @@ void cm_extension_put_point_name(struct cm_der_writer *w, struct cm_bytes before
  * freshestCRL. */
 void cm_extension_put_points(struct cm_der_writer *w, enum cm_oid id, struct cm_bytes before,
                              struct cm_bytes shard, struct cm_bytes after);
+
+/* authorityInfoAccess; NULL: none of this kind, but one of them there is. */
+void cm_extension_put_authority_info(struct cm_der_writer *w, const char *ocsp_url,
+                                     const char *ca_issuers_url);
 
 #endif

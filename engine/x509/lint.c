@@ -3,15 +3,17 @@
 #include <stdio.h>
 
 #include "engine/x509/lint_reader.h"
+#include "engine/x509/name_constraints.h"
 #include "engine/x509/serial.h"
 
 #define SHARD          "${shard}"
-#define LISTS_SIZE_MAX (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* purposes or policies */
+#define LISTS_SIZE_MAX (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8) /* policies */
 
 struct lint {
     struct cm_composer *composer;
     const struct cm_profile *profile;
     const struct cm_issuer *issuer;
+    struct cm_bytes subject, ski; /* that were given; empty: the profile's */
     struct cm_public_key key;
     bool key_is_good;
     struct cm_lint_reading read;
@@ -99,12 +101,15 @@ static bool rule_VALIDITY_PROFILE(const struct lint *l)
 
 static bool rule_SUBJECT_SYNTAX(const struct lint *l)
 {
-    return l->read.subject_is_good;
+    return l->subject.size > 0 ? cm_bytes_equal(l->read.subject, l->subject)
+                               : l->read.subject_is_good;
 }
 
 static bool rule_SUBJECT_PROFILE(const struct lint *l)
 {
     unsigned allowed[CM_SUBJECT_FIELD_COUNT] = { 0 };
+    if (l->subject.size > 0)
+        return cm_bytes_equal(l->read.subject, l->subject);
     for (size_t index = 0; index < l->profile->subject_count; index++)
         allowed[l->profile->subject[index].field]++;
     for (size_t field = 0; field < CM_SUBJECT_FIELD_COUNT; field++)
@@ -184,6 +189,8 @@ static bool rule_SKI_PRESENT(const struct lint *l)
 static bool rule_SKI_HASH(const struct lint *l)
 {
     uint8_t ski[CM_SKI_SIZE];
+    if (l->ski.size > 0)
+        return cm_bytes_equal(l->read.ski, l->ski);
     return cm_composer_ski(l->composer, l->profile->ski_method, l->read.spki, ski)
            && cm_bytes_equal(l->read.ski, cm_bytes(ski, sizeof ski));
 }
@@ -220,6 +227,7 @@ static bool rule_EXTENSION_KNOWN(const struct lint *l)
         case CM_OID_KEY_USAGE:
         case CM_OID_EXTENDED_KEY_USAGE:
         case CM_OID_CERTIFICATE_POLICIES:
+        case CM_OID_NAME_CONSTRAINTS:
         case CM_OID_SUBJECT_ALT_NAME:
         case CM_OID_CRL_DISTRIBUTION_POINTS:
         case CM_OID_AUTHORITY_INFO_ACCESS:
@@ -237,6 +245,7 @@ static bool must_be_critical(const struct lint *l, enum cm_oid id)
     switch (id) {
     case CM_OID_BASIC_CONSTRAINTS:
     case CM_OID_KEY_USAGE:
+    case CM_OID_NAME_CONSTRAINTS:
         return true;
     case CM_OID_EXTENDED_KEY_USAGE:
         return l->profile->purposes_critical;
@@ -309,16 +318,7 @@ static bool rule_USAGE_KEY_TYPE(const struct lint *l)
 
 static bool rule_PURPOSES(const struct lint *l)
 {
-    uint8_t space[LISTS_SIZE_MAX];
-    struct cm_der_writer w;
-    cm_der_writer_init(&w, space, sizeof space);
-    if (l->profile->purposes_count == 0)
-        return !find(l, CM_OID_EXTENDED_KEY_USAGE);
-    for (size_t index = l->profile->purposes_count; index-- > 0;)
-        if (!cm_der_put_oid(&w, cm_bytes_str(cm_purpose_oid(l->profile->purposes[index]))))
-            return false;
-    cm_der_wrap(&w, CM_DER_SEQUENCE, 0);
-    return !w.overflow && cm_bytes_equal(l->read.purposes, cm_der_written(&w));
+    return cm_profile_has_purposes(l->profile, l->read.purposes);
 }
 
 static bool rule_POLICIES(const struct lint *l)
@@ -336,6 +336,82 @@ static bool rule_POLICIES(const struct lint *l)
     }
     cm_der_wrap(&w, CM_DER_SEQUENCE, 0);
     return !w.overflow && cm_bytes_equal(l->read.policies, cm_der_written(&w));
+}
+
+static bool read_constraints(struct cm_bytes value, struct cm_name_constraints *ret_constraints)
+{
+    struct cm_refusal ignored;
+    struct cm_der der = cm_der_open(value, &ignored);
+    return cm_name_constraints_read(&der, ret_constraints) && cm_der_at_end(&der);
+}
+
+static bool subtrees_are(const struct cm_subtrees *subtrees, const char *const *texts, size_t count)
+{
+    if (subtrees->count != count)
+        return false;
+    for (size_t index = 0; index < count; index++) {
+        uint8_t octets[CM_SUBTREE_OCTETS];
+        struct cm_subtree wanted;
+        if (cm_subtree_read(texts[index], octets, &wanted)
+            || wanted.tag != subtrees->list[index].tag
+            || !cm_bytes_equal(wanted.base, subtrees->list[index].base))
+            return false;
+    }
+    return true;
+}
+
+static bool rule_NAME_CONSTRAINTS(const struct lint *l)
+{
+    const struct cm_profile *profile = l->profile;
+    struct cm_name_constraints constraints;
+    if (profile->permitted_names_count == 0 && profile->excluded_names_count == 0)
+        return !find(l, CM_OID_NAME_CONSTRAINTS);
+    return read_constraints(l->read.name_constraints, &constraints)
+           && subtrees_are(&constraints.permitted, profile->permitted_names,
+                           profile->permitted_names_count)
+           && subtrees_are(&constraints.excluded, profile->excluded_names,
+                           profile->excluded_names_count);
+}
+
+/* Names of other kinds than these (otherName) have no subtrees that anybody could judge. */
+static const uint8_t altname_tags[CM_ALTNAME_COUNT] = {
+    [CM_ALTNAME_DNS] = CM_SUBTREE_DNS,
+    [CM_ALTNAME_URI] = CM_SUBTREE_URI,
+    [CM_ALTNAME_IP] = CM_SUBTREE_IP,
+    [CM_ALTNAME_EMAIL] = CM_SUBTREE_EMAIL,
+    [CM_ALTNAME_HARDWARE_MODULE] = CM_DER_CONTEXT_CONSTRUCTED(0),
+    [CM_ALTNAME_PERMANENT_ID] = CM_DER_CONTEXT_CONSTRUCTED(0),
+};
+
+static bool is_allowed(const struct cm_name_constraints *constraints, uint8_t tag,
+                       struct cm_bytes value)
+{
+    uint8_t octets[CM_SUBTREE_OCTETS];
+    struct cm_subtree name;
+    const struct cm_subtree *by;
+    if (!cm_name_constraints_have(constraints, tag))
+        return true;
+    return tag != CM_DER_CONTEXT_CONSTRUCTED(0) && cm_subtree_of_name(tag, value, octets, &name)
+           && cm_name_constraints_allow(constraints, &name, &by);
+}
+
+/* What bears its issuer's own name is not held to them (RFC 5280, 6.1.3). */
+static bool rule_NAMES_ISSUER(const struct lint *l)
+{
+    struct cm_name_constraints constraints;
+    if (l->issuer->name_constraints.size == 0
+        || (l->profile->ca && cm_bytes_equal(l->read.subject, l->issuer->name)))
+        return true;
+    if (!read_constraints(l->issuer->name_constraints, &constraints))
+        return false;
+    if (!subject_is_empty(l) && !is_allowed(&constraints, CM_SUBTREE_DIRECTORY, l->read.subject))
+        return false;
+    for (size_t index = 0; index < l->read.altnames_count; index++) {
+        const struct cm_altname_value *name = &l->read.altnames[index];
+        if (!is_allowed(&constraints, altname_tags[name->kind], name->value))
+            return false;
+    }
+    return true;
 }
 
 /* True when the text is the template with its ${shard} replaced. */
@@ -406,11 +482,21 @@ bool cm_lint_tbs(struct cm_composer *composer, struct cm_bytes tbs,
                  const struct cm_profile *profile, const struct cm_issuer *issuer,
                  struct cm_refusal *refusal)
 {
+    const struct cm_bytes nothing = { 0 };
+    return cm_lint_given(composer, tbs, profile, issuer, nothing, nothing, refusal);
+}
+
+bool cm_lint_given(struct cm_composer *composer, struct cm_bytes tbs,
+                   const struct cm_profile *profile, const struct cm_issuer *issuer,
+                   struct cm_bytes subject, struct cm_bytes ski, struct cm_refusal *refusal)
+{
     struct lint l;
     struct cm_refusal why;
     l.composer = composer;
     l.profile = profile;
     l.issuer = issuer;
+    l.subject = subject;
+    l.ski = ski;
     if (!cm_lint_read(tbs, &l.read, &why))
         return cm_refuse(refusal, CM_REFUSAL_LINT_FAILED, CM_REFUSAL_NO_OFFSET, "%s: %s",
                          rules[CM_LINT_READABLE].name, why.message);

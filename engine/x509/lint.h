@@ -47,6 +47,8 @@
     X(USAGE_KEY_TYPE, "usage-key-type", "the key can be used like that")                                        \
     X(PURPOSES, "purposes", "the extended key usage is the profile's")                                          \
     X(POLICIES, "policies", "the certificate policies are the profile's")                                       \
+    X(NAME_CONSTRAINTS, "name-constraints", "the name constraints are the profile's")                           \
+    X(NAMES_ISSUER, "names-issuer", "every name lies within the issuer's name constraints")                     \
     X(ALTNAMES_NOT_EMPTY, "altnames-not-empty", "a subject alternative name extension has names")               \
     X(ALTNAMES_SYNTAX, "altnames-syntax", "every alternative name is well-formed")                              \
     X(ALTNAMES_UNIQUE, "altnames-unique", "no alternative name stands twice")                                   \
@@ -74,5 +76,14 @@ const char *cm_lint_rule_text(enum cm_lint_rule rule);
 CM_MUST_USE bool cm_lint_tbs(struct cm_composer *composer, struct cm_bytes tbs,
                              const struct cm_profile *profile, const struct cm_issuer *issuer,
                              struct cm_refusal *refusal);
+
+/*
+ * The same of a CA that is not ours: subject-syntax, subject-profile and ski-hash hold where subject and
+ * subject key identifier are the ones given, octet by octet, whatever these are. Empty: as above.
+ */
+CM_MUST_USE bool cm_lint_given(struct cm_composer *composer, struct cm_bytes tbs,
+                               const struct cm_profile *profile, const struct cm_issuer *issuer,
+                               struct cm_bytes subject, struct cm_bytes ski,
+                               struct cm_refusal *refusal);
 
 #endif

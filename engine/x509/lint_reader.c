@@ -256,6 +256,8 @@ static bool read_value(struct cm_der *value, enum cm_oid id, struct cm_lint_read
         return cm_der_read_sequence(value, "extKeyUsage", &r->purposes);
     case CM_OID_CERTIFICATE_POLICIES:
         return cm_der_read_sequence(value, "certificatePolicies", &r->policies);
+    case CM_OID_NAME_CONSTRAINTS:
+        return cm_der_read_sequence(value, "nameConstraints", &r->name_constraints);
     case CM_OID_SUBJECT_ALT_NAME:
         return read_altnames(value, r);
     case CM_OID_CRL_DISTRIBUTION_POINTS:

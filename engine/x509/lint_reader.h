@@ -30,8 +30,9 @@ struct cm_lint_reading {
     /* Values of extensions; as they are here where the extension is absent. */
     struct cm_bytes ski;
     struct cm_bytes aki;
-    struct cm_bytes purposes; /* whole SEQUENCE */
-    struct cm_bytes policies; /* whole SEQUENCE */
+    struct cm_bytes purposes;         /* whole SEQUENCE */
+    struct cm_bytes policies;         /* whole SEQUENCE */
+    struct cm_bytes name_constraints; /* whole SEQUENCE; its insides are for a rule */
     struct cm_bytes crl_url;
     struct cm_bytes ocsp_url;
     struct cm_bytes ca_issuers_url;

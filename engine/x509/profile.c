@@ -1,6 +1,9 @@
 #include "engine/x509/profile.h"
 
 #include "engine/base/bytes.h"
+#include "engine/x509/der_writer.h"
+
+#define PURPOSES_SIZE_MAX (16 * (2 + 2 + CM_DER_OID_SIZE_MAX) + 8)
 
 #define DAY_S      INT64_C(86400)
 #define YEAR_S     (365 * DAY_S)
@@ -195,4 +198,18 @@ const char *cm_purpose_oid(const char *name)
         if (strcmp(purposes[index].name, name) == 0)
             return purposes[index].oid;
     return name[0] >= '0' && name[0] <= '2' ? name : NULL;
+}
+
+bool cm_profile_has_purposes(const struct cm_profile *profile, struct cm_bytes value)
+{
+    uint8_t space[PURPOSES_SIZE_MAX];
+    struct cm_der_writer w;
+    cm_der_writer_init(&w, space, sizeof space);
+    if (profile->purposes_count == 0)
+        return value.size == 0;
+    for (size_t index = profile->purposes_count; index-- > 0;)
+        if (!cm_der_put_oid(&w, cm_bytes_str(cm_purpose_oid(profile->purposes[index]))))
+            return false;
+    cm_der_wrap(&w, CM_DER_SEQUENCE, 0);
+    return !w.overflow && cm_bytes_equal(value, cm_der_written(&w));
 }

@@ -105,6 +105,7 @@ enum cm_ski_method {
 };
 
 #define CM_SKI_SIZE           20        /* bytes, either method */
+#define CM_SKI_SIZE_MAX       64        /* of CAs that are not ours */
 #define CM_PATH_LEN_NONE      (-1)      /* no pathLenConstraint */
 #define CM_VALIDITY_NO_EXPIRY INT64_MAX /* notAfter is 99991231235959Z (RFC 5280, 4.1.2.5) */
 #define CM_SUBJECT_RULES_MAX  16        /* rules of one profile */
@@ -145,7 +146,12 @@ struct cm_profile {
     bool csr_names_strict;    /* names in the CSR of other kinds are refused, not left out */
 
     bool ca;
-    int path_len;           /* CM_PATH_LEN_NONE, or 0 and up; only with ca */
+    int path_len; /* CM_PATH_LEN_NONE, or 0 and up; only with ca */
+    /* Name constraints, "dns:example.com" (engine/x509/subtree.h); only with ca; critical. */
+    const char *const *permitted_names;
+    size_t permitted_names_count;
+    const char *const *excluded_names;
+    size_t excluded_names_count;
     bool basic_constraints; /* write cA FALSE (an empty sequence) in a leaf */
 
     int64_t validity_s; /* or CM_VALIDITY_NO_EXPIRY */
@@ -189,5 +195,8 @@ const char *cm_altname_kind_name(enum cm_altname_kind kind);
 enum cm_altname_kind cm_altname_kind_find(const char *name);
 unsigned cm_key_usage_find(const char *name);
 const char *cm_purpose_oid(const char *name); /* dotted OID of a name, or the dotted OID itself */
+
+/* Whether the value of an extended key usage (a SEQUENCE; empty: absent) is what the profile writes. */
+bool cm_profile_has_purposes(const struct cm_profile *profile, struct cm_bytes value);
 
 #endif

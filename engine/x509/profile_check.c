@@ -1,5 +1,6 @@
 /* What can be wrong with a profile that no issuer has seen yet: for settings, before they are used. */
 #include "engine/x509/der_writer.h"
+#include "engine/x509/name_constraints.h"
 #include "engine/x509/profile.h"
 #include "engine/x509/text_template.h"
 
@@ -154,6 +155,36 @@ static cm_status check_lists(const struct cm_profile *profile, struct cm_error *
     return CM_OK;
 }
 
+static cm_status check_subtrees(const char *part, const char *const *list, size_t count,
+                                struct cm_error *err)
+{
+    uint8_t octets[CM_SUBTREE_OCTETS];
+    struct cm_subtree subtree;
+    if (count > CM_SUBTREES_MAX)
+        return REFUSE(err, "%s: more than %d", part, CM_SUBTREES_MAX);
+    for (size_t index = 0; index < count; index++) {
+        const char *problem = cm_subtree_read(list[index], octets, &subtree);
+        if (problem)
+            return REFUSE(err, "%s[%zu]: %s", part, index, problem);
+        if (stands_before(list, index, false))
+            return REFUSE(err, "%s[%zu]: stands there twice", part, index);
+    }
+    return CM_OK;
+}
+
+static cm_status check_name_constraints(const struct cm_profile *profile, struct cm_error *err)
+{
+    bool has_any = profile->permitted_names_count > 0 || profile->excluded_names_count > 0;
+    if (has_any && !profile->ca)
+        return REFUSE(err, "%s_names: only a CA has name constraints",
+                      profile->permitted_names_count > 0 ? "permitted" : "excluded");
+    cm_status status = check_subtrees("permitted_names", profile->permitted_names,
+                                      profile->permitted_names_count, err);
+    return status == CM_OK ? check_subtrees("excluded_names", profile->excluded_names,
+                                            profile->excluded_names_count, err)
+                           : status;
+}
+
 static bool has_purpose(const struct cm_profile *profile, const char *name)
 {
     for (size_t index = 0; index < profile->purposes_count; index++)
@@ -174,8 +205,8 @@ static cm_status check_ocsp(const struct cm_profile *profile, struct cm_error *e
 cm_status cm_profile_check(const struct cm_profile *profile, struct cm_error *err)
 {
     static cm_status (*const checks[])(const struct cm_profile *, struct cm_error *) = {
-        check_subject, check_altnames, check_usage, check_authority,
-        check_times,   check_lists,    check_ocsp,
+        check_subject, check_altnames,         check_usage, check_authority, check_times,
+        check_lists,   check_name_constraints, check_ocsp,
     };
     for (size_t index = 0; index < sizeof checks / sizeof checks[0]; index++)
         if (checks[index](profile, err) != CM_OK)

@@ -1,5 +1,6 @@
 #include "engine/x509/proof.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <openssl/err.h>
@@ -7,12 +8,15 @@
 
 #include "engine/x509/raw_key.h"
 #include "engine/x509/signature.h"
+#include "engine/x509/signature_lanes.h"
 
 struct cm_proof {
     struct cm_raw_keys *keys;
     EVP_MD *hashes[CM_SIGALG_COUNT]; /* fetched once; NULL for Ed25519 */
     EVP_MD_CTX *hash_ctx;
     EVP_MD_CTX *ed25519_ctx;
+    bool forgoes_lanes;
+    _Atomic uint64_t in_lanes_count, one_by_one_count;
 };
 
 static bool fetch_hashes(struct cm_proof *proof)
@@ -116,10 +120,85 @@ cm_status cm_signature_verify(struct cm_proof *proof, const struct cm_public_key
     return CM_NO_MEMORY;
 }
 
-bool cm_proof_check(struct cm_proof *proof, const struct cm_csr *csr, struct cm_refusal *refusal)
+/* --- many at once ---------------------------------------------------------------------------------- */
+
+static void check_one(struct cm_proof *proof, struct cm_signature_check *check)
+{
+    check->status =
+        check->verifier
+            ? cm_verifier_check(check->verifier, check->message, check->signature)
+            : cm_signature_verify(proof, check->key, check->alg, check->message, check->signature);
+    atomic_fetch_add_explicit(&proof->one_by_one_count, 1, memory_order_relaxed);
+}
+
+static void run(struct cm_proof *proof, enum cm_lane_set_kind kind, struct cm_lane_set *set)
+{
+    const struct cm_lane_hashes hashes = { .hashes = proof->hashes, .ctx = proof->hash_ctx };
+    uint8_t good = set->count >= cm_lane_set_worth(kind) ? cm_lane_set_run(kind, set, &hashes) : 0;
+    for (unsigned i = 0; i < set->count; i++) {
+        if (good >> i & 1)
+            set->checks[i]->status = CM_OK;
+        else
+            check_one(proof, set->checks[i]);
+    }
+    atomic_fetch_add_explicit(&proof->in_lanes_count, (uint64_t)__builtin_popcount(good),
+                              memory_order_relaxed);
+    set->count = 0;
+}
+
+static bool is_point_good(struct cm_proof *proof, const struct cm_signature_check *check)
+{
+    bool is_ec = check->key->type != CM_KEY_ED25519 && check->key->type != CM_KEY_RSA;
+    return !is_ec || check->verifier || cm_raw_check_point(proof->keys, check->key) == CM_RAW_GOOD;
+}
+
+/* What is wrong with others is told by the way that goes one by one. */
+static bool fits_lane(struct cm_proof *proof, const struct cm_signature_check *check,
+                      enum cm_lane_set_kind *ret_kind)
+{
+    return !proof->forgoes_lanes && cm_sigalg_fits(check->alg, check->key->type)
+           && cm_lane_set_find(check->key, ret_kind)
+           && cm_signature_is_well_formed(check->key, check->signature)
+           && is_point_good(proof, check);
+}
+
+void cm_signatures_verify(struct cm_proof *proof, struct cm_signature_check *checks, uint32_t count)
+{
+    struct cm_lane_set sets[CM_LANE_SETS_COUNT] = { 0 };
+    enum cm_lane_set_kind kind;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!fits_lane(proof, &checks[i], &kind)) {
+            check_one(proof, &checks[i]);
+            continue;
+        }
+        sets[kind].checks[sets[kind].count++] = &checks[i];
+        if (sets[kind].count == CM_MB_LANES)
+            run(proof, kind, &sets[kind]);
+    }
+    for (unsigned i = 0; i < CM_LANE_SETS_COUNT; i++)
+        if (sets[i].count > 0)
+            run(proof, (enum cm_lane_set_kind)i, &sets[i]);
+}
+
+void cm_proof_forgo_lanes(struct cm_proof *proof)
+{
+    proof->forgoes_lanes = true;
+}
+
+struct cm_proof_counts cm_proof_count(const struct cm_proof *proof)
+{
+    return (struct cm_proof_counts){
+        .in_lanes = atomic_load_explicit(&proof->in_lanes_count, memory_order_relaxed),
+        .one_by_one = atomic_load_explicit(&proof->one_by_one_count, memory_order_relaxed),
+    };
+}
+
+/* --- a CSR's own ----------------------------------------------------------------------------------- */
+
+bool cm_proof_accept(cm_status status, struct cm_refusal *refusal)
 {
     enum cm_refusal_code code = CM_REFUSAL_ENGINE_INTERNAL;
-    switch (cm_signature_verify(proof, &csr->key, csr->sigalg, csr->info, csr->signature)) {
+    switch (status) {
     case CM_OK:
         return true;
     case CM_MISMATCH:
@@ -138,4 +217,10 @@ bool cm_proof_check(struct cm_proof *proof, const struct cm_csr *csr, struct cm_
         break;
     }
     return cm_refuse(refusal, code, CM_REFUSAL_NO_OFFSET, NULL);
+}
+
+bool cm_proof_check(struct cm_proof *proof, const struct cm_csr *csr, struct cm_refusal *refusal)
+{
+    return cm_proof_accept(
+        cm_signature_verify(proof, &csr->key, csr->sigalg, csr->info, csr->signature), refusal);
 }

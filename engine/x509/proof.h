@@ -43,8 +43,39 @@ CM_MUST_USE cm_status cm_signature_verify(struct cm_proof *proof, const struct c
                                           enum cm_sigalg alg, struct cm_bytes message,
                                           struct cm_bytes signature);
 
-/* A key that checks many signatures: prepared once, about the bare cryptography each time. */
+/*
+ * Checks many signatures at once: by multi-buffer arithmetic (engine/multibuffer) where there is any and
+ * enough of a kind come together, and by OpenSSL, one by one, where not. What the lanes do not find good
+ * is put to OpenSSL, too: nothing is refused that it accepts.
+ */
 struct cm_verifier;
+
+struct cm_signature_check {
+    const struct cm_public_key *key;
+    enum cm_sigalg alg;
+    struct cm_bytes message, signature; /* borrowed */
+    /* Of this key and algorithm, where it is one that checks many: it is sound, and OpenSSL has it prepared. Else
+     * NULL, and whether the point is on its curve is looked at. */
+    struct cm_verifier *verifier;
+    cm_status status; /* written: as of cm_signature_verify, OK where it verifies */
+};
+
+void cm_signatures_verify(struct cm_proof *proof, struct cm_signature_check *checks,
+                          uint32_t count);
+
+/* From now on by OpenSSL alone. */
+void cm_proof_forgo_lanes(struct cm_proof *proof);
+
+/* How many cm_signatures_verify has checked so far. Any thread. */
+struct cm_proof_counts {
+    uint64_t in_lanes, one_by_one;
+};
+struct cm_proof_counts cm_proof_count(const struct cm_proof *proof);
+
+/* As cm_proof_check says it of a status that cm_signature_verify gives. */
+bool cm_proof_accept(cm_status status, struct cm_refusal *refusal);
+
+/* A key that checks many signatures: prepared once, about the bare cryptography each time. */
 
 /* Owns: copies the key. Fails with: MISMATCH, NO_KEY, NO_MEMORY. */
 CM_MUST_USE cm_status cm_verifier_new(const struct cm_public_key *key, enum cm_sigalg alg,

@@ -95,13 +95,21 @@ static bool put_signature(struct cm_raw_keys *keys, const struct cm_public_key *
            && BN_bin2bn(r.data, (int)r.size, keys->r) && BN_bin2bn(s.data, (int)s.size, keys->s);
 }
 
+enum cm_raw_verdict cm_raw_check_point(struct cm_raw_keys *keys, const struct cm_public_key *key)
+{
+    assert(key->type >= CM_KEY_P256 && key->type <= CM_KEY_P521);
+    if (EC_KEY_oct2key(keys->curves[key->type], key->point.data, key->point.size, NULL) == 1)
+        return CM_RAW_GOOD;
+    return verdict_of_failure(CM_RAW_BAD_KEY);
+}
+
 enum cm_raw_verdict cm_raw_verify_ecdsa(struct cm_raw_keys *keys, const struct cm_public_key *key,
                                         struct cm_bytes digest, struct cm_bytes signature)
 {
-    assert(key->type >= CM_KEY_P256 && key->type <= CM_KEY_P521);
+    enum cm_raw_verdict verdict = cm_raw_check_point(keys, key);
     EC_KEY *curve = keys->curves[key->type];
-    if (EC_KEY_oct2key(curve, key->point.data, key->point.size, NULL) != 1)
-        return verdict_of_failure(CM_RAW_BAD_KEY);
+    if (verdict != CM_RAW_GOOD)
+        return verdict;
     if (put_signature(keys, key, signature)
         && ECDSA_do_verify(digest.data, (int)digest.size, keys->signature, curve) == 1)
         return CM_RAW_GOOD;
@@ -122,15 +130,19 @@ static RSA *rsa_new(const struct cm_public_key *key)
     return NULL;
 }
 
+static bool is_pss_of(RSA *rsa, const EVP_MD *hash, struct cm_bytes digest, const uint8_t *encoded)
+{
+    return RSA_verify_PKCS1_PSS_mgf1(rsa, digest.data, hash, hash, encoded, RSA_PSS_SALTLEN_DIGEST)
+           == 1;
+}
+
 static bool verify_pss(RSA *rsa, const EVP_MD *hash, struct cm_bytes digest,
                        struct cm_bytes signature)
 {
     uint8_t encoded[CM_SIGNATURE_SIZE_MAX];
     return RSA_public_decrypt((int)signature.size, signature.data, encoded, rsa, RSA_NO_PADDING)
                == RSA_size(rsa)
-           && RSA_verify_PKCS1_PSS_mgf1(rsa, digest.data, hash, hash, encoded,
-                                        RSA_PSS_SALTLEN_DIGEST)
-                  == 1;
+           && is_pss_of(rsa, hash, digest, encoded);
 }
 
 enum cm_raw_verdict cm_raw_verify_rsa(const struct cm_public_key *key, const EVP_MD *hash,
@@ -147,4 +159,14 @@ enum cm_raw_verdict cm_raw_verify_rsa(const struct cm_public_key *key, const EVP
                                 == 1;
     RSA_free(rsa);
     return is_good ? CM_RAW_GOOD : verdict_of_failure(CM_RAW_BAD_SIGNATURE);
+}
+
+bool cm_raw_is_pss_of(const struct cm_public_key *key, const EVP_MD *hash, struct cm_bytes digest,
+                      const uint8_t *encoded)
+{
+    RSA *rsa = rsa_new(key);
+    bool is_it = rsa && is_pss_of(rsa, hash, digest, encoded);
+    RSA_free(rsa);
+    ERR_clear_error();
+    return is_it;
 }

@@ -32,9 +32,16 @@ void cm_raw_keys_free(struct cm_raw_keys *keys);
 enum cm_raw_verdict cm_raw_verify_ecdsa(struct cm_raw_keys *keys, const struct cm_public_key *key,
                                         struct cm_bytes digest, struct cm_bytes signature);
 
+/* Whether the key's point is one of its curve; of a hostile key, before anything else computes with it. */
+enum cm_raw_verdict cm_raw_check_point(struct cm_raw_keys *keys, const struct cm_public_key *key);
+
 /* PKCS#1 v1.5, or PSS with MGF1 over the same hash and a salt as long as the hash. */
 enum cm_raw_verdict cm_raw_verify_rsa(const struct cm_public_key *key, const EVP_MD *hash,
                                       bool is_pss, struct cm_bytes digest,
                                       struct cm_bytes signature);
+
+/* Whether what the public operation gave is a PSS encoding of the digest, as above. */
+bool cm_raw_is_pss_of(const struct cm_public_key *key, const EVP_MD *hash, struct cm_bytes digest,
+                      const uint8_t *encoded);
 
 #endif

@@ -45,7 +45,8 @@ static bool check_key(struct cm_composition *c)
         return cm_refuse(c->refusal, CM_REFUSAL_POLICY_KEY_TYPE_NOT_ALLOWED, CM_REFUSAL_NO_OFFSET,
                          "profile %s does not allow %s keys", profile->name,
                          cm_key_type_name(type));
-    return cm_composer_ski(c->composer, profile->ski_method, c->in->spki, c->ski)
+    c->ski = c->in->ski.size > 0 ? c->in->ski : cm_bytes(c->own_ski, sizeof c->own_ski);
+    return cm_composer_ski(c->composer, profile->ski_method, c->in->spki, c->own_ski)
            || cm_refuse(c->refusal, CM_REFUSAL_KEY_ENCODING, CM_REFUSAL_NO_OFFSET, NULL);
 }
 
@@ -61,7 +62,7 @@ static void put_altnames(struct cm_der_writer *w, const struct cm_composition *c
 static void put_ski(struct cm_der_writer *w, const struct cm_composition *c)
 {
     size_t mark = cm_der_mark(w);
-    cm_der_put_tlv(w, CM_DER_OCTET_STRING, cm_bytes(c->ski, sizeof c->ski));
+    cm_der_put_tlv(w, CM_DER_OCTET_STRING, c->ski);
     cm_extension_wrap(w, mark, cm_oid_content(CM_OID_SUBJECT_KEY_ID), false);
 }
 
@@ -91,6 +92,10 @@ static struct cm_bytes put_subject(struct cm_der_writer *w, const struct cm_comp
 {
     const struct cm_profile *profile = c->template->profile;
     size_t mark = cm_der_mark(w);
+    if (c->in->subject.size > 0) {
+        cm_der_put(w, c->in->subject);
+        return c->in->subject;
+    }
     for (size_t index = profile->subject_count; index-- > 0;)
         if (c->subject[index].size > 0)
             cm_subject_put(w, profile->subject[index].field, c->subject[index]);
@@ -188,6 +193,5 @@ bool cm_template_compose(const struct cm_template *template, struct cm_composer 
     ret_tbs->not_before_s = c.not_before_s;
     ret_tbs->not_after_s = c.not_after_s;
     ret_tbs->crl_shard = c.crl_shard;
-    memcpy(ret_tbs->ski, c.ski, sizeof c.ski);
     return true;
 }

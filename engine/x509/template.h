@@ -40,7 +40,8 @@ struct cm_issuer {
     struct cm_bytes spki; /* SubjectPublicKeyInfo, DER */
     int64_t not_before_s; /* Unix seconds, inclusive */
     int64_t not_after_s;
-    int path_len; /* CM_PATH_LEN_NONE: not limited */
+    int path_len;                     /* CM_PATH_LEN_NONE: not limited */
+    struct cm_bytes name_constraints; /* value of the extension; empty: none */
     enum cm_sigalg sigalg;
     uint32_t crl_shards;        /* 0 counts as 1 */
     const char *crl_url;        /* http, may hold ${shard}; NULL: none */
@@ -67,6 +68,9 @@ struct cm_template_input {
     const struct cm_name *csr_name; /* subject of the request; may be NULL */
     const struct cm_san *csr_sans;
     size_t csr_sans_count;
+    /* Of a CA that is not ours: what it calls itself, and its key. Empty: as the profile has it. */
+    struct cm_bytes subject; /* Name, taken octet by octet */
+    struct cm_bytes ski;     /* key identifier, 1 to CM_SKI_SIZE_MAX octets */
 };
 
 /* What came out. Spans live in the arena. */
@@ -75,7 +79,6 @@ struct cm_tbs {
     int64_t not_before_s; /* Unix seconds, inclusive both */
     int64_t not_after_s;
     uint32_t crl_shard;
-    uint8_t ski[CM_SKI_SIZE];
 };
 
 /*

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "engine/x509/internal.h"
+#include "engine/x509/name_constraints.h"
 #include "engine/x509/url.h"
 
 #define SHARD_PLACEHOLDER "${shard}"
@@ -59,23 +60,17 @@ static void put_policies(struct cm_der_writer *w, const struct cm_profile *profi
     cm_extension_wrap(w, mark, cm_oid_content(CM_OID_CERTIFICATE_POLICIES), false);
 }
 
-static void put_access(struct cm_der_writer *w, enum cm_oid method, const char *url)
+static bool has_name_constraints(const struct cm_profile *profile)
 {
-    size_t mark = cm_der_mark(w);
-    if (!url)
-        return;
-    cm_der_put_tlv(w, CM_DER_CONTEXT(6), cm_bytes_str(url));
-    cm_der_put_tlv(w, CM_DER_OID, cm_oid_content(method));
-    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
+    return profile->permitted_names_count > 0 || profile->excluded_names_count > 0;
 }
 
-static void put_authority_info(struct cm_der_writer *w, const struct cm_issuer *issuer)
+static void put_name_constraints(struct cm_der_writer *w, const struct cm_profile *profile)
 {
     size_t mark = cm_der_mark(w);
-    put_access(w, CM_OID_AD_CA_ISSUERS, issuer->ca_issuers_url);
-    put_access(w, CM_OID_AD_OCSP, issuer->ocsp_url);
-    cm_der_wrap(w, CM_DER_SEQUENCE, mark);
-    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_AUTHORITY_INFO_ACCESS), false);
+    cm_name_constraints_put(w, profile->permitted_names, profile->permitted_names_count,
+                            profile->excluded_names, profile->excluded_names_count);
+    cm_extension_wrap(w, mark, cm_oid_content(CM_OID_NAME_CONSTRAINTS), true);
 }
 
 /* Written backwards: the certificate has AKI first. */
@@ -89,11 +84,13 @@ static void put_extensions(struct cm_der_writer *w, const struct cm_template *te
         cm_extension_put_points(w, CM_OID_CRL_DISTRIBUTION_POINTS, cm_bytes_str(issuer->crl_url),
                                 cm_bytes(NULL, 0), cm_bytes(NULL, 0));
     if (!profile->no_revocation_info && (issuer->ocsp_url || issuer->ca_issuers_url))
-        put_authority_info(w, issuer);
+        cm_extension_put_authority_info(w, issuer->ocsp_url, issuer->ca_issuers_url);
     if (profile->ocsp_no_check)
         put_ocsp_no_check(w);
     if (profile->policies_count > 0)
         put_policies(w, profile);
+    if (has_name_constraints(profile))
+        put_name_constraints(w, profile);
     if (profile->purposes_count > 0)
         put_purposes(w, profile);
     put_key_usage(w, usage);
@@ -145,8 +142,9 @@ static cm_status check_issuer(const struct cm_issuer *issuer, struct cm_error *e
     if (issuer->name.size <= 2 || issuer->name.size > ISSUER_NAME_MAX)
         return REFUSE(err, CM_MALFORMED, "issuer: no name, or one longer than %d bytes",
                       ISSUER_NAME_MAX);
-    if (issuer->ski.size == 0 || issuer->ski.size > 64)
-        return REFUSE(err, CM_MALFORMED, "issuer: no subject key identifier of 1 to 64 bytes");
+    if (issuer->ski.size == 0 || issuer->ski.size > CM_SKI_SIZE_MAX)
+        return REFUSE(err, CM_MALFORMED, "issuer: no subject key identifier of 1 to %d bytes",
+                      CM_SKI_SIZE_MAX);
     if (issuer->sigalg == CM_SIGALG_UNKNOWN || issuer->sigalg >= CM_SIGALG_COUNT)
         return REFUSE(err, CM_MALFORMED, "issuer: no signature algorithm");
     if (issuer->not_before_s < CM_DER_TIME_MIN_S || issuer->not_after_s > CM_DER_TIME_MAX_S
@@ -181,6 +179,7 @@ static void copy_issuer(struct cm_template *template, const struct cm_issuer *is
     copy->name = cm_arena_copy(&template->memory, issuer->name);
     copy->ski = cm_arena_copy(&template->memory, issuer->ski);
     copy->spki = cm_arena_copy(&template->memory, issuer->spki);
+    copy->name_constraints = cm_arena_copy(&template->memory, issuer->name_constraints);
     copy->crl_url = copy_text(&template->memory, issuer->crl_url);
     copy->ocsp_url = copy_text(&template->memory, issuer->ocsp_url);
     copy->ca_issuers_url = copy_text(&template->memory, issuer->ca_issuers_url);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/audit_context.h"
 #include "engine/base/hash.h"
 #include "engine/x509/der_writer.h"
 #include "engine/x509/extension.h"
@@ -217,6 +218,15 @@ static bool check_ocsp(struct cm_look *look)
                                                                  : cm_look_response(look);
 }
 
+/* No DER: nothing that means anything elsewhere begins like it. */
+static bool check_checkpoint(struct cm_look *look)
+{
+    struct cm_bytes message = look->question->message;
+    return (message.size == CM_CHECKPOINT_MESSAGE_SIZE
+            && memcmp(message.data, CM_CHECKPOINT_CONTEXT, CM_CHECKPOINT_CONTEXT_SIZE) == 0)
+           || cm_look_deny(look, "it is no checkpoint of the audit log");
+}
+
 /* ------------------------------------------------------------------ all -- */
 
 static bool check_intent(struct cm_look *look)
@@ -242,6 +252,8 @@ static bool check_message(struct cm_look *look)
         return check_ocsp(look);
     case CM_LANE_CRL:
         return cm_look_crl(look);
+    case CM_LANE_AUDIT:
+        return check_checkpoint(look);
     }
     return cm_look_deny(look, "there is no such lane");
 }
@@ -266,7 +278,7 @@ bool cm_floor_allows(const struct cm_floor *floor, const struct cm_floor_questio
                             .validity_s_max = floor->validity_s_max,
                             .allows_no_expiry = floor->allows_no_expiry };
     text[0] = '\0';
-    if ((unsigned)question->lane > CM_LANE_CEREMONY
+    if ((unsigned)question->lane > CM_LANE_AUDIT
         || (floor->lanes & CM_LANE_BIT(question->lane)) == 0)
         return cm_look_deny(&look, "the key is not for this lane");
     if (check_intent(&look) && check_message(&look))

@@ -16,6 +16,7 @@
  *             and with a validity of its own bound that always ends
  *   crl       a TBSCertList, version 2, of the key's own name; thisUpdate is no later than tomorrow,
  *             nextUpdate after it, and not too long; its extensions are some
+ *   audit     a checkpoint of the audit log: its context, and the size of one
  *
  * A TBSCertificate is strict DER, version 3; the serial has 1 to 20 octets and is greater than zero;
  * the issuer is the key's own name, octet for octet; the validity is no longer than allowed and begins

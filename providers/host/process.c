@@ -1,9 +1,8 @@
 #include "providers/host/process.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,68 +12,21 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/child.h"
 #include "providers/host.h"
-
-extern char **environ;
-
-/* Standard output is the engine's: what a signer has to say goes to standard error. */
-static int plan_descriptors(posix_spawn_file_actions_t *actions, int fd)
-{
-    int code = posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0);
-    if (code == 0)
-        code = posix_spawn_file_actions_adddup2(actions, 2, 1);
-    if (code == 0)
-        code = posix_spawn_file_actions_adddup2(actions, fd, CM_SIGNER_FD);
-    if (code == 0)
-        code = posix_spawn_file_actions_addclosefrom_np(actions, CM_SIGNER_FD + 1);
-    return code;
-}
-
-static int plan_signals(posix_spawnattr_t *attributes)
-{
-    sigset_t all, none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    int code = posix_spawnattr_setsigdefault(attributes, &all);
-    if (code == 0)
-        code = posix_spawnattr_setsigmask(attributes, &none);
-    if (code == 0)
-        code = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    return code;
-}
-
-static int spawn(pid_t *ret_pid, const char *program, const char *name, int fd)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    char *const arguments[] = { (char *)(uintptr_t) "certmill", (char *)(uintptr_t) "signer",
-                                (char *)(uintptr_t)name, NULL };
-    int code = posix_spawn_file_actions_init(&actions);
-    if (code != 0)
-        return code;
-    code = posix_spawnattr_init(&attributes);
-    if (code == 0) {
-        code = plan_descriptors(&actions, fd);
-        if (code == 0)
-            code = plan_signals(&attributes);
-        if (code == 0)
-            code = posix_spawn(ret_pid, program, &actions, &attributes, arguments, environ);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return code;
-}
 
 cm_status cm_process_start(struct cm_process *process, const char *program, const char *name,
                            int *ret_fd, struct cm_error *err)
 {
+    const char *const words[] = { "certmill", "signer", name, NULL };
     int fds[2];
+    static_assert(CM_CHILD_FD == CM_SIGNER_FD, "that is where a signer looks for its engine");
     *process = (struct cm_process){ 0 };
     if (!program)
         program = "/proc/self/exe";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
         return CM_FAIL(err, CM_UNAVAILABLE, CM_ORIGIN_OS, errno, "make a socket for a signer");
-    int code = spawn(&process->pid, program, name, fds[1]);
+    int code = cm_child_start(program, words, fds[1], &process->pid);
     close(fds[1]);
     if (code != 0) {
         process->pid = 0;

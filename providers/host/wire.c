@@ -309,7 +309,7 @@ static void put_floor(struct cm_buffer *out, const struct cm_floor *floor)
 static void get_floor(struct reader *reader, struct cm_floor *ret_floor)
 {
     ret_floor->issuer_name = get_bytes(reader, CM_WIRE_NAME_SIZE_MAX);
-    ret_floor->lanes = get_up_to(reader, 1, 2 * CM_LANE_BIT(CM_LANE_CEREMONY) - 1);
+    ret_floor->lanes = get_up_to(reader, 1, 2 * CM_LANE_BIT(CM_LANE_AUDIT) - 1);
     ret_floor->validity_s_max = get_seconds(reader);
     ret_floor->allows_no_expiry = get_up_to(reader, 1, 1) == 1;
     ret_floor->past_s_max = get_seconds(reader);
@@ -433,7 +433,7 @@ bool cm_wire_read_sign(struct cm_bytes body, struct cm_wire_sign *ret_sign)
 {
     struct reader reader = { .left = body };
     struct cm_wire_sign sign = { .key_id = get(&reader, 8) };
-    sign.lane = (enum cm_lane)get_up_to(&reader, 1, CM_LANE_CEREMONY);
+    sign.lane = (enum cm_lane)get_up_to(&reader, 1, CM_LANE_AUDIT);
     sign.deadline_ns = get(&reader, 8);
     sign.items_count = get_up_to(&reader, 4, CM_WIRE_ITEMS_MAX);
     sign.rows = take(&reader, (size_t)sign.items_count * SIGN_ROW_SIZE);

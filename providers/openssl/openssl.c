@@ -1,12 +1,15 @@
 #include "providers/backends.h"
 #include "providers/blocking.h"
-#include "providers/openssl/internal.h"
+#include "providers/openssl/lanes.h"
 
 #include <stdlib.h>
 
 #include <openssl/err.h>
 
 enum { BATCH_ITEMS_MAX = 1024 };
+
+_Static_assert((int)CM_BLOCKING_ITEMS <= (int)CM_MB_LANES,
+               "what a worker takes at a time goes into lanes");
 
 /* Signing is the processor's work here. Threads that are nicer by ten get a tenth of the share of others. */
 enum { OCSP_NICE = 10, CREWS = 2 };
@@ -70,37 +73,21 @@ static cm_status destroy_key_here(void *state, uint32_t worker_index, struct cm_
     return cm_ossl_destroy(&self->source, ours->reference, err);
 }
 
-/* The worker's own signer of the key; NULL when it cannot be made. */
-static struct cm_ossl_signer *find_signer(uint32_t worker_index, struct cm_ossl_key *key)
-{
-    struct cm_ossl_signer *signer = key->signers[worker_index];
-    if (signer)
-        return signer;
-    signer = calloc(1, sizeof *signer);
-    if (!signer)
-        return NULL;
-    if (cm_ossl_signer_init(signer, key->pkey, key->key.alg, NULL) != CM_OK) {
-        cm_ossl_signer_done(signer);
-        free(signer);
-        return NULL;
-    }
-    key->signers[worker_index] = signer;
-    return signer;
-}
-
 static cm_status sign_one(void *state, uint32_t worker_index, struct cm_key *key,
                           struct cm_sign_item *item)
 {
-    struct cm_ossl_key *self = key->backend;
-    struct cm_ossl_signer *signer = find_signer(worker_index, self);
     (void)state;
-    if (!signer)
-        return CM_UNAVAILABLE;
-    if (cm_ossl_signer_sign(signer, self->pkey, item->message, item->signature,
-                            item->signature_space, &item->signature_size))
-        return CM_OK;
+    cm_ossl_key_sign(key->backend, worker_index, item, 1);
     ERR_clear_error();
-    return self->remote ? CM_UNCERTAIN : CM_UNAVAILABLE;
+    return item->status;
+}
+
+static void sign_some(void *state, uint32_t worker_index, struct cm_key *key,
+                      struct cm_sign_item *items, uint32_t count)
+{
+    (void)state;
+    cm_ossl_key_sign(key->backend, worker_index, items, count);
+    ERR_clear_error();
 }
 
 static const struct cm_blocking_ops blocking_ops = {
@@ -110,6 +97,7 @@ static const struct cm_blocking_ops blocking_ops = {
     .key_create = create_key_here,
     .key_destroy = destroy_key_here,
     .sign_one = sign_one,
+    .sign_some = sign_some,
 };
 
 /* ------------------------------------------------------------------ on the loop -- */
@@ -125,7 +113,10 @@ static void close_provider(struct cm_provider *provider)
 static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_settings *settings,
                                struct cm_provider **ret_provider, struct cm_error *err)
 {
-    cm_status status = cm_provider_check_settings("openssl", settings, err);
+    struct cm_ossl_options options;
+    cm_status status = cm_ossl_options_read(settings->options, &options, err);
+    if (status == CM_OK)
+        status = cm_provider_check_passphrase(settings, err);
     if (status != CM_OK)
         return status;
     struct ossl_provider *self = calloc(1, sizeof *self);
@@ -140,7 +131,8 @@ static cm_status open_provider(struct cm_loop *loop, const struct cm_provider_se
                                    .blocks = true };
     status = cm_passphrase_open(&self->passphrase, settings, err);
     self->source = (struct cm_ossl_source){ .folder = self->passphrase.folder,
-                                            .passphrase = &self->passphrase };
+                                            .passphrase = &self->passphrase,
+                                            .options = options };
     if (status == CM_OK)
         status = cm_blocking_new(&self->head.provider, loop, self->workers_count, &blocking_ops,
                                  self, &self->head.blocking, err);

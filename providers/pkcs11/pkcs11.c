@@ -222,7 +222,10 @@ static cm_status check_settings(const struct cm_provider_settings *settings, str
         return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
                        "the pkcs11 provider has %d sessions at most, %u are asked for",
                        SESSIONS_MAX, settings->workers_count);
-    return cm_provider_check_settings("pkcs11", settings, err);
+    if (settings->options && settings->options[0] != '\0')
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "the pkcs11 provider takes no options");
+    return cm_provider_check_passphrase(settings, err);
 }
 
 static void init(struct p11_provider *self, const struct cm_provider_settings *settings)

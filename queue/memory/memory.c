@@ -24,6 +24,11 @@ struct kept_answer {
     char *texts; /* what the answer points at */
 };
 
+struct kept_notice {
+    struct cm_notice notice;
+    char *texts;
+};
+
 struct chain {
     char *issuer;
     char *pem;
@@ -41,14 +46,17 @@ struct cm_memory_broker {
     size_t answers_count;
     size_t answers_space;
     bool keeps_no_answers;
+    struct kept_notice *notices;
+    size_t notices_count;
     SLIST_HEAD(, chain) chains;
     struct memory_queue *queue; /* that is open on it */
     SLIST_ENTRY(cm_memory_broker) link;
 };
 
-/* A batch whose answered is still to be called. */
+/* A batch whose answered, or notified, is still to be called. */
 struct completion {
-    cm_answered_fn *answered;
+    cm_answered_fn *answered; /* NULL: notified */
+    cm_notified_fn *notified;
     void *arg;
     STAILQ_ENTRY(completion) link;
 };
@@ -118,6 +126,9 @@ void cm_memory_broker_free(struct cm_memory_broker *broker)
     for (size_t i = 0; i < broker->answers_count && !broker->keeps_no_answers; i++)
         free(broker->answers[i].texts);
     free(broker->answers);
+    for (size_t i = 0; i < broker->notices_count; i++)
+        free(broker->notices[i].texts);
+    free(broker->notices);
     while ((chain = SLIST_FIRST(&broker->chains))) {
         SLIST_REMOVE_HEAD(&broker->chains, link);
         free(chain->issuer);
@@ -211,6 +222,17 @@ const struct cm_answer *cm_memory_answer_at(const struct cm_memory_broker *broke
     return &broker->answers[index].answer;
 }
 
+size_t cm_memory_notices_count(const struct cm_memory_broker *broker)
+{
+    return broker->notices_count;
+}
+
+const struct cm_notice *cm_memory_notice_at(const struct cm_memory_broker *broker, size_t index)
+{
+    assert(index < broker->notices_count);
+    return &broker->notices[index].notice;
+}
+
 struct cm_bytes cm_memory_chain(const struct cm_memory_broker *broker, const char *issuer)
 {
     struct chain *chain;
@@ -266,7 +288,10 @@ static void complete(struct memory_queue *queue, cm_status status)
     struct completion *completion;
     while ((completion = STAILQ_FIRST(&queue->completions))) {
         STAILQ_REMOVE_HEAD(&queue->completions, link);
-        completion->answered(status, completion->arg);
+        if (completion->answered)
+            completion->answered(status, completion->arg);
+        else
+            completion->notified(status, status == CM_OK ? "" : "closed", completion->arg);
         free(completion);
     }
 }
@@ -404,6 +429,37 @@ static void memory_publish_chain(struct cm_queue *head, const char *issuer, stru
     chain->pem_size = pem.size;
 }
 
+static void keep_notice(struct kept_notice *kept, const struct cm_notice *notice)
+{
+    size_t size = text_size(notice->kind) + notice->campaign.size + notice->device.size
+                  + notice->serial.size + text_size(notice->issuer) + 1;
+    char *at = kept->texts = must(malloc(size));
+    kept->notice = *notice;
+    kept->notice.kind = copy_text(&at, notice->kind);
+    kept->notice.campaign = copy_to(&at, notice->campaign);
+    kept->notice.device = copy_to(&at, notice->device);
+    kept->notice.serial = copy_to(&at, notice->serial);
+    kept->notice.issuer = copy_text(&at, notice->issuer);
+}
+
+static cm_status memory_notify(struct cm_queue *head, const struct cm_notice *notices,
+                               uint32_t count, cm_notified_fn *notified, void *arg,
+                               struct cm_error *err)
+{
+    struct memory_queue *queue = (struct memory_queue *)head;
+    struct cm_memory_broker *broker = queue->broker;
+    struct completion *completion = must(malloc(sizeof *completion));
+    (void)err;
+    broker->notices =
+        must(realloc(broker->notices, (broker->notices_count + count) * sizeof *broker->notices));
+    for (uint32_t i = 0; i < count; i++)
+        keep_notice(&broker->notices[broker->notices_count++], &notices[i]);
+    *completion = (struct completion){ .notified = notified, .arg = arg };
+    STAILQ_INSERT_TAIL(&queue->completions, completion, link);
+    schedule_turn(queue);
+    return CM_OK;
+}
+
 static void memory_close(struct cm_queue *head)
 {
     struct memory_queue *queue = (struct memory_queue *)head;
@@ -422,5 +478,6 @@ const struct cm_queue_ops cm_queue_memory = {
     .answer = memory_answer,
     .give_back = memory_give_back,
     .publish_chain = memory_publish_chain,
+    .notify = memory_notify,
     .close = memory_close,
 };

@@ -7,6 +7,8 @@
  * which also refuses what another engine has on lease. Only the place is remembered up to which the
  * stream was read, and the first place that is to be looked at once more, when a lease has run out.
  *
+ * An entry of several requests comes ahead when all of them may.
+ *
  * When credit comes again, XREADGROUP offers in their turn those that are in hand already: they are
  * held, and left out. Those that were answered are deleted from the stream.
  */
@@ -66,6 +68,7 @@ static void on_look(void *arg)
     struct cm_ahead *ahead = &queue->intake.ahead;
     ahead->is_due = queue->head.credit == 0 && ahead->reads_count < READS_FEW;
     ahead->reads_count = 0;
+    cm_ready_look_ahead(queue);
     cm_intake_go_on(queue);
     cm_timer_start(&ahead->timer, queue->head.loop, LOOK_MS, on_look, queue);
 }
@@ -80,11 +83,17 @@ void cm_ahead_close(struct cm_redis_queue *queue)
     cm_timer_done(&queue->intake.ahead.timer);
 }
 
+static void forget_chosen(struct cm_ahead *ahead)
+{
+    ahead->chosen_count = 0;
+    ahead->chosen_requests_count = 0;
+}
+
 void cm_ahead_reset(struct cm_redis_queue *queue)
 {
     struct cm_ahead *ahead = &queue->intake.ahead;
     ahead->next = ahead->again = (struct cm_stream_id){ .ms = 0 };
-    ahead->chosen_count = 0;
+    forget_chosen(ahead);
     ahead->is_refused = false;
 }
 
@@ -129,7 +138,7 @@ bool cm_ahead_send(struct cm_redis_queue *queue, enum cm_intake_step *ret_step)
         *ret_step = CM_INTAKE_TAKE_AHEAD;
         return send_take(queue);
     }
-    if (!ahead->is_due || ahead->is_refused || queue->head.ahead_credit == 0)
+    if (!ahead->is_due || ahead->is_refused || queue->is_stopping || queue->head.ahead_credit == 0)
         return false;
     begin_again(ahead);
     *ret_step = CM_INTAKE_READ_AHEAD;
@@ -138,15 +147,19 @@ bool cm_ahead_send(struct cm_redis_queue *queue, enum cm_intake_step *ret_step)
 
 /* ----------------------------------------------------------------------- what replies mean -- */
 
-static bool is_ahead(const struct cm_redis_queue *queue, const struct cm_reply *fields)
+/* False: there is no room for it now. */
+static bool choose(struct cm_redis_queue *queue, struct cm_stream_id id,
+                   const struct cm_reply *fields)
 {
-    struct cm_bytes op = cm_bytes(NULL, 0);
-    for (uint32_t i = 0; i + 1 < fields->children_count && !op.data; i += 2) {
-        struct cm_bytes name = cm_reply_child(fields, i)->text;
-        if (name.data && cm_field_find(name) == CM_FIELD_OP)
-            op = cm_reply_child(fields, i + 1)->text;
-    }
-    return queue->head.is_ahead(op);
+    struct cm_ahead *ahead = &queue->intake.ahead;
+    uint32_t count = cm_unpack_count_ahead(fields, queue->head.is_ahead);
+    if (count == 0 || cm_held_has(&queue->held, id))
+        return true;
+    if (ahead->chosen_requests_count >= queue->head.ahead_credit)
+        return false;
+    ahead->chosen[ahead->chosen_count++] = id;
+    ahead->chosen_requests_count += count;
+    return true;
 }
 
 void cm_ahead_choose(struct cm_redis_queue *queue, const struct cm_reply *list)
@@ -157,11 +170,8 @@ void cm_ahead_choose(struct cm_redis_queue *queue, const struct cm_reply *list)
         struct cm_stream_id id;
         if (!cm_stream_id_read(cm_reply_child(pair, 0)->text, &id))
             continue;
-        if (is_ahead(queue, cm_reply_child(pair, 1)) && !cm_held_has(&queue->held, id)) {
-            if (ahead->chosen_count == queue->head.ahead_credit)
-                return; /* from here on, when there is room */
-            ahead->chosen[ahead->chosen_count++] = id;
-        }
+        if (!choose(queue, id, cm_reply_child(pair, 1)))
+            return; /* from here on, when there is room */
         ahead->next = id_after(id);
     }
     if (list->children_count < CM_REDIS_AHEAD_READ_MAX)
@@ -174,14 +184,14 @@ void cm_ahead_taken(struct cm_redis_queue *queue)
     for (uint32_t i = 0; i < ahead->chosen_count; i++)
         if (!cm_held_has(&queue->held, ahead->chosen[i]))
             cm_ahead_look_again(queue, ahead->chosen[i], queue->lease_ms);
-    ahead->chosen_count = 0;
+    forget_chosen(ahead);
 }
 
 void cm_ahead_refuse(struct cm_redis_queue *queue, const struct cm_reply *error)
 {
     char text[160];
     queue->intake.ahead.is_refused = true;
-    queue->intake.ahead.chosen_count = 0;
+    forget_chosen(&queue->intake.ahead);
     cm_queue_tell(
         &queue->head, CM_QUEUE_LIMITED,
         "orders wait behind requests whose key is away: Redis refuses to look for them: %s",

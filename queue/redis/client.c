@@ -6,6 +6,8 @@
 #include <sys/queue.h>
 
 #include "queue/redis/internal.h"
+#include "queue/redis/pack.h"
+#include "queue/several.h"
 
 enum {
     BLOCK_MS = 500,
@@ -52,6 +54,7 @@ struct cm_client {
     struct cm_stream_id place;
     bool is_up;
     bool deletes_results;
+    uint32_t per_entry;
     char *prefix;
     char *requests;
     char *results;
@@ -92,38 +95,20 @@ static void on_pushed(struct cm_call *call, const struct cm_reply *reply)
         end_push(push, push->status, push->text);
 }
 
-static bool send_request(struct cm_client *client, const struct cm_client_request *request,
-                         struct cm_call *call)
-{
-    struct cm_command *command = &client->writer.command;
-    bool adds_requester = !request->fields[CM_FIELD_REQUESTER].data;
-    uint32_t pairs_count = adds_requester ? 1 : 0;
-    for (unsigned field = 0; field < CM_FIELD_COUNT; field++)
-        pairs_count += request->fields[field].data ? 1 : 0;
-    cm_command_begin(command, 3 + 2 * pairs_count);
-    cm_command_text(command, "XADD");
-    cm_command_text(command, client->requests);
-    cm_command_text(command, "*");
-    if (adds_requester) {
-        cm_command_text(command, cm_field_name(CM_FIELD_REQUESTER));
-        cm_command_text(command, client->requester);
-    }
-    for (unsigned field = 0; field < CM_FIELD_COUNT; field++) {
-        if (!request->fields[field].data)
-            continue;
-        cm_command_text(command, cm_field_name((enum cm_field)field));
-        cm_command_bytes(command, request->fields[field]);
-    }
-    return cm_link_send(&client->writer, call);
-}
-
 static void send_push(struct push *push)
 {
+    struct cm_client *client = push->client;
+    const struct cm_pack pack = { .stream = client->requests,
+                                  .requester = client->requester,
+                                  .requests = push->requests,
+                                  .count = push->count,
+                                  .each_max = client->per_entry };
     push->was_sent = true;
     /* Held by one, so that it cannot end while it is being sent. */
     push->waiting_count = 1;
-    for (uint32_t i = 0; i < push->count; i++) {
-        if (!send_request(push->client, &push->requests[i], &push->call)) {
+    for (uint32_t i = 0; i < push->count;) {
+        i += cm_pack(&pack, i, &client->writer.command);
+        if (!cm_link_send(&client->writer, &push->call)) {
             push->status = CM_UNAVAILABLE;
             snprintf(push->text, sizeof push->text, "connection to Redis lost");
             break;
@@ -281,26 +266,66 @@ static void delete_results(struct cm_client *client, const struct cm_reply *list
     cm_link_send(&client->reader, NULL);
 }
 
+/* Results on their way to the owner. */
+struct part {
+    struct cm_client *client;
+    struct cm_client_result results[RESULTS_COUNT_MAX];
+    uint32_t count;
+};
+
+static void hand_out(struct part *part)
+{
+    if (part->count > 0)
+        part->client->on_results(part->results, part->count, part->client->arg);
+    part->count = 0;
+}
+
+static struct cm_client_result *add_results(struct part *part, uint32_t count)
+{
+    if (part->count + count > RESULTS_COUNT_MAX)
+        hand_out(part);
+    struct cm_client_result *results = &part->results[part->count];
+    memset(results, 0, count * sizeof *results);
+    part->count += count;
+    return results;
+}
+
+/* An entry has one result, or several with their numbers. */
+static void take_entry(struct part *part, const struct cm_reply *fields)
+{
+    struct cm_several several = { .numbers = 0 };
+    for (uint32_t i = 0; i + 1 < fields->children_count; i += 2)
+        cm_several_look(&several, cm_reply_child(fields, i)->text);
+    several.has_rest = false;
+    uint32_t count = several.numbers ? cm_several_count(&several) : 1, number;
+    struct cm_client_result *results = add_results(part, count);
+    for (uint32_t i = 0; i + 1 < fields->children_count; i += 2) {
+        struct cm_bytes name = cm_reply_child(fields, i)->text, plain;
+        struct cm_bytes value = cm_reply_child(fields, i + 1)->text;
+        enum cm_several_owner owner = cm_several_owner(name, &plain, &number);
+        if (owner == CM_SEVERAL_ONE)
+            take_field(&results[cm_several_position(&several, number)], plain, value);
+        for (uint32_t k = 0; k < count && owner == CM_SEVERAL_ALL; k++)
+            take_field(&results[k], name, value);
+    }
+}
+
 static void take_results(struct cm_client *client, const struct cm_reply *list)
 {
-    struct cm_client_result results[RESULTS_COUNT_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < list->children_count && count < RESULTS_COUNT_MAX; i++) {
+    struct part part;
+    bool has_any = false;
+    part.client = client;
+    part.count = 0;
+    for (uint32_t i = 0; i < list->children_count; i++) {
         const struct cm_reply *pair = cm_reply_child(list, i);
-        const struct cm_reply *fields = cm_reply_child(pair, 1);
         if (!cm_stream_id_read(cm_reply_child(pair, 0)->text, &client->place))
             continue;
-        results[count] = (struct cm_client_result){ .id = { NULL, 0 } };
-        for (uint32_t k = 0; k + 1 < fields->children_count; k += 2)
-            take_field(&results[count], cm_reply_child(fields, k)->text,
-                       cm_reply_child(fields, k + 1)->text);
-        count++;
+        take_entry(&part, cm_reply_child(pair, 1));
+        has_any = true;
     }
-    if (count == 0)
-        return;
-    if (client->deletes_results)
+    if (has_any && client->deletes_results)
         delete_results(client, list);
-    client->on_results(results, count, client->arg);
+    hand_out(&part);
 }
 
 static void take_place(struct cm_client *client, const struct cm_reply *reply)
@@ -395,6 +420,7 @@ cm_status cm_client_open(struct cm_loop *loop, const struct cm_client_settings *
     client->loop = loop;
     client->read_call.replied = on_read;
     client->deletes_results = settings->deletes_results;
+    client->per_entry = settings->per_entry;
     client->on_results = on_results;
     client->on_event = on_event;
     client->arg = arg;

@@ -3,9 +3,11 @@
 
 #include "engine/base/clock.h"
 #include "queue/redis/internal.h"
+#include "queue/several.h"
 
 enum {
-    BLOCK_MS = 500,        /* of a read that finds nothing; claims wait for its end */
+    BLOCK_MS = 500, /* of a read that finds nothing; claims wait for its end */
+    READ_FEW = 16,
     CLAIM_COUNT_MAX = 100, /* Redis looks at ten times as many in one go */
     COUNTS_PAGE = 1000,
     PAUSE_REFUSED_MS = 1000
@@ -101,10 +103,18 @@ static bool send_counts(struct cm_redis_queue *queue)
     return cm_link_send(&intake->link, &intake->call);
 }
 
+/* Entries, as large as they were of late; a few may well bring more requests than there is room for. */
+static uint32_t count_to_read(const struct cm_intake *intake, uint32_t room)
+{
+    uint32_t count = room / intake->requests_each;
+    return count > READ_FEW ? count : min_u32(room, READ_FEW);
+}
+
 static bool send_next(struct cm_redis_queue *queue, enum cm_intake_step *ret_step)
 {
     struct cm_intake *intake = &queue->intake;
-    uint32_t room = min_u32(queue->head.credit, CM_REDIS_READ_MAX);
+    uint32_t room = min_u32(cm_ready_claim(queue), CM_REDIS_READ_MAX);
+    uint32_t count = count_to_read(intake, room);
     if (!intake->group_is_there) {
         *ret_step = CM_INTAKE_GROUP;
         return send_group_create(queue);
@@ -117,14 +127,14 @@ static bool send_next(struct cm_redis_queue *queue, enum cm_intake_step *ret_ste
         return cm_ahead_send(queue, ret_step);
     if (!intake->history_is_read) {
         *ret_step = CM_INTAKE_HISTORY;
-        return send_read_history(queue, room);
+        return send_read_history(queue, count);
     }
     if (intake->claim_is_due) {
         *ret_step = CM_INTAKE_CLAIM;
-        return send_claim(queue, min_u32(room, CLAIM_COUNT_MAX));
+        return send_claim(queue, min_u32(count, CLAIM_COUNT_MAX));
     }
     *ret_step = CM_INTAKE_NEW;
-    return send_read_new(queue, room);
+    return send_read_new(queue, count);
 }
 
 void cm_intake_go_on(struct cm_redis_queue *queue)
@@ -134,39 +144,14 @@ void cm_intake_go_on(struct cm_redis_queue *queue)
         queue->intake.step = step;
 }
 
+void cm_intake_claim(struct cm_redis_queue *queue)
+{
+    queue->intake.claim_is_due = true;
+    snprintf(queue->intake.claim_cursor, sizeof queue->intake.claim_cursor, "0-0");
+    cm_intake_go_on(queue);
+}
+
 /* --------------------------------------------------------------------- entries from replies -- */
-
-static void add_fields(struct cm_entry *entry, const struct cm_reply *fields)
-{
-    for (uint32_t i = 0; i + 1 < fields->children_count; i += 2)
-        cm_entry_add_field(entry, cm_reply_child(fields, i)->text,
-                           cm_reply_child(fields, i + 1)->text);
-}
-
-/* Held from here on; its memory is the reply's. */
-static struct cm_redis_entry *make_entry(struct cm_redis_queue *queue, struct cm_reply_block *block,
-                                         struct cm_stream_id id, const struct cm_reply *fields,
-                                         uint64_t now_ns)
-{
-    struct cm_redis_entry *made = cm_arena_alloc(&block->arena, sizeof *made);
-    cm_entry_start(&made->entry);
-    add_fields(&made->entry, fields);
-    made->entry.backend = made;
-    made->id = id;
-    made->block = block;
-    made->fields = fields;
-    made->undeliverable = false;
-    cm_reply_block_hold(block);
-    cm_held_add(&queue->held, made, now_ns);
-    return made;
-}
-
-static void finish_entry(struct cm_redis_queue *queue, struct cm_redis_entry *made,
-                         uint32_t deliveries_count)
-{
-    cm_entry_finish(&made->entry, deliveries_count, queue->deliveries_max);
-    made->undeliverable = made->entry.refusal.code == CM_REFUSAL_REQUEST_UNDELIVERABLE;
-}
 
 /* Takes a deleted entry off the list of pending ones, where it would stay for ever. */
 static void acknowledge_deleted(struct cm_redis_queue *queue, struct cm_bytes id)
@@ -188,13 +173,22 @@ static void tell_lost(struct cm_redis_queue *queue, uint32_t count)
                       queue->stream);
 }
 
+/* How many requests an entry carries, so that not many more are read than there is credit for. */
+static void note_size(struct cm_intake *intake, uint32_t requests_count)
+{
+    if (intake->staged_are_ahead || intake->staged_count == 0)
+        return;
+    intake->ahead.reads_count += requests_count;
+    intake->requests_each = (requests_count + intake->staged_count - 1) / intake->staged_count;
+}
+
 /* [[id, [name, value, ...]], ...] into queue->intake.staged; what is in hand already is left out. */
 static void stage_entries(struct cm_redis_queue *queue, const struct cm_reply *list,
                           struct cm_reply_block *block)
 {
     struct cm_intake *intake = &queue->intake;
     uint64_t now_ns = cm_clock_monotonic_ns();
-    uint32_t lost_count = 0;
+    uint32_t lost_count = 0, requests_count = 0;
     intake->staged_are_ahead = intake->step == CM_INTAKE_TAKE_AHEAD;
     for (uint32_t i = 0; i < list->children_count && intake->staged_count < CM_REDIS_READ_MAX;
          i++) {
@@ -212,26 +206,28 @@ static void stage_entries(struct cm_redis_queue *queue, const struct cm_reply *l
             lost_count++;
             continue;
         }
-        intake->staged[intake->staged_count++] = make_entry(queue, block, id, fields, now_ns);
+        struct cm_lease *lease = cm_held_take(&queue->held, id, now_ns);
+        cm_unpack(lease, block, fields);
+        intake->staged[intake->staged_count++] = lease;
+        requests_count += lease->entries_count;
     }
     tell_lost(queue, lost_count);
-    intake->ahead.reads_count += intake->staged_are_ahead ? 0 : intake->staged_count;
+    note_size(intake, requests_count);
 }
 
 static void deliver_staged(struct cm_redis_queue *queue)
 {
     struct cm_intake *intake = &queue->intake;
-    struct cm_entry *entries[CM_REDIS_READ_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < intake->staged_count; i++)
-        if (intake->staged[i])
-            entries[count++] = &intake->staged[i]->entry;
+    uint32_t count = intake->staged_count;
     intake->staged_count = 0;
     intake->staged_known_count = 0;
-    if (count > 0 && intake->staged_are_ahead)
-        cm_queue_deliver_ahead(&queue->head, entries, count);
-    else if (count > 0)
-        cm_queue_deliver(&queue->head, entries, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (intake->staged[i])
+            cm_ready_add(queue, intake->staged[i]);
+    if (intake->staged_are_ahead)
+        cm_ready_deliver_ahead(queue, intake->staged, count);
+    else
+        cm_ready_deliver(queue);
 }
 
 static void drop_staged(struct cm_redis_queue *queue)
@@ -274,7 +270,7 @@ static void take_new(struct cm_redis_queue *queue, const struct cm_reply *reply)
     struct cm_intake *intake = &queue->intake;
     stage_entries(queue, entries_of(reply), cm_reply_block_of(reply));
     for (uint32_t i = 0; i < intake->staged_count; i++)
-        finish_entry(queue, intake->staged[i], 1);
+        cm_unpack_finish(intake->staged[i], 1, queue->deliveries_max);
     deliver_staged(queue);
 }
 
@@ -303,7 +299,7 @@ static void take_claim(struct cm_redis_queue *queue, const struct cm_reply *repl
 }
 
 /* An entry that is no longer pending for us was taken or answered by another engine. */
-static void drop_unlisted(struct cm_redis_queue *queue, struct cm_redis_entry **staged)
+static void drop_unlisted(struct cm_redis_queue *queue, struct cm_lease **staged)
 {
     cm_held_drop(&queue->held, *staged);
     *staged = NULL;
@@ -333,7 +329,7 @@ static void take_counts(struct cm_redis_queue *queue, const struct cm_reply *rep
             drop_unlisted(queue, &intake->staged[(*known)++]);
         if (*known < intake->staged_count
             && cm_stream_id_compare(intake->staged[*known]->id, id) == 0)
-            finish_entry(queue, intake->staged[(*known)++], deliveries_count);
+            cm_unpack_finish(intake->staged[(*known)++], deliveries_count, queue->deliveries_max);
     }
     if (reply->children_count < COUNTS_PAGE)
         while (*known < intake->staged_count)
@@ -436,6 +432,7 @@ void cm_intake_open(struct cm_redis_queue *queue)
         .arg = queue,
     };
     intake->call.replied = on_intake_reply;
+    intake->requests_each = CM_SEVERAL_MAX; /* the first read is small, whatever comes */
     snprintf(intake->claim_cursor, sizeof intake->claim_cursor, "0-0");
     cm_link_open(&intake->link, queue->head.loop, &settings);
     cm_timer_start(&intake->claim_timer, queue->head.loop, queue->lease_ms / 4 + 1, on_claim_timer,

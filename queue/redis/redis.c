@@ -3,7 +3,7 @@
 
 #include "queue/redis/internal.h"
 
-enum { LEASE_MS_DEFAULT = 60000, TIMEOUT_MS_DEFAULT = 5000, GIVE_BACK_COUNT_MAX = 256 };
+enum { LEASE_MS_DEFAULT = 60000, TIMEOUT_MS_DEFAULT = 5000 };
 
 static struct cm_redis_queue *queue_of(struct cm_queue *head)
 {
@@ -32,6 +32,8 @@ static void free_queue(struct cm_redis_queue *queue)
     free(queue->prefix);
     free(queue->stream);
     free(queue->dead);
+    free(queue->results);
+    free(queue->noticed);
     free(queue->consumer);
     free(queue);
 }
@@ -52,15 +54,20 @@ static cm_status redis_open(struct cm_loop *loop, const struct cm_queue_settings
         free(queue);
         return status;
     }
-    TAILQ_INIT(&queue->held.entries);
+    TAILQ_INIT(&queue->held.leases);
+    TAILQ_INIT(&queue->ready.entries);
     TAILQ_INIT(&queue->replies.batches);
+    TAILQ_INIT(&queue->notices);
     queue->prefix = join(settings->prefix ? settings->prefix : "certmill", "");
     queue->stream = join(queue->prefix, ":requests");
     queue->dead = join(queue->prefix, ":dead");
+    queue->results = join(queue->prefix, ":results:");
+    queue->noticed = join(queue->prefix, ":notices");
     queue->consumer = join(settings->consumer ? settings->consumer : "engine", "");
     queue->lease_ms = settings->lease_ms ? settings->lease_ms : LEASE_MS_DEFAULT;
     queue->deliveries_max = settings->deliveries_max;
     queue->results_max = settings->results_max;
+    queue->notices_max = settings->notices_max;
     queue->timeout_ms = settings->timeout_ms ? settings->timeout_ms : TIMEOUT_MS_DEFAULT;
     *ret_queue = &queue->head;
     return CM_OK;
@@ -93,62 +100,15 @@ static void redis_answer(struct cm_queue *head, struct cm_answer *answers, uint3
     cm_replies_add(queue_of(head), answers, count, answered, arg);
 }
 
-/* Claimed to ourselves with the idle time of a lease that has run out: free for anyone. */
-/* This delivery does not count: it was no entry's fault. Only those that engines died of are poison. */
-static void send_give_back(struct cm_redis_queue *queue, struct cm_entry *const *entries,
-                           uint32_t count)
-{
-    struct cm_command *command = &queue->replies.link.command;
-    char text[CM_REDIS_ID_SIZE];
-    cm_command_begin(command, 10 + count);
-    cm_command_text(command, "XCLAIM");
-    cm_command_text(command, queue->stream);
-    cm_command_text(command, queue->prefix);
-    cm_command_text(command, queue->consumer);
-    cm_command_text(command, "0");
-    for (uint32_t i = 0; i < count; i++) {
-        const struct cm_redis_entry *entry = entries[i]->backend;
-        cm_command_text(command, cm_stream_id_format(entry->id, text));
-    }
-    cm_command_text(command, "IDLE");
-    cm_command_number(command, (uint64_t)queue->lease_ms + 1);
-    cm_command_text(command, "RETRYCOUNT");
-    cm_command_number(command, entries[0]->deliveries_count - 1);
-    cm_command_text(command, "JUSTID");
-    cm_link_send(&queue->replies.link, NULL);
-}
-
-/* How many at the front go in one command: those that were delivered equally often. */
-static uint32_t give_back_part(struct cm_entry *const *entries, uint32_t count)
-{
-    uint32_t part = 1;
-    while (part < count && part < GIVE_BACK_COUNT_MAX
-           && entries[part]->deliveries_count == entries[0]->deliveries_count)
-        part++;
-    return part;
-}
-
 static void redis_give_back(struct cm_queue *head, struct cm_entry **entries, uint32_t count)
 {
-    struct cm_redis_queue *queue = queue_of(head);
-    for (uint32_t done = 0; done < count;) {
-        uint32_t part = give_back_part(entries + done, count - done);
-        send_give_back(queue, entries + done, part);
-        done += part;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        struct cm_redis_entry *entry = entries[i]->backend;
-        cm_ahead_look_again(queue, entry->id, 0);
-        cm_held_drop(&queue->held, entry);
-    }
-    queue->intake.claim_is_due = true;
-    snprintf(queue->intake.claim_cursor, sizeof queue->intake.claim_cursor, "0-0");
-    cm_intake_go_on(queue);
+    cm_back_give(queue_of(head), entries, count);
 }
 
 static struct cm_entry *redis_detach(struct cm_queue *head, struct cm_entry *entry)
 {
-    return &cm_held_detach(&queue_of(head)->held, entry->backend)->entry;
+    (void)head;
+    return &cm_unpack_detach(entry->backend)->entry;
 }
 
 /* -------------------------------------------------------------------------------- the chains -- */
@@ -229,6 +189,8 @@ static void redis_close(struct cm_queue *head)
     cm_timer_done(&queue->extension_timer);
     cm_intake_close(queue);
     cm_replies_close(queue);
+    cm_notices_close(queue);
+    cm_ready_close(queue);
     cm_held_done(&queue->held);
     cm_reply_blocks_done(&queue->blocks);
     free_queue(queue);
@@ -236,7 +198,17 @@ static void redis_close(struct cm_queue *head)
 
 static void redis_hurry(struct cm_queue *head, uint32_t patience_ms)
 {
-    cm_replies_hurry((struct cm_redis_queue *)head, patience_ms);
+    cm_replies_hurry(queue_of(head), patience_ms);
+    cm_back_hurry(queue_of(head));
+}
+
+static cm_status redis_notify(struct cm_queue *head, const struct cm_notice *notices,
+                              uint32_t count, cm_notified_fn *notified, void *arg,
+                              struct cm_error *err)
+{
+    (void)err;
+    cm_notices_add(queue_of(head), notices, count, notified, arg);
+    return CM_OK;
 }
 
 const struct cm_queue_ops cm_queue_redis = {
@@ -249,5 +221,6 @@ const struct cm_queue_ops cm_queue_redis = {
     .detach = redis_detach,
     .hurry = redis_hurry,
     .publish_chain = redis_publish_chain,
+    .notify = redis_notify,
     .close = redis_close,
 };

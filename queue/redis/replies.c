@@ -1,4 +1,3 @@
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,14 +5,7 @@
 #include "engine/base/faultpoint.h"
 #include "queue/redis/internal.h"
 
-enum {
-    RETRY_FIRST_MS = 50,
-    RETRY_MAX_MS = 2000,
-    RETRY_HURRIED_MS = 200,
-    PAUSE_REFUSED_MS = 1000,
-    REQUESTER_SIZE_MAX = 128,
-    DEAD_COUNT_MAX = 100000 /* about: the stream of set-aside entries is trimmed to it */
-};
+enum { RETRY_FIRST_MS = 50, RETRY_MAX_MS = 2000, RETRY_HURRIED_MS = 200, PAUSE_REFUSED_MS = 1000 };
 
 enum slot_state { SLOT_TO_SEND, SLOT_SENT, SLOT_CONFIRMED };
 
@@ -21,6 +13,7 @@ enum slot_state { SLOT_TO_SEND, SLOT_SENT, SLOT_CONFIRMED };
 struct slot {
     struct cm_call call;
     struct cm_reply_batch *batch;
+    struct slot *next; /* in the same entry of the result stream */
     enum slot_state state;
     uint8_t waiting_count; /* commands of it without a reply */
     bool failed;           /* one of them */
@@ -39,6 +32,8 @@ struct cm_reply_batch {
     uint32_t count;
     uint32_t confirmed_count;
     uint32_t waiting_count;
+    struct cm_lease *over; /* all of their requests are answered: to be acknowledged */
+    uint32_t over_count;
     struct slot slots[];
 };
 
@@ -47,14 +42,30 @@ static struct cm_redis_entry *entry_of(const struct cm_reply_batch *batch, uint3
     return batch->answers[index].entry->backend;
 }
 
+/* Its answer is not written. */
+static void give_up(struct cm_redis_queue *queue, struct cm_redis_entry *entry)
+{
+    struct cm_lease *lease = entry->lease;
+    lease->away_count--;
+    if (lease->end == CM_LEASE_ANSWERED)
+        lease->end = CM_LEASE_GIVEN_UP;
+    cm_unpack_remove(entry);
+    cm_back_look(queue, lease);
+}
+
 static void finish_batch(struct cm_reply_batch *batch, cm_status status)
 {
     struct cm_redis_queue *queue = batch->queue;
     TAILQ_REMOVE(&queue->replies.batches, batch, link);
     for (uint32_t i = 0; i < batch->count; i++) {
+        struct cm_redis_entry *entry = entry_of(batch, i);
         if (status != CM_OK)
-            cm_ahead_look_again(queue, entry_of(batch, i)->id, queue->lease_ms);
-        cm_held_drop(&queue->held, entry_of(batch, i));
+            give_up(queue, entry);
+        cm_unpack_free(entry);
+    }
+    for (struct cm_lease *lease = batch->over, *next; lease; lease = next) {
+        next = lease->next_over;
+        cm_held_drop(&queue->held, lease);
     }
     batch->answered(status, batch->arg);
     free(batch);
@@ -62,142 +73,76 @@ static void finish_batch(struct cm_reply_batch *batch, cm_status status)
 
 /* ------------------------------------------------------------------------------ the results -- */
 
-static void add_pair(struct cm_command *command, const char *name, struct cm_bytes value)
-{
-    cm_command_text(command, name);
-    cm_command_bytes(command, value);
-}
-
-static void add_id_pair(struct cm_command *command, const char *name, struct cm_stream_id id)
-{
-    char text[CM_REDIS_ID_SIZE];
-    add_pair(command, name, cm_bytes_str(cm_stream_id_format(id, text)));
-}
-
-static void begin_add(struct cm_command *command, struct cm_bytes key, uint32_t length_max,
-                      uint32_t pairs_count)
-{
-    cm_command_begin(command, (length_max > 0 ? 6u : 3u) + 2 * pairs_count);
-    cm_command_text(command, "XADD");
-    cm_command_bytes(command, key);
-    if (length_max > 0) {
-        cm_command_text(command, "MAXLEN");
-        cm_command_text(command, "~");
-        cm_command_number(command, length_max);
-    }
-    cm_command_text(command, "*");
-}
-
-static bool is_requester(struct cm_bytes name)
-{
-    if (name.size == 0 || name.size > REQUESTER_SIZE_MAX)
-        return false;
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] <= ' ' || name.data[i] > '~')
-            return false;
-    return true;
-}
-
-static void add_issued(struct cm_command *command, const struct cm_answer *answer)
-{
-    char serial[2 * 20 + 1];
-    assert(answer->serial.size <= 20);
-    cm_hex_encode(answer->serial, serial);
-    add_pair(command, "serial", cm_bytes_str(serial));
-    add_pair(command, "certificate", answer->certificate);
-    add_pair(command, "issuer", cm_bytes_str(answer->issuer ? answer->issuer : ""));
-    cm_command_text(command, "not_after");
-    char number[24];
-    snprintf(number, sizeof number, "%lld", (long long)answer->not_after);
-    cm_command_text(command, number);
-}
-
-/* status, and what else there is */
-static void build_result(struct cm_redis_queue *queue, const struct cm_answer *answer)
-{
-    struct cm_command *command = &queue->replies.link.command;
-    char key[1024];
-    bool refused = answer->status == CM_ANSWER_REFUSED || answer->status == CM_ANSWER_FAILED;
-    bool issued = answer->status == CM_ANSWER_ISSUED;
-    uint32_t pairs_count = 1;
-    pairs_count += answer->id.size > 0 ? 1 : 0;
-    pairs_count += answer->device.size > 0 ? 1 : 0;
-    pairs_count += refused ? 2 : 0;
-    pairs_count += issued ? 4 : 0;
-    int size = snprintf(key, sizeof key, "%s:results:%.*s", queue->prefix,
-                        (int)answer->requester.size, (const char *)answer->requester.data);
-    begin_add(command, cm_bytes(key, (size_t)size), queue->results_max, pairs_count);
-    if (answer->id.size > 0)
-        add_pair(command, "id", answer->id);
-    add_pair(command, "status", cm_bytes_str(cm_answer_status_name(answer->status)));
-    if (answer->device.size > 0)
-        add_pair(command, "device", answer->device);
-    if (issued)
-        add_issued(command, answer);
-    if (refused) {
-        add_pair(command, "code", cm_bytes_str(cm_refusal_name(answer->code)));
-        add_pair(command, "message",
-                 cm_bytes_str(answer->message ? answer->message : cm_refusal_text(answer->code)));
-    }
-}
-
-static bool is_kept_pair(const struct cm_reply *fields, uint32_t index)
-{
-    return cm_reply_child(fields, index)->text.data && cm_reply_child(fields, index + 1)->text.data;
-}
-
-/* The entry as it came, as far as it was kept, behind what became of it. */
-static void build_dead(struct cm_redis_queue *queue, const struct cm_answer *answer,
-                       const struct cm_redis_entry *entry)
-{
-    struct cm_command *command = &queue->replies.link.command;
-    const struct cm_reply *fields = entry->fields;
-    uint32_t pairs_count = 4;
-    char count[12];
-    for (uint32_t i = 0; i + 1 < fields->children_count; i += 2)
-        pairs_count += is_kept_pair(fields, i) ? 1 : 0;
-    begin_add(command, cm_bytes_str(queue->dead), DEAD_COUNT_MAX, pairs_count);
-    add_id_pair(command, "dead_entry", entry->id);
-    add_pair(command, "dead_code", cm_bytes_str(cm_refusal_name(answer->code)));
-    add_pair(command, "dead_message", cm_bytes_str(answer->message ? answer->message : ""));
-    snprintf(count, sizeof count, "%u", entry->entry.deliveries_count);
-    add_pair(command, "dead_deliveries", cm_bytes_str(count));
-    for (uint32_t i = 0; i + 1 < fields->children_count; i += 2)
-        if (is_kept_pair(fields, i)) {
-            cm_command_bytes(command, cm_reply_child(fields, i)->text);
-            cm_command_bytes(command, cm_reply_child(fields, i + 1)->text);
-        }
-}
-
+/* One command; its reply is for all slots of the chain that begins here. */
 static bool send_built(struct slot *slot)
 {
     if (!cm_link_send(&slot->batch->queue->replies.link, &slot->call)) {
         slot->failed = true;
         return false;
     }
-    slot->waiting_count++;
     slot->batch->waiting_count++;
-    slot->state = SLOT_SENT;
+    for (; slot; slot = slot->next) {
+        slot->waiting_count++;
+        slot->state = SLOT_SENT;
+    }
     return true;
+}
+
+static struct cm_answer *answer_of(const struct slot *slot)
+{
+    return &slot->batch->answers[slot - slot->batch->slots];
+}
+
+/* In an entry with others; a copy in the dead stream is made one at a time. */
+static bool may_be_grouped(const struct slot *slot)
+{
+    const struct cm_answer *answer = answer_of(slot);
+    return slot->state == SLOT_TO_SEND && answer->may_be_grouped && !cm_result_is_set_aside(answer);
+}
+
+/* What is still to be sent to the same requester, as much as goes into one entry; chained. */
+static uint32_t gather(struct slot *first, const struct cm_answer **ret_answers)
+{
+    const struct slot *end = first->batch->slots + first->batch->count;
+    struct slot *last = first;
+    uint32_t count = 1;
+    size_t size = cm_result_size(answer_of(first));
+    ret_answers[0] = answer_of(first);
+    for (struct slot *slot = first + 1; slot < end && count < CM_RESULTS_GROUP_MAX; slot++) {
+        if (!may_be_grouped(slot)
+            || !cm_bytes_equal(answer_of(slot)->requester, ret_answers[0]->requester))
+            continue;
+        size += cm_result_size(answer_of(slot));
+        if (size > CM_ENTRY_SIZE_MAX)
+            break;
+        slot->failed = false;
+        slot->next = NULL;
+        last->next = slot;
+        last = slot;
+        ret_answers[count++] = answer_of(slot);
+    }
+    return count;
 }
 
 /* A result goes to its requester; what has none, and what was set aside, to the dead stream. */
 static bool send_slot(struct slot *slot)
 {
-    struct cm_reply_batch *batch = slot->batch;
-    uint32_t index = (uint32_t)(slot - batch->slots);
-    const struct cm_answer *answer = &batch->answers[index];
-    const struct cm_redis_entry *entry = entry_of(batch, index);
-    bool has_requester = is_requester(answer->requester);
+    struct cm_redis_queue *queue = slot->batch->queue;
+    const struct cm_answer *answers[CM_RESULTS_GROUP_MAX] = { answer_of(slot) };
+    bool has_requester = cm_result_has_requester(answers[0]);
+    uint32_t count = 1;
     slot->failed = false;
-    if (entry->undeliverable || !has_requester) {
-        build_dead(batch->queue, answer, entry);
+    slot->next = NULL;
+    if (!has_requester || cm_result_is_set_aside(answers[0])) {
+        cm_result_build_dead(queue, answers[0]);
         if (!send_built(slot))
             return false;
     }
     if (!has_requester)
         return true;
-    build_result(batch->queue, answer);
+    if (may_be_grouped(slot))
+        count = gather(slot, answers);
+    cm_result_build(queue, answers, count);
     return send_built(slot);
 }
 
@@ -207,13 +152,13 @@ static void send_on_ids(struct cm_reply_batch *batch, const char *name, const ch
 {
     struct cm_command *command = &batch->queue->replies.link.command;
     char text[CM_REDIS_ID_SIZE];
-    cm_command_begin(command, (group ? 3 : 2) + batch->count);
+    cm_command_begin(command, (group ? 3 : 2) + batch->over_count);
     cm_command_text(command, name);
     cm_command_text(command, batch->queue->stream);
     if (group)
         cm_command_text(command, group);
-    for (uint32_t i = 0; i < batch->count; i++)
-        cm_command_text(command, cm_stream_id_format(entry_of(batch, i)->id, text));
+    for (const struct cm_lease *lease = batch->over; lease; lease = lease->next_over)
+        cm_command_text(command, cm_stream_id_format(lease->id, text));
     cm_link_send(&batch->queue->replies.link, NULL);
 }
 
@@ -248,12 +193,30 @@ static void on_acknowledged(struct cm_call *call, const struct cm_reply *reply)
                      cm_bytes_printable(error->text, text, sizeof text));
 }
 
+/* The last request of a lease that was answered like all the others ends it. */
+static void count_answered(struct cm_reply_batch *batch, struct cm_redis_entry *entry)
+{
+    struct cm_lease *lease = entry->lease;
+    lease->away_count--;
+    cm_unpack_remove(entry);
+    if (lease->entries_count > 0 || lease->end != CM_LEASE_ANSWERED) {
+        cm_back_look(batch->queue, lease);
+        return;
+    }
+    lease->is_over = true;
+    lease->next_over = batch->over;
+    batch->over = lease;
+    batch->over_count++;
+}
+
 /* In a transaction: an entry that is acknowledged and not deleted would stay in the stream for ever. */
 static void acknowledge(struct cm_reply_batch *batch)
 {
     struct cm_redis_queue *queue = batch->queue;
     struct cm_link *link = &queue->replies.link;
-    if (!link->is_up) {
+    for (uint32_t i = 0; i < batch->count; i++)
+        count_answered(batch, entry_of(batch, i));
+    if (batch->over_count == 0 || !link->is_up) {
         finish_batch(batch, CM_OK);
         return;
     }
@@ -295,18 +258,22 @@ static void settle_batch(struct cm_reply_batch *batch)
     }
 }
 
+static void settle_slot(struct slot *slot, bool failed)
+{
+    slot->failed |= failed;
+    if (--slot->waiting_count > 0)
+        return;
+    slot->state = slot->failed ? SLOT_TO_SEND : SLOT_CONFIRMED;
+    slot->batch->confirmed_count += slot->failed ? 0 : 1;
+}
+
 static void on_written(struct cm_call *call, const struct cm_reply *reply)
 {
-    struct slot *slot = (struct slot *)call;
-    struct cm_reply_batch *batch = slot->batch;
-    if (!reply || reply->type == CM_REPLY_ERROR)
-        slot->failed = true;
-    batch->waiting_count--;
-    if (--slot->waiting_count == 0) {
-        slot->state = slot->failed ? SLOT_TO_SEND : SLOT_CONFIRMED;
-        batch->confirmed_count += slot->failed ? 0 : 1;
-    }
-    if (batch->waiting_count == 0)
+    struct slot *first = (struct slot *)call;
+    struct cm_reply_batch *batch = first->batch;
+    for (struct slot *slot = first; slot; slot = slot->next)
+        settle_slot(slot, !reply || reply->type == CM_REPLY_ERROR);
+    if (--batch->waiting_count == 0)
         settle_batch(batch);
 }
 

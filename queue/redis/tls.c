@@ -1,5 +1,6 @@
 #include "queue/redis/tls.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 #include <hiredis/hiredis.h>
@@ -112,12 +113,16 @@ static ssize_t write_clean(struct redisContext *connection)
 static void read_and_write_clean(struct redisContext *connection)
 {
     static redisContextFuncs functions;
+    static pthread_mutex_t mutex =
+        PTHREAD_MUTEX_INITIALIZER; /* streams have threads of their own */
+    pthread_mutex_lock(&mutex);    /* { */
     if (!hiredis_functions) {
         hiredis_functions = connection->funcs;
         functions = *connection->funcs;
         functions.read = read_clean;
         functions.write = write_clean;
     }
+    pthread_mutex_unlock(&mutex); /* } */
     connection->funcs = &functions;
 }
 

@@ -5,6 +5,7 @@
  *              standard input; reads no further ahead than it is asked to
  *   output.c   writes a batch of answers, on a worker thread: temporary files, one syncfs, renames,
  *              fsync of the folders, and only then the removal of the incoming files
+ *   notices.c  writes notices into a file, on the same worker thread
  *   spool.c    what is in hand, deliveries, events
  *
  * A *watched* spool (folder/incoming, answered, refused) removes what it has answered and looks for
@@ -95,5 +96,15 @@ void cm_output_clean(int folder);
 CM_MUST_USE cm_status cm_output_write(const struct cm_output *output,
                                       const struct cm_answer *const *answers, uint32_t count,
                                       struct cm_error *err);
+
+/* ---------------------------------------------------------------------------- notices.c -- */
+
+/*
+ * Adds the notices to the file notices.jsonl of the folder, one line each, and flushes it. A line that a
+ * killed process has left unfinished is ended first. Thread: a worker's.
+ * Fails with: IO.
+ */
+CM_MUST_USE cm_status cm_notices_write(int folder, const struct cm_notice *notices, uint32_t count,
+                                       struct cm_error *err);
 
 #endif

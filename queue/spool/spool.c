@@ -20,6 +20,8 @@ enum {
 
 STAILQ_HEAD(job_list, job);
 struct group;
+struct notification;
+STAILQ_HEAD(notification_list, notification);
 
 struct spool_queue {
     struct cm_queue head;
@@ -40,8 +42,10 @@ struct spool_queue {
     char *enroll_group;
     struct cm_spool_request_list waiting; /* given back, or their answers could not be written */
     struct cm_spool_request *held[SLOTS_COUNT];
-    struct job_list jobs; /* wait for the group that is being written */
-    struct group *group;  /* that one */
+    struct job_list jobs;                   /* wait for the group that is being written */
+    struct group *group;                    /* that one */
+    int folder;                             /* where notices go; -1: nowhere */
+    struct notification_list notifications; /* on their way */
 };
 
 /* A batch of answers. */
@@ -344,6 +348,77 @@ static void spool_publish_chain(struct cm_queue *head, const char *issuer, struc
     (void)pem;
 }
 
+/* --------------------------------------------------------------------------------- notices -- */
+
+/* Survives its queue while the worker's mail is on its way. */
+struct notification {
+    struct cm_work work;
+    struct spool_queue *queue; /* NULL: closed, and called back */
+    STAILQ_ENTRY(notification) link;
+    int folder;
+    const struct cm_notice *notices; /* borrowed until notified */
+    uint32_t count;
+    cm_notified_fn *notified;
+    void *arg;
+    cm_status status;
+    struct cm_error err;
+};
+
+static void write_notices(struct cm_work *work, void *context)
+{
+    struct notification *notification = (struct notification *)work;
+    (void)context;
+    notification->status = cm_notices_write(notification->folder, notification->notices,
+                                            notification->count, &notification->err);
+}
+
+static void on_notices_written(struct cm_work *work)
+{
+    struct notification *notification = (struct notification *)work;
+    bool is_ok = notification->status == CM_OK;
+    if (notification->queue) {
+        STAILQ_REMOVE(&notification->queue->notifications, notification, notification, link);
+        notification->notified(is_ok ? CM_OK : CM_UNAVAILABLE, is_ok ? "" : notification->err.text,
+                               notification->arg);
+    }
+    free(notification);
+}
+
+static cm_status spool_notify(struct cm_queue *head, const struct cm_notice *notices,
+                              uint32_t count, cm_notified_fn *notified, void *arg,
+                              struct cm_error *err)
+{
+    struct spool_queue *queue = (struct spool_queue *)head;
+    if (queue->folder < 0)
+        return CM_FAIL(err, CM_UNSUPPORTED, CM_ORIGIN_SELF, 0,
+                       "there is no place for notices where files are answered once");
+    struct notification *notification = calloc(1, sizeof *notification);
+    if (!notification)
+        abort();
+    *notification =
+        (struct notification){ .work = { .run = write_notices, .done = on_notices_written },
+                               .queue = queue,
+                               .folder = queue->folder,
+                               .notices = notices,
+                               .count = count,
+                               .notified = notified,
+                               .arg = arg };
+    STAILQ_INSERT_TAIL(&queue->notifications, notification, link);
+    cm_workers_submit(queue->writer, &notification->work);
+    return CM_OK;
+}
+
+/* Their mail is still to come, and finds nobody. */
+static void end_notifications(struct spool_queue *queue)
+{
+    struct notification *notification;
+    while ((notification = STAILQ_FIRST(&queue->notifications))) {
+        STAILQ_REMOVE_HEAD(&queue->notifications, link);
+        notification->queue = NULL;
+        notification->notified(CM_UNAVAILABLE, "closed", notification->arg);
+    }
+}
+
 /* ------------------------------------------------------------------------------------ life -- */
 
 static void spool_close(struct cm_queue *head)
@@ -356,6 +431,7 @@ static void spool_close(struct cm_queue *head)
         end_jobs(queue, &queue->group->jobs, CM_UNAVAILABLE);
     }
     end_jobs(queue, &queue->jobs, CM_UNAVAILABLE);
+    end_notifications(queue);
     for (unsigned i = 0; i < SLOTS_COUNT; i++)
         while (queue->held[i])
             drop(queue, queue->held[i]);
@@ -370,6 +446,8 @@ static void spool_close(struct cm_queue *head)
         close(queue->output.refused);
     if (queue->output.answered >= 0)
         close(queue->output.answered);
+    if (queue->folder >= 0)
+        close(queue->folder);
     free(queue->requester);
     free(queue->enroll_group);
     free(queue);
@@ -395,6 +473,8 @@ static cm_status open_watched(struct spool_queue *queue, const char *folder, str
         status = open_below(folder, "answered", &queue->output.answered, err);
     if (status == CM_OK)
         status = open_below(folder, "refused", &queue->output.refused, err);
+    if (status == CM_OK)
+        status = open_below(folder, ".", &queue->folder, err);
     if (status != CM_OK)
         return status;
     cm_output_clean(queue->output.answered);
@@ -440,13 +520,14 @@ static cm_status spool_open(struct cm_loop *loop, const struct cm_queue_settings
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for a queue");
     queue->source = (struct cm_source){ .folder = -1, .fd = -1 };
     queue->output = (struct cm_output){ .incoming = -1, .answered = -1, .refused = -1 };
-    queue->watch = -1;
+    queue->watch = queue->folder = -1;
     queue->pass_is_due = true;
     queue->device_from = read_device_from(settings->device_from);
     queue->requester = strdup(settings->requester ? settings->requester : "local");
     queue->enroll_group = settings->enroll_group ? strdup(settings->enroll_group) : NULL;
     TAILQ_INIT(&queue->waiting);
     STAILQ_INIT(&queue->jobs);
+    STAILQ_INIT(&queue->notifications);
     cm_status status = settings->input ? open_once(queue, settings->input, settings->output, err)
                                        : open_watched(queue, settings->folder, err);
     if (status == CM_OK)
@@ -484,5 +565,6 @@ const struct cm_queue_ops cm_queue_spool = {
     .answer = spool_answer,
     .give_back = spool_give_back,
     .publish_chain = spool_publish_chain,
+    .notify = spool_notify,
     .close = spool_close,
 };

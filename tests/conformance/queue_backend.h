@@ -34,6 +34,10 @@ struct queue_backend {
     /* False when the name has no answer. An empty name: of the requests without one. */
     bool (*find_answer)(const char *name, struct queue_answer *ret_answer);
 
+    /* The notice that was published as number index, from 0: its fields but v, each behind a blank, in the
+     * order of wire.md. False: there are not so many. */
+    bool (*read_notice)(size_t index, char *ret_text, size_t space);
+
     /* Requests that are not acknowledged. */
     size_t (*count_pending)(void);
 };

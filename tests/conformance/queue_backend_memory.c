@@ -50,6 +50,21 @@ static bool find_answer(const char *name, struct queue_answer *ret_answer)
     return ret_answer->copies_count > 0;
 }
 
+static bool read_notice(size_t index, char *ret_text, size_t space)
+{
+    char serial[64];
+    if (index >= cm_memory_notices_count(broker))
+        return false;
+    const struct cm_notice *notice = cm_memory_notice_at(broker, index);
+    cm_hex_encode(notice->serial, serial);
+    snprintf(ret_text, space, " %s %.*s %.*s %s %s %lld %lld %lld", notice->kind,
+             (int)notice->campaign.size, (const char *)notice->campaign.data,
+             (int)notice->device.size, (const char *)notice->device.data, serial, notice->issuer,
+             (long long)notice->not_after, (long long)notice->not_before,
+             (long long)notice->deadline);
+    return true;
+}
+
 static size_t count_pending(void)
 {
     return cm_memory_pending_count(broker);
@@ -64,5 +79,6 @@ const struct queue_backend queue_backend_memory = {
     .push = push,
     .push_pairs = push_pairs,
     .find_answer = find_answer,
+    .read_notice = read_notice,
     .count_pending = count_pending,
 };

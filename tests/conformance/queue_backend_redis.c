@@ -80,6 +80,22 @@ static bool find_answer(const char *name, struct queue_answer *ret_answer)
     return ret_answer->copies_count > 0;
 }
 
+static bool read_notice(size_t index, char *ret_text, size_t space)
+{
+    redisReply *reply = cm_redis_server_command(&server, "XRANGE t:notices - +");
+    bool found = index < reply->elements;
+    size_t size = 0;
+    if (found) {
+        const redisReply *fields = reply->element[index]->element[1];
+        if (strcmp(fields->element[0]->str, "v") != 0 || strcmp(fields->element[1]->str, "1") != 0)
+            abort();
+        for (size_t i = 3; i < fields->elements && size < space; i += 2)
+            size += (size_t)snprintf(ret_text + size, space - size, " %s", fields->element[i]->str);
+    }
+    freeReplyObject(reply);
+    return found;
+}
+
 static size_t count_pending(void)
 {
     return (size_t)cm_redis_server_number(&server, "XLEN t:requests");
@@ -94,5 +110,6 @@ const struct queue_backend queue_backend_redis = {
     .push = push,
     .push_pairs = push_pairs,
     .find_answer = find_answer,
+    .read_notice = read_notice,
     .count_pending = count_pending,
 };

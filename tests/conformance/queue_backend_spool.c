@@ -1,4 +1,5 @@
 #include <dirent.h>
+#include <jansson.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,36 @@ static bool find_answer(const char *name, struct queue_answer *ret_answer)
     return ret_answer->copies_count > 0;
 }
 
+static size_t add_field(const json_t *object, const char *name, char *text, size_t space)
+{
+    const json_t *value = json_object_get(object, name);
+    if (json_is_integer(value))
+        return (size_t)snprintf(text, space, " %lld", (long long)json_integer_value(value));
+    return (size_t)snprintf(text, space, " %s", json_string_value(value));
+}
+
+static bool read_notice(size_t index, char *ret_text, size_t space)
+{
+    static const char *const names[] = { "kind",   "campaign",  "device",     "serial",
+                                         "issuer", "not_after", "not_before", "deadline" };
+    char path[400], line[1024];
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/notices.jsonl", folder);
+    FILE *file = fopen(path, "re");
+    bool found = file && fgets(line, sizeof line, file);
+    while (found && index-- > 0)
+        found = fgets(line, sizeof line, file);
+    json_t *object = found ? json_loads(line, 0, NULL) : NULL;
+    if (object && json_integer_value(json_object_get(object, "v")) != 1)
+        abort();
+    for (size_t i = 0; object && i < sizeof names / sizeof names[0]; i++)
+        size += add_field(object, names[i], ret_text + size, space - size);
+    json_decref(object);
+    if (file)
+        fclose(file);
+    return object != NULL;
+}
+
 static size_t count_pending(void)
 {
     char path[400];
@@ -106,5 +137,6 @@ const struct queue_backend queue_backend_spool = {
     .tear_down = tear_down,
     .push = push,
     .find_answer = find_answer,
+    .read_notice = read_notice,
     .count_pending = count_pending,
 };

@@ -442,6 +442,112 @@ static void test_ten_thousand_entries_are_each_answered_once(void)
     end();
 }
 
+/* ------------------------------------------------------------------------------ notices -- */
+
+enum { NOTICES = 300 };
+static uint32_t notified_count, notified_failed_count;
+
+static void on_notified(cm_status status, const char *text, void *arg)
+{
+    (void)text;
+    notified_count++;
+    notified_failed_count += status != CM_OK;
+    CU_ASSERT_TRUE(status == CM_OK || status == CM_UNAVAILABLE);
+    CU_ASSERT_PTR_EQUAL(arg, &rig);
+}
+
+static bool was_notified(void *arg)
+{
+    return notified_count >= *(uint32_t *)arg;
+}
+
+static bool wait_notified(uint32_t count)
+{
+    return cm_queue_rig_wait(&rig, was_notified, &count, 10000);
+}
+
+/* Two at a time may be on their way: each is borrowed until it is told of. */
+static cm_status notify(uint32_t count)
+{
+    static struct cm_notice sets[2][NOTICES];
+    static char names[2][NOTICES][16];
+    static unsigned turn;
+    struct cm_notice *notices = sets[turn % 2];
+    char(*devices)[16] = names[turn++ % 2];
+    struct cm_error err;
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(devices[i], sizeof devices[i], "device-%u", i);
+        notices[i] = (struct cm_notice){ .kind = "renew",
+                                         .campaign = cm_bytes_str("autumn"),
+                                         .device = cm_bytes_str(devices[i]),
+                                         .serial = cm_bytes("\x01\x02\xff", 3),
+                                         .issuer = "issuing-1",
+                                         .not_after = 4000000000,
+                                         .not_before = 1700000000 + i,
+                                         .deadline = 1800000000 };
+    }
+    return cm_queue_notify(rig.queue, notices, count, on_notified, &rig, &err);
+}
+
+static void expect_notice(size_t index, uint32_t device)
+{
+    char text[512] = "", expected[512];
+    snprintf(expected, sizeof expected,
+             " renew autumn device-%u 0102ff issuing-1 4000000000 %u 1800000000", device,
+             1700000000 + device);
+    CU_ASSERT_TRUE(backend->read_notice(index, text, sizeof text));
+    CU_ASSERT_STRING_EQUAL(text, expected);
+}
+
+/* A queue that connects first has nothing to write to meanwhile. */
+static bool notify_until_written(uint32_t count)
+{
+    for (uint32_t tries = 0; tries < 100; tries++) {
+        notified_count = notified_failed_count = 0;
+        CU_ASSERT_EQUAL(notify(count), CM_OK);
+        CU_ASSERT_EQUAL(notified_count, 0);
+        if (!wait_notified(1))
+            return false;
+        if (notified_failed_count == 0)
+            return true;
+        cm_queue_rig_run(&rig, 20);
+    }
+    return false;
+}
+
+static void test_notices_are_published_in_their_order(void)
+{
+    char text[512];
+    if (!begin())
+        return;
+    CU_ASSERT_TRUE_FATAL(notify_until_written(1));
+    CU_ASSERT_EQUAL(notify(NOTICES), CM_OK);
+    CU_ASSERT_EQUAL(notify(2), CM_OK);
+    CU_ASSERT_TRUE(wait_notified(3));
+    CU_ASSERT_EQUAL(notified_failed_count, 0);
+    expect_notice(0, 0);
+    expect_notice(1, 0);
+    expect_notice(NOTICES, NOTICES - 1);
+    expect_notice(NOTICES + 1, 0);
+    expect_notice(NOTICES + 2, 1);
+    CU_ASSERT_FALSE(backend->read_notice(NOTICES + 3, text, sizeof text));
+    end();
+}
+
+static void test_notices_in_flight_at_close_are_called_back(void)
+{
+    if (!begin())
+        return;
+    CU_ASSERT_TRUE_FATAL(notify_until_written(1));
+    CU_ASSERT_EQUAL(notify(NOTICES), CM_OK);
+    cm_queue_rig_close(&rig);
+    CU_ASSERT_EQUAL(notified_count, 2);
+    CU_ASSERT_EQUAL(notified_failed_count, 1);
+    cm_queue_rig_run(&rig, 20);
+    CU_ASSERT_EQUAL(notified_count, 2);
+    end();
+}
+
 CM_TEST_SUITE_WITH(queue, choose_backend, NULL, CM_TEST(test_nothing_comes_without_credit),
                    CM_TEST(test_no_more_comes_than_the_credit),
                    CM_TEST(test_an_entry_comes_as_it_was_pushed),
@@ -457,4 +563,6 @@ CM_TEST_SUITE_WITH(queue, choose_backend, NULL, CM_TEST(test_nothing_comes_witho
                    CM_TEST(test_an_unknown_field_is_refused),
                    CM_TEST(test_a_field_that_stands_twice_is_refused),
                    CM_TEST(test_an_empty_field_is_there_and_an_absent_one_is_not),
-                   CM_TEST(test_ten_thousand_entries_are_each_answered_once));
+                   CM_TEST(test_ten_thousand_entries_are_each_answered_once),
+                   CM_TEST(test_notices_are_published_in_their_order),
+                   CM_TEST(test_notices_in_flight_at_close_are_called_back));

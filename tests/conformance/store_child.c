@@ -4,6 +4,8 @@
  *     store_child write PATH   records rows 1, 2, ... in batches, each with an order to revoke the last
  *                              row of the batch before; says each batch's last row once it is durable,
  *                              and goes on until it is killed
+ *     store_child moving PATH  the same, and the log is short, so that it is moved into the database all the time
+ *     store_child unmoved PATH  the same, while syncs of whoever moves the log fail
  *     store_child read PATH    reads until its standard input is closed; exit 0 when every snapshot
  *                              was whole
  *     store_child unsynced PATH  records a batch, then another while every sync to the disk fails
@@ -11,6 +13,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +25,18 @@
 enum { BATCH = 64 };
 
 /* In front of the C library's, for every library of this process. */
-static atomic_bool syncs_fail;
+static atomic_bool syncs_fail, syncs_of_mover_fail;
+
+static bool is_mover(void)
+{
+    char name[32] = "";
+    pthread_getname_np(pthread_self(), name, sizeof name);
+    return strcmp(name, "store-log") == 0;
+}
 
 __attribute__((visibility("default"))) int fdatasync(int fd)
 {
-    if (!atomic_load(&syncs_fail))
+    if (!atomic_load(&syncs_fail) && !(atomic_load(&syncs_of_mover_fail) && is_mover()))
         return (int)syscall(SYS_fdatasync, fd);
     errno = EIO;
     return -1;
@@ -130,11 +140,14 @@ int main(int argc, char **argv)
     struct cm_error err;
     if (argc != 3)
         return 2;
+    bool moves = strcmp(argv[1], "moving") == 0 || strcmp(argv[1], "unmoved") == 0;
+    settings.log_pages_max = moves ? 24 : 0;
+    atomic_store(&syncs_of_mover_fail, strcmp(argv[1], "unmoved") == 0);
     settings.read_only = strcmp(argv[1], "read") == 0;
     if (cm_store_open(&cm_store_sqlite, NULL, &settings, &store, &err) != CM_OK)
         return fail(&err);
     int code = 0;
-    if (strcmp(argv[1], "write") == 0)
+    if (strcmp(argv[1], "write") == 0 || moves)
         code = write_rows(store);
     else if (strcmp(argv[1], "unsynced") == 0)
         code = write_unsynced(store);

@@ -80,6 +80,26 @@ void fixture_submit(struct fixture *fixture, struct cm_store_op **ops, unsigned 
     cm_loop_run(fixture->loop);
 }
 
+struct cm_generation fixture_generation(int64_t n)
+{
+    return (struct cm_generation){ .authority = cm_bytes_str("issuing"),
+                                   .generation = n,
+                                   .state = CM_GENERATION_ACTIVE,
+                                   .provider = cm_bytes_str("soft"),
+                                   .key = cm_bytes_str("file:key.pem"),
+                                   .sigalg = cm_bytes_str("ecdsa-p256-sha256"),
+                                   .certificate = cm_bytes_str("der"),
+                                   .created_ms = FIXTURE_TIME_MS };
+}
+
+cm_status fixture_put_generation(struct fixture *fixture, struct cm_generation *generation)
+{
+    struct cm_store_op op = { .kind = CM_STORE_GENERATION,
+                              .generation = generation,
+                              .audit = &fixture_audit };
+    return cm_store_apply(fixture->store, &op, &fixture->err);
+}
+
 cm_status fixture_record(struct fixture *fixture, unsigned first, unsigned count)
 {
     static struct record record;

@@ -48,6 +48,10 @@ void record_fill(struct record *record, unsigned first, unsigned count);
 
 extern const struct cm_audit_event fixture_audit;
 
+/* Generation n of "issuing", active; and its record, which gives it its number. */
+struct cm_generation fixture_generation(int64_t n);
+cm_status fixture_put_generation(struct fixture *fixture, struct cm_generation *generation);
+
 /* Records the n-th rows and says what came of it. */
 cm_status fixture_record(struct fixture *fixture, unsigned first, unsigned count);
 

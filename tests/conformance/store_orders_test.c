@@ -135,18 +135,8 @@ static void test_a_serial_that_is_not_ours_is_refused(void)
 
 static void put_generation(int64_t generation)
 {
-    struct cm_generation row = { .authority = cm_bytes_str("issuing"),
-                                 .generation = generation,
-                                 .state = CM_GENERATION_ACTIVE,
-                                 .provider = cm_bytes_str("soft"),
-                                 .key = cm_bytes_str("key"),
-                                 .sigalg = cm_bytes_str("ecdsa-p256-sha256"),
-                                 .certificate = cm_bytes_str("der"),
-                                 .created_ms = FIXTURE_TIME_MS };
-    struct cm_store_op op = { .kind = CM_STORE_GENERATION,
-                              .generation = &row,
-                              .audit = &fixture_audit };
-    CU_ASSERT_EQUAL(cm_store_apply(f.store, &op, &f.err), CM_OK);
+    struct cm_generation row = fixture_generation(generation);
+    CU_ASSERT_EQUAL(fixture_put_generation(&f, &row), CM_OK);
 }
 
 static void test_a_certificate_of_another_issuer_is_not_the_one_that_is_named(void)

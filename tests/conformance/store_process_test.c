@@ -56,9 +56,9 @@ static int end_child(struct child *child)
 }
 
 /* Lets the child record until row, then kills it; the last row that it called durable. */
-static unsigned kill_writer_after(const char *path, unsigned row)
+static unsigned kill_writer_after(const char *mode, const char *path, unsigned row)
 {
-    struct child child = start_child("write", path);
+    struct child child = start_child(mode, path);
     char line[64];
     unsigned durable = 0;
     while (durable < row && fgets(line, sizeof line, child.output))
@@ -71,12 +71,8 @@ static unsigned kill_writer_after(const char *path, unsigned row)
     return durable;
 }
 
-static void test_what_was_called_durable_outlives_kill_9(void)
+static void expect_all_until(unsigned durable)
 {
-    fixture_make(&f, "killed");
-    fixture_close(&f);
-    unsigned durable = kill_writer_after(f.path, 2000);
-    CU_ASSERT(durable >= 2000);
     fixture_reopen(&f);
     struct cm_store_counts counts = fixture_counts(&f);
     CU_ASSERT(counts.certificates >= durable);
@@ -92,6 +88,48 @@ static void test_what_was_called_durable_outlives_kill_9(void)
             CU_FAIL("a durable order is gone");
     CU_ASSERT_EQUAL(fixture_record(&f, 1, 1), CM_EXISTS);
     CU_ASSERT_EQUAL(fixture_record(&f, 900000, 10), CM_OK);
+}
+
+static void test_what_was_called_durable_outlives_kill_9(void)
+{
+    fixture_make(&f, "killed");
+    fixture_close(&f);
+    unsigned durable = kill_writer_after("write", f.path, 2000);
+    CU_ASSERT(durable >= 2000);
+    expect_all_until(durable);
+    fixture_done(&f);
+}
+
+/* The unclean start looks through all pages, too. */
+static void test_what_was_called_durable_outlives_kill_9_while_the_log_is_moved(void)
+{
+    for (unsigned round = 0; round < 8; round++) {
+        char name[32];
+        snprintf(name, sizeof name, "killed-moving-%u", round);
+        fixture_make(&f, name);
+        fixture_close(&f);
+        unsigned durable = kill_writer_after("moving", f.path, 1000 + round * 711);
+        CU_ASSERT(durable >= 1000 + round * 711);
+        expect_all_until(durable);
+        fixture_done(&f);
+    }
+}
+
+static void test_a_failed_sync_of_the_database_ends_the_process_and_loses_nothing(void)
+{
+    char line[64];
+    unsigned durable = 0;
+    fixture_make(&f, "unmoved");
+    fixture_close(&f);
+    struct child child = start_child("unmoved", f.path);
+    while (fgets(line, sizeof line, child.output))
+        if (strchr(line, '\n'))
+            durable = (unsigned)strtoul(line, NULL, 10);
+    int status = end_child(&child);
+    CU_ASSERT_TRUE(WIFSIGNALED(status));
+    CU_ASSERT_EQUAL(WTERMSIG(status), SIGABRT);
+    CU_ASSERT(durable >= 64);
+    expect_all_until(durable);
     fixture_done(&f);
 }
 
@@ -170,6 +208,8 @@ static void test_a_read_only_store_is_read_without_a_writer(void)
 }
 
 CM_TEST_SUITE(store_process, CM_TEST(test_what_was_called_durable_outlives_kill_9),
+              CM_TEST(test_what_was_called_durable_outlives_kill_9_while_the_log_is_moved),
+              CM_TEST(test_a_failed_sync_of_the_database_ends_the_process_and_loses_nothing),
               CM_TEST(test_a_failed_sync_ends_the_process_and_the_next_start_reads_what_is_there),
               CM_TEST(test_a_second_writer_is_told_who_writes),
               CM_TEST(test_a_second_writer_in_the_same_process_is_kept_out),

@@ -8,33 +8,13 @@
 
 static struct fixture f;
 
-static struct cm_generation generation_row(int64_t generation)
-{
-    return (struct cm_generation){ .authority = cm_bytes_str("issuing"),
-                                   .generation = generation,
-                                   .state = CM_GENERATION_ACTIVE,
-                                   .provider = cm_bytes_str("soft"),
-                                   .key = cm_bytes_str("key"),
-                                   .sigalg = cm_bytes_str("ecdsa-p256-sha256"),
-                                   .certificate = cm_bytes_str("der"),
-                                   .created_ms = FIXTURE_TIME_MS };
-}
-
-static cm_status put_generation(struct cm_generation *row)
-{
-    struct cm_store_op op = { .kind = CM_STORE_GENERATION,
-                              .generation = row,
-                              .audit = &fixture_audit };
-    return cm_store_apply(f.store, &op, &f.err);
-}
-
 /* Two generations, four devices, twenty certificates of the first generation. */
 static void make(const char *name)
 {
-    struct cm_generation one = generation_row(1), two = generation_row(2);
+    struct cm_generation one = fixture_generation(1), two = fixture_generation(2);
     fixture_make(&f, name);
-    CU_ASSERT_EQUAL(put_generation(&one), CM_OK);
-    CU_ASSERT_EQUAL(put_generation(&two), CM_OK);
+    CU_ASSERT_EQUAL(fixture_put_generation(&f, &one), CM_OK);
+    CU_ASSERT_EQUAL(fixture_put_generation(&f, &two), CM_OK);
     orders_put_devices(&f, 4);
     orders_record(&f, 1, 20, 4);
 }
@@ -51,12 +31,12 @@ static bool keep_generation(const struct cm_generation *generation, void *arg)
 
 static void test_a_generation_keeps_what_stands_in_its_certificates(void)
 {
-    struct cm_generation row = generation_row(1), kept = { .number = 0 };
+    struct cm_generation row = fixture_generation(1), kept = { .number = 0 };
     fixture_make(&f, "crl-url");
-    CU_ASSERT_EQUAL(put_generation(&row), CM_OK);
+    CU_ASSERT_EQUAL(fixture_put_generation(&f, &row), CM_OK);
     row.crl_shards = 16;
     row.crl_url = cm_bytes_str("http://crl.example/${shard}.crl");
-    CU_ASSERT_EQUAL(put_generation(&row), CM_OK);
+    CU_ASSERT_EQUAL(fixture_put_generation(&f, &row), CM_OK);
     fixture_reopen(&f);
     CU_ASSERT_EQUAL(cm_store_walk_generations(fixture_snapshot(&f), keep_generation, &kept, &f.err),
                     CM_OK);

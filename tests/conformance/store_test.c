@@ -220,11 +220,15 @@ struct seen {
     unsigned numbers[16];
     int64_t intent;
     struct cm_intent_item first;
+    unsigned finished; /* intents with nothing open in them */
 };
 
 static bool see_item(const struct cm_intent *intent, const struct cm_intent_item *item, void *arg)
 {
     struct seen *seen = arg;
+    seen->finished += !item;
+    if (!item)
+        return true;
     if (seen->count == 0)
         seen->first = *item;
     CU_ASSERT_EQUAL(intent->created_ms, FIXTURE_TIME_MS);
@@ -273,6 +277,20 @@ static void test_settled_items_of_an_intent_are_not_walked(void)
     CU_ASSERT_EQUAL(seen.count, 2);
     CU_ASSERT_EQUAL(seen.numbers[0], 2);
     CU_ASSERT_EQUAL(seen.numbers[1], 4);
+    fixture_done(&f);
+}
+
+static void test_an_intent_of_which_nothing_is_open_is_told(void)
+{
+    struct cm_intent intent;
+    struct cm_intent_item items[2];
+    fixture_make(&f, "finished");
+    CU_ASSERT_EQUAL(apply_intent(&intent, items, 1, 2), CM_OK);
+    CU_ASSERT_EQUAL(open_items().finished, 0);
+    CU_ASSERT_EQUAL(fixture_record(&f, 1, 2), CM_OK);
+    struct seen seen = open_items();
+    CU_ASSERT_EQUAL(seen.count, 0);
+    CU_ASSERT_EQUAL(seen.finished, 1);
     fixture_done(&f);
 }
 
@@ -407,6 +425,7 @@ CM_TEST_SUITE(store, CM_TEST(test_a_request_key_that_is_there_changes_nothing),
               CM_TEST(test_a_certificate_is_found_by_its_number), CM_TEST(test_every_key_is_walked),
               CM_TEST(test_an_intent_is_durable_and_its_open_items_are_walked),
               CM_TEST(test_settled_items_of_an_intent_are_not_walked),
+              CM_TEST(test_an_intent_of_which_nothing_is_open_is_told),
               CM_TEST(test_a_closed_intent_is_gone_and_its_number_is_not_given_again),
               CM_TEST(test_an_intent_for_a_used_serial_is_refused),
               CM_TEST(test_a_snapshot_does_not_see_what_came_later),

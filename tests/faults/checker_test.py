@@ -8,6 +8,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
+import chain
 import checker
 from backend import Request
 
@@ -78,7 +79,7 @@ class Checker(case.Case):
 
     def test_two_certificates_of_one_request_are_found(self):
         def change(parts):
-            parts["store"].certificates = parts["store"].certificates + [(1, bytes(12), bytes(16), 1, 2, 3, 4)]
+            parts["store"].certificates = parts["store"].certificates + [(1, bytes(12), bytes(16), 1, 2, 3, 4, 1)]
         self.expect("one_certificate_a_request", change)
 
     def test_a_request_that_stands_in_both_tables_is_found(self):
@@ -89,7 +90,7 @@ class Checker(case.Case):
     def test_an_abandoned_serial_that_was_used_is_found(self):
         def change(parts):
             number, tail = parts["store"].certificates[0][:2]
-            parts["store"].abandoned = [(number, tail, 2)]
+            parts["store"].abandoned = [(number, tail, 2, 1)]
         self.expect("serials_unique", change)
 
     def test_a_serial_that_stands_in_two_certificates_is_found(self):
@@ -140,13 +141,31 @@ class Checker(case.Case):
     def test_an_audit_row_that_was_made_up_with_its_hash_is_found(self):
         def change(parts):
             rows = replaced(parts["store"].audit, 1, 3, "somebody else")
-            parts["store"].audit = replaced(rows, 1, 7, checker.audit_hash(rows[1]))
+            parts["store"].audit = replaced(rows, 1, 7, chain.row_hash(rows[1]))
         self.expect("audit_chain", change)
 
     def test_a_certificate_that_the_audit_log_does_not_count_is_found(self):
         def change(parts):
             parts["store"].certificates = parts["store"].certificates[1:]
         self.expect("audit_counts", change)
+
+    def test_a_certificate_that_was_changed_is_found_by_its_row(self):
+        def change(parts):
+            number, encoding = parts["store"].ders[0]
+            changed = (number, encoding[:-1] + bytes([encoding[-1] ^ 1]))
+            parts["store"].ders = [changed] + parts["store"].ders[1:]
+        self.expect("audit_roots", change)
+
+    def test_a_certificate_that_names_a_row_that_is_not_there_is_found(self):
+        def change(parts):
+            parts["store"].certificates = replaced(parts["store"].certificates, 0, 7, 4711)
+        self.expect("audit_roots", change)
+
+    def test_a_checkpoint_that_nobody_has_signed_is_found(self):
+        def change(parts):
+            number, row = parts["store"].audit[0][0], parts["store"].audit[0]
+            parts["store"].checkpoints = [(1, number, row[7], 1, bytes(32), b"spki", "ecdsa-with-sha256", b"signature")]
+        self.expect("audit_checkpoints", change)
 
     def test_totals_that_are_wrong_are_found(self):
         def change(parts):
@@ -160,7 +179,7 @@ class Checker(case.Case):
 
     def test_an_abandoned_serial_that_is_not_revoked_is_found(self):
         def change(parts):
-            parts["store"].abandoned = [(1 << 60, bytes(12), 2)]
+            parts["store"].abandoned = [(1 << 60, bytes(12), 2, 1)]
         self.expect("abandoned_revoked", change)
 
     def test_a_certificate_that_its_device_does_not_lead_to_is_found(self):

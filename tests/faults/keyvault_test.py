@@ -50,24 +50,26 @@ class Faults(VaultDeploymentCase):
         vault = self.start_vault("--latency-ms", "5")
         requests = self.deploy_in_vault("revoked", 600, vault, lines=[FAST])
         engine = self.start()
-        tokens = vault.statistics()["tokens"]
-        load = Load(self, requests, per_s=200)
-        for count in (100, 300):
+        load = Load(self, requests[:400], per_s=200)
+        for count, held_back in ((100, requests[400:500]), (300, requests[500:])):
             self.wait_for_answers(count)
+            tokens = vault.statistics()["tokens"]
             vault.revoke_tokens()
+            self.backend.push(held_back)  # the others may all be answered
+            deployment.wait_until(lambda n=tokens: vault.statistics()["tokens"] > n, 20, "another token")
         load.end()
         evidence = self.finish_all(engine, 600)
         self.assertEqual(len(evidence.store.abandoned), 0)
-        self.assertGreaterEqual(vault.statistics()["tokens"] - tokens, 2)
 
     def test_a_vault_that_ends_and_comes_back_is_waited_for(self):
         vault = self.start_vault("--latency-ms", "20")
         way = Way(vault)
         requests = self.deploy_in_vault("ends", 600, vault, url=way.url, lines=[FAST, BACK])
         engine = self.start()
-        load = Load(self, requests, per_s=200)
+        load = Load(self, requests[:500], per_s=200)
         self.wait_for_answers(150)
         way.cut()
+        self.backend.push(requests[500:])  # the others may all be answered
         load.end()
         before = self.answered()
         self.assertLess(before, 600)
@@ -87,9 +89,9 @@ class Faults(VaultDeploymentCase):
         self.finish_all(engine, 50)
 
     def test_answers_slower_than_a_call_of_the_signer_do_not_end_it(self):
-        vault = self.start_vault("--latency-ms", "1500")
+        vault = self.start_vault("--latency-ms", "4500")
         requests = self.deploy_in_vault("slow", 60, vault, lines=[FAST])
-        self.deployment.edit(r"(?m)^    kind: keyvault$", r"\g<0>\n    call-deadline: 1s")
+        self.deployment.edit(r"(?m)^    kind: keyvault$", r"\g<0>\n    call-deadline: 3s")
         engine = self.start()
         signer = engine.signer()
         self.backend.push(requests)
@@ -144,7 +146,7 @@ class Faults(VaultDeploymentCase):
         self.assertEqual(vault.statistics()["faults"], 35)
 
     def test_an_engine_killed_while_a_vault_signs_keeps_its_promises(self):
-        vault = self.start_vault("--latency-ms", "100")
+        vault = self.start_vault("--latency-ms", "300")
         requests = self.deploy_in_vault("killed", 200, vault, lines=[FAST])
         engine = self.start()
         self.backend.push(requests)
@@ -193,8 +195,7 @@ class Faults(VaultDeploymentCase):
         self.deployment.add_devices([request.device for request in more])
         engine = self.start()
         load = Load(self, requests, per_s=150)
-        self.wait_for_answers(100)
-        self.assertEqual(self.issuers(), {"issuing-1", "issuing-2"})
+        deployment.wait_until(lambda: self.issuers() == {"issuing-1", "issuing-2"}, 60, lambda: f"both issue: {self.issuers()}")
         self.ways[0].cut()
         load.end()
         self.backend.push(more)

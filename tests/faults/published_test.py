@@ -60,6 +60,7 @@ class Disk(Published):
         self.watch(asks=False)
         self.revoke(self.issued[0])
         self.wait_settled()
+        self.assertEqual(self.control("publish")["failed"], 0)  # nothing is being written any more
         ballast = small_disk.fill(folder)
         before = self.numbers()
         self.revoke(self.issued[1])
@@ -101,9 +102,9 @@ class Disk(Published):
         self.watch()
         ballast = small_disk.fill(folder)
         waiting = [Order(f"revoke-{one.serial}", "revoke", "serial", one.serial) for one in self.issued]
-        for order in waiting:  # what room the log still has is used up
+        for order in waiting:  # what room the log still has is used up, by a commit for each
             self.backend.push([order])
-            time.sleep(0.05)
+            wait_until(lambda: "store:" in engine.text() or not self.backend.missing(), 20, engine.text)
         self.wait_told(engine, "store:")
         time.sleep(1)
         answered = {id for id, rows in self.backend.answers().items() if id.startswith("revoke-") and rows}
@@ -200,7 +201,7 @@ class Signer(Published):
 
     def test_without_a_key_what_is_known_is_answered_and_the_rest_later_but_never_good(self):
         requests = self.begin("keyless", 10)
-        self.deployment.edit(r"(?m)^(  listen: .*)$", r"\g<0>\n  deadline: 1s")
+        self.deployment.edit(r"(?m)^(  listen: .*)$", r"\g<0>\n  deadline: 3s")
         engine = self.serve()
         self.issue_all(requests)
         self.trail.watch()

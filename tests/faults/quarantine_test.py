@@ -39,7 +39,7 @@ class Quarantine(TrailCase):
                     answer = self.control("orders", actor="operator:test", orders=[{"kind": kind, "device": device}])
                 except (OSError, ValueError):
                     answer = {}
-                if "orders" in answer:
+                if answer.get("orders"):
                     self.assertEqual(answer["orders"][0]["code"], "")
                     answered[device] = time.time()
                 else:
@@ -47,18 +47,19 @@ class Quarantine(TrailCase):
         return answered
 
     def run_load(self, requests, devices, disturb=lambda: None):
-        """{device: when it was barred}, with requests of all devices before, meanwhile and after."""
+        """{device: when it was barred}, with requests of all devices before, meanwhile and after: for each a round at least."""
         chance, answered = random.Random(SEED), {}
         print(f"seed {SEED}", file=sys.stderr)
         barring = threading.Thread(target=lambda: answered.update(self.bar(chance, devices)))
         self.backend.push(requests[:DEVICES])
         barring.start()
-        for at in range(DEVICES, len(requests), 8):
+        for at in range(DEVICES, len(requests) - DEVICES, 8):
             self.backend.push(requests[at:at + 8])
             disturb()
             time.sleep(0.01)
         barring.join(60)
         self.assertEqual(set(answered), set(devices))
+        self.backend.push(requests[-DEVICES:])
         return answered
 
     def check_certificates(self, evidence, answered):
@@ -106,6 +107,7 @@ class Quarantine(TrailCase):
         engine.signal(signal.SIGCONT)
         barring.join(60)
         self.stop(engine)
+        self.backend.push(requests[DEVICES * 3:DEVICES * 4])  # a fast engine had issued all others before the first order
         engine = self.serve()
         evidence = self.conclude(engine)
         self.check_certificates(evidence, answered)
@@ -116,7 +118,8 @@ class Quarantine(TrailCase):
         self.trail.watch()
         self.issued = []
         self.stop(self.serve())  # the responder has its certificate: no promise of it is left open
-        self.die_at("signed:3:kill", requests[:DEVICES])
+        self.backend.push(requests[:DEVICES])  # all at once: three batches, each with promises to those who will be barred
+        self.die_at("signed:3:kill")
         return requests
 
     def test_neither_is_one_made_by_an_engine_that_was_killed_with_promises_to_keep(self):

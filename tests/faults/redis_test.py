@@ -66,7 +66,7 @@ class Redis(case.Case):
         began = time.monotonic()
         code = engine.stop(20)
         self.assertEqual(code, 0, engine.text())
-        self.assertLess(time.monotonic() - began, 5, engine.text())
+        self.assertLess(time.monotonic() - began, 5 * deployment.PATIENCE, engine.text())
         self.server.start()
         self.backend.reconnect()
         self.finish(self.start())

@@ -99,9 +99,10 @@ class Spread(case.Case):
         requests = self.deploy_two("leaves", 900)
         self.make_spare(600, "spare")
         engine = self.start()
-        load = Load(self, requests, per_s=250)
+        load = Load(self, requests[:700], per_s=250)
         deployment.wait_until(lambda: WEST in self.issuers(), 10, "west issues")
         self.put(self.away)
+        self.backend.push(requests[700:])  # the others may all be answered
         deployment.wait_until(lambda: "issuing-2 has signed nothing" in self.doctor(), 20, self.doctor, step_s=0.2)
         load.end()
         self.backend.wait_answered()  # while it is away
@@ -226,8 +227,9 @@ class Spread(case.Case):
         self.finish_all(engine, 397)
 
     def test_what_a_key_promised_before_a_kill_is_given_up_when_it_stays_away(self):
-        requests = self.deploy_two("gone", 200, east="delay=5", west="delay=5")
-        self.die_at("signed:4:kill", requests)
+        requests = self.deploy_two("gone", 200, east="delay=5", west="delay=300")  # west always has something in its hand
+        self.backend.push(requests)
+        self.die_at("signed:4:kill")
         store = checker.Store(self.deployment.store)
         promised = len(store.intent_items())
         self.put(self.away)

@@ -33,10 +33,19 @@ class TrailChecker(TrailCase):
             self.watch()
             orders = Orders(self, self.issued, per_s=20)
             orders.end()
+            self.hold_for_a_while(self.issued[3])
             time.sleep(3)  # lists that were surely begun after the first answers
             self.order("revoke", serial=self.issued[-1].serial, reason="keyCompromise")
             self.control("publish")
             TrailChecker.good = self.conclude(engine)
+
+    def hold_for_a_while(self, one):
+        """Until a list has shown it."""
+        self.order("quarantine", device=one.device)
+        self.trail.revoked([one.serial], time.time())
+        self.wait_settled()
+        self.trail.taken_back([one.serial], time.time())
+        self.order("reinstate", device=one.device)
 
     def planted(self, change):
         """The names of the rules that are broken after a change of good evidence."""
@@ -169,13 +178,31 @@ class TrailChecker(TrailCase):
             trail.versions.append(again)
         self.expect("entries_stay", change)
 
+    def test_an_entry_may_go_that_was_taken_back_before_the_list_read_it_whenever_that_was_begun(self):
+        def change(trail, _):
+            held = [one for one in trail.standings if one.until is not None][-1]
+            last = self.shown(trail, held.serial)[-1]
+            versions = [version for version in trail.versions if version.path == last.path]
+            after = versions[versions.index(last) + 1]
+            self.assertLess(held.until, after.written)
+            after.this_update = int(held.until) - 1
+        self.assertEqual(self.planted(change) & {"entries_stay", "lists_show_it"}, set())
+
     def test_an_answer_of_good_after_the_revocation_is_found(self):
-        self.expect("ocsp_never_good",
-                    lambda trail, _: trail.sightings.append(Sighting(self.standing(trail).serial, time.time(), "good")))
+        def change(trail, _):
+            now = time.time()
+            trail.sightings.append(Sighting(self.standing(trail).serial, now, now, "good"))
+        self.expect("ocsp_never_good", change)
+
+    def test_who_was_answered_after_it_was_taken_back_may_be_told_good(self):
+        def change(trail, _):
+            held = next(one for one in trail.standings if one.until is not None)
+            trail.sightings.append(Sighting(held.serial, held.until - 0.001, held.until + 0.001, "good"))
+        self.assertEqual(self.planted(change), set())
 
     def test_an_answer_of_unknown_is_found(self):
         self.expect("ocsp_never_good",
-                    lambda trail, _: trail.sightings.append(Sighting(self.standing(trail).serial, 0, "unknown")))
+                    lambda trail, _: trail.sightings.append(Sighting(self.standing(trail).serial, 0, 0, "unknown")))
 
     def test_a_last_list_that_shows_less_than_the_store_is_found(self):
         self.expect("lists_in_the_end", self.forget)

@@ -253,13 +253,13 @@ class Auth(case.Case):
         self.stop(engine)
 
     def test_a_stale_copy_of_an_answered_request_learns_nothing(self):
-        requests = self.deploy_hmac("replay", 1, more="\n    clock-window: 1s")
+        requests = self.deploy_hmac("replay", 1, more="\n    clock-window: 4s")
         engine = self.start()
         entry = auth.signed(requests[0].fields(), self.sign)
         self.backend.requests += requests
         self.backend.push_raw([entry])
         self.backend.wait_answered()
-        time.sleep(1.2)
+        time.sleep(4.2)
         self.backend.push_raw([entry])
         self.backend.wait_publications(2)
         self.assertEqual(self.codes(), ["issued", "request.expired"])

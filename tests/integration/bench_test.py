@@ -94,7 +94,7 @@ class Bench(Scratch):
         self.bench("--report", page)
         with open(page, encoding="utf-8") as file:
             text = file.read()
-        self.assertEqual(text.count("<svg"), 3)
+        self.assertEqual(text.count("<svg"), 10)
         self.assertIsNone(re.search(r"(src|href)=|https?://|@import|nan|inf\b", text))
 
     def test_a_rate_for_files_is_wrong_usage(self):

@@ -10,7 +10,7 @@
 #include "tests/support/csr_maker.h"
 #include "tests/support/test_main.h"
 
-enum { PATIENCE_MS = 10000 };
+enum { PATIENCE_MS = 10000, PROMISE_LOOK_MS = 10 };
 
 struct cm_arena rig_arena;
 struct cm_bytes rig_csrs[RIG_DEVICES];
@@ -294,6 +294,34 @@ struct cm_store_counts rig_count(void)
     CU_ASSERT_EQUAL_FATAL(cm_store_count(look.reader, &counts, &err), CM_OK);
     look_away(&look);
     return counts;
+}
+
+static bool count_promise(const struct cm_intent *intent, const struct cm_intent_item *item,
+                          void *arg)
+{
+    size_t *count = arg;
+    (void)intent;
+    *count += item != NULL;
+    return true;
+}
+
+static size_t count_promises(void)
+{
+    struct look look;
+    struct cm_error err;
+    size_t count = 0;
+    look_into_store(&look);
+    CU_ASSERT_EQUAL_FATAL(cm_store_walk_open_intents(look.reader, count_promise, &count, &err),
+                          CM_OK);
+    look_away(&look);
+    return count;
+}
+
+void rig_run_until_promised(size_t count)
+{
+    for (unsigned i = 0; i < PATIENCE_MS / PROMISE_LOOK_MS && count_promises() < count; i++)
+        rig_pause(PROMISE_LOOK_MS);
+    CU_ASSERT_EQUAL_FATAL(count_promises(), count);
 }
 
 struct search {

@@ -59,6 +59,9 @@ void rig_deliver_again(void);
 /* What the store holds; the engine is closed. */
 struct cm_store_counts rig_count(void);
 
+/* Runs the loop until the store holds so many promises that are open; fails the test after ten seconds. */
+void rig_run_until_promised(size_t count);
+
 /* What the store says of a certificate; false: nothing. Spans are not filled. The engine is closed. */
 bool rig_find_revocation(struct cm_bytes serial, struct cm_revocation *ret_revocation);
 

@@ -208,7 +208,7 @@ static void test_engine_that_stops_while_its_signer_is_away_leaves_the_work_to_t
     rig_push("left-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     rig_push("left-2", "dev-1", rig_csrs[1]);
-    rig_pause(300);
+    rig_run_until_promised(1);
     rig_close();
     CU_ASSERT_PTR_NULL(rig_answer("left-2"));
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
@@ -230,7 +230,7 @@ static void test_engine_keeps_no_promise_that_has_lain_for_too_long(void)
     rig_push("left-1", "dev-0", rig_csrs[0]);
     rig_run(1);
     rig_push("left-2", "dev-1", rig_csrs[1]);
-    rig_pause(300);
+    rig_run_until_promised(1);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
     rig_intent_hold_s = 1;
@@ -256,7 +256,7 @@ static void test_engine_that_stops_withdraws_what_waits_for_a_slow_key(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     fclose(file);
     rig_push("held-1", "dev-0", rig_csrs[0]);
-    rig_pause(300);
+    rig_run_until_promised(1);
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
     rig_close();
     unlink(path);

@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import deployment
+from backend import Backend, fleet
 from deployment import CERTMILL, SOURCE, Engine, RedisServer, free_port, make_csrs, wait_until
 from keyvault import KEYVAULT_EMULATOR
 from openssl_ca import OpensslCa
@@ -90,7 +91,7 @@ class Keyvault(Page):
 
     def setUp(self):
         super().setUp()
-        self.names = {"build/tests/support/keyvault_emulator": KEYVAULT_EMULATOR, "/tmp/": self.folder + "/", "/srv/": self.folder + "/",
+        self.names = {"/tmp/": self.folder + "/", "/srv/": self.folder + "/", "build/tests/support/keyvault_emulator": KEYVAULT_EMULATOR,
                       "8443": str(free_port()), "8080": str(free_port())}
         for name in ("acme-ca", "acme-ca-2"):
             self.names[f"https://{name}.vault.azure.net"] = "https://127.0.0.1:" + self.names["8443"]
@@ -103,6 +104,87 @@ class Keyvault(Page):
         said = self.run_block(END_JOBS + begin + first + more + serve + end + serves).stdout
         self.assertIn("certs/pump-1.pem: OK", said)
         self.assertIn("issuing-2, signed by root", said)
+
+
+class Hierarchy(Page):
+    """docs/guides/hierarchy.md, all of it."""
+
+    PAGE = ("docs", "guides", "hierarchy.md")
+
+    def test_every_command_works(self):
+        self.home = os.path.join(self.folder, "ca")
+        said = [self.run_block(block).stdout for block in self.blocks(*self.PAGE)]
+        tree = next(text for text in said if "plant-1" in text)
+        self.assertRegex(tree, r"(?m)^root-1 .*\n  issuing-1 .*\n  policy-1 .*\n    plant-1 ")
+        self.assertTrue(any(re.search("site-1 +pending", text) for text in said))
+        self.assertTrue(any("site-1 has its certificate, and issues" in text for text in said))
+        self.assertTrue(any("partner/gate.pem: OK" in text for text in said))
+        self.assertTrue(any("CN=Issuing,O=Partner, certified by root-1" in text for text in said))
+        self.assertTrue(any("1 certificate revoked" in text for text in said))
+        self.assertIn("plant.pem: OK", said[-1])
+
+    def test_what_it_says_is_refused_is_refused_so(self):
+        with open(os.path.join(SOURCE, *self.PAGE), encoding="utf-8") as file:
+            table = re.findall(r"^\| `([^`]*)` \|", file.read().partition("| refused with")[2].partition("\n\n")[0], re.M)
+        self.home = os.path.join(self.folder, "ca")
+        self.run_block("certmill init ca")
+        self.run_block("certmill ca create policy --key file:policy.pem --path-length 1 --validity 365d --permit-dns plant.example "
+                       "--policy 1.2.3\ncertmill ca create plant --signed-by policy --key file:plant.pem")
+        asked = ("--signed-by plant", "--signed-by policy --sub-ca", "--signed-by policy --validity 400d", None,
+                 "--signed-by policy --permit-dns office.example", "--signed-by policy --policy 1.2.3.5")
+        self.assertEqual(len(table), len(asked))
+        for text, words in zip(table, asked):
+            if words:
+                done = self.run_block(f"certmill ca create x --key file:x.pem {words}", check=False)
+                pattern = re.escape(text).replace(r"\.\.\.", ".*").replace("364", "36[45]")
+                self.assertRegex(done.stderr, pattern)
+
+
+class Rotation(Page):
+    """docs/guides/rotation.md, all of it."""
+
+    PAGE = ("docs", "guides", "rotation.md")
+
+    def test_every_command_works(self):
+        self.home = os.path.join(self.folder, "ca")
+        said = [self.run_block(block).stdout for block in self.blocks(*self.PAGE)]
+        self.assertTrue(any("in place of issuing-1" in text for text in said))
+        self.assertTrue(any("not yet" in text for text in said))
+        self.assertTrue(any("issuing-4 issues in its place" in text for text in said))
+        states = [re.search(rf"(?m)^ *issuing-{number} +(active|retir[a-z]+|compromised)\b", said[-1])[1] for number in (1, 2, 3, 4)]
+        self.assertEqual(states, ["retiring", "retiring", "compromised", "active"])
+
+
+class AuditLog(Page):
+    """docs/guides/audit.md, all of it."""
+
+    PAGE = ("docs", "guides", "audit.md")
+
+    def test_every_command_works(self):
+        self.home = os.path.join(self.folder, "ca")
+        said = [self.run_block(block).stdout for block in self.blocks(*self.PAGE)]
+        self.assertTrue(any("the audit log is whole: " in text for text in said))
+        self.assertTrue(any(re.search("covers it, signed by the key", text) for text in said))
+        self.assertTrue(any("stolen from van 12" in text for text in said))
+        self.assertFalse(any("call somebody" in text for text in said))
+
+
+class Ceremony(Page):
+    """docs/guides/ceremony.md, all of it, as one session."""
+
+    def test_every_command_works(self):
+        if not shutil.which("jq"):
+            self.skipTest("there is no jq")
+        self.names = {"/srv/": self.folder + "/"}
+        self.run_block("certmill init --quiet /srv/ca && cd /srv/ca && printf 'device,group\\np-1,default\\n' | certmill device import -")
+        said = self.run_block("\n".join(self.blocks("docs", "guides", "ceremony.md"))).stdout
+        for words in ("refused, exit code 1", "0 of 2", "CEREMONY   rotate issuing", "2 of 2 have approved the plan", "issuing-2, signed by root",
+                      "it issues in place of issuing-1", "CEREMONY   revoke-group default", "0 certificates of 0 devices revoked",
+                      "2 of 2 want it cancelled: the plan is cancelled", "Signature Verified Successfully"):
+            self.assertIn(words, said)
+        digest, said = said.partition("  -\n")[0].rpartition("\n")[2], said.partition("  -\n")[2]
+        self.assertEqual(said.partition("\n")[0], digest)
+        self.assertIn("\nann\n", said)
 
 
 class Guide(Page):
@@ -193,6 +275,34 @@ class Guide(Page):
                 after()
             hooks = {words: hook for words, hook in hooks.items() if hook != (before, after)}
         self.assertEqual(hooks, {}, "blocks that the guide no longer has")
+
+
+class Renewal(Page):
+    """docs/guides/renewal.md: an engine on a Redis, and devices with certificates."""
+
+    def test_every_command_of_the_campaign_works(self):
+        redis = RedisServer(self.folder)
+        self.addCleanup(redis.stop)
+        made = deployment.Deployment(redis)
+        backend = Backend(made)
+        self.addCleanup(lambda: backend.client.close())
+        requests = fleet(900, "pump")  # of 50/s it is not done before the last command, however slow they are
+        made.add_devices([request.device for request in requests])
+        self.home = made.folder
+        self.names = {"redis-cli ": f"redis-cli -s {redis.socket} "}
+        engine = made.start()
+        self.addCleanup(lambda: engine.is_alive() and engine.kill())
+        backend.push(requests)
+        backend.wait_answered()
+        said = ""
+        for block in self.blocks("docs", "guides", "renewal.md"):
+            if "campaign cancel" in block:
+                wait_until(lambda: backend.client.call("XLEN", "certmill:notices") > 3, 20, "there are notices")
+            said += self.run_block(block).stdout
+        self.assertEqual(engine.stop(), 0, engine.text())
+        for words in ('"count":900', "900 devices would be asked", "900 devices are asked", "state       paused", "autumn is running",
+                      "autumn is cancelled", "not_before"):
+            self.assertTrue(words in said, words)
 
 
 if __name__ == "__main__":

@@ -247,7 +247,7 @@ static void test_a_device_that_is_held_while_its_request_is_signed_gets_no_certi
     turn_on();
     for (int i = 0; i < RIG_DEVICES; i++)
         issue(cm_arena_printf(&rig_arena, "mixed-%d", i), i);
-    rig_pause(300);
+    rig_run_until_promised(RIG_DEVICES);
     order("mixed-hold", "quarantine", "dev-3");
     order("mixed-end", "retire", "dev-30");
     revoke("mixed-unknown", "0abc", "superseded");
@@ -284,7 +284,7 @@ test_a_device_that_is_revoked_while_its_request_is_signed_gets_no_certificate_of
     turn_on();
     issue("meanwhile-0", 0);
     issue("meanwhile-1", 1);
-    rig_pause(300);
+    rig_run_until_promised(2);
     rig_push_fields((const char *const[]){ "id", "meanwhile-order", "op", "revoke", "device",
                                            "dev-0", "reason", "keyCompromise", NULL });
     rig_run(1);
@@ -393,7 +393,7 @@ static void test_a_promise_to_a_device_that_is_held_meanwhile_is_settled(void)
     issue("promise-1", 0);
     rig_run(1);
     issue("promise-2", 1);
-    rig_pause(300);
+    rig_run_until_promised(1);
     rig_close();
     CU_ASSERT_EQUAL(rig_count().open_intents, 1);
     rig_open(script_with_switch("holds", ""));
@@ -430,7 +430,14 @@ static void test_texts_that_are_wrong_are_refused(void)
         { { "op", "retire", "device", "dev-99" }, CM_REFUSAL_REVOKE_DEVICE_UNKNOWN },
         { { "op", "revoke", "device", "dev-0", "invalidity", "99999999999" },
           CM_REFUSAL_REVOKE_DATE_INVALID },
-        { { "op", "renew", "device", "dev-0" }, CM_REFUSAL_REQUEST_OP_UNSUPPORTED },
+        { { "op", "renew", "device", "dev-0" }, CM_REFUSAL_REQUEST_FIELD_MISSING },
+        { { "op", "renew", "csr", "x" }, CM_REFUSAL_REQUEST_FIELD_MISSING },
+        { { "op", "renew", "device", "dev-0", "csr", "x", "serial", "" },
+          CM_REFUSAL_REQUEST_SERIAL_INVALID },
+        { { "op", "renew", "device", "dev-0", "csr", "x", "reason", "superseded" },
+          CM_REFUSAL_REQUEST_FIELD_INVALID },
+        { { "op", "issue", "device", "dev-0", "csr", "x", "serial", "0a" },
+          CM_REFUSAL_REQUEST_FIELD_INVALID },
         { { "op", "Revoke", "device", "dev-0" }, CM_REFUSAL_REQUEST_OP_UNKNOWN },
     };
     enum { ROWS = sizeof rows / sizeof rows[0] };

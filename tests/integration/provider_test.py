@@ -240,8 +240,8 @@ class InFakeToken(unittest.TestCase):
         made = deployment.Deployment()
         made.edit(r"(?m)^authorities:", f"  - name: hsm\n    kind: pkcs11\n    module: {FAKE_MODULE}\n"
                   r"    passphrase: env:FAKE_PIN\n\n\g<0>")
-        with open(os.path.join(made.folder, "ca", "line.pem"), "w", encoding="ascii"):
-            pass  # in the way of the certificate
+        # In the way of the certificate; a file that is there would be seen before there is a key.
+        os.symlink("nowhere", os.path.join(made.folder, "ca", "line.pem"))
         with open(self.script, "w", encoding="utf-8") as file:
             file.write("fail C_DestroyObject 5 0\n")
         done = made.run("ca", "create", "line", "--provider", "hsm", "--key", "pkcs11:object=line", check=False)

@@ -114,6 +114,35 @@ static bool push_ended(void *arg)
     return pushed_count > 0;
 }
 
+/* Both ways several at a time, with entries that are not full, and requests of another's name between. */
+static void test_each_request_of_an_entry_gets_its_result(void)
+{
+    struct cm_client_settings clients = client_settings();
+    if (!begin(true))
+        return;
+    cm_client_close(client);
+    clients.deletes_results = true;
+    clients.per_entry = 30;
+    CU_ASSERT_EQUAL_FATAL(
+        cm_client_open(rig.loop, &clients, on_results, on_event, NULL, &client, NULL), CM_OK);
+    for (unsigned i = 7; i < REQUESTS_COUNT; i += 500)
+        requests[i].fields[CM_FIELD_REQUESTER] = cm_bytes_str("tests");
+    rig.answers_at_once = true;
+    rig.wants_more = true;
+    rig.groups_results = true;
+    cm_client_push(client, requests, REQUESTS_COUNT, on_pushed, NULL);
+    CU_ASSERT_TRUE(cm_queue_rig_wait(&rig, push_ended, NULL, 10000));
+    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "XLEN t:requests"), (REQUESTS_COUNT + 29) / 30);
+    cm_queue_want(rig.queue, 100);
+    CU_ASSERT_TRUE(wait_results(REQUESTS_COUNT));
+    cm_queue_rig_run(&rig, 50);
+    CU_ASSERT_EQUAL(results_count, REQUESTS_COUNT);
+    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "XLEN t:requests"), 0);
+    CU_ASSERT_EQUAL(cm_redis_server_number(&server, "XLEN t:results:tests"), 0);
+    memset(requests, 0, sizeof requests);
+    end();
+}
+
 static void test_each_request_gets_its_result(void)
 {
     if (!begin(true))
@@ -212,7 +241,8 @@ static void test_a_push_that_waits_at_close_is_called_back(void)
     end();
 }
 
-CM_TEST_SUITE(redis_client, CM_TEST(test_each_request_gets_its_result),
+CM_TEST_SUITE(redis_client, CM_TEST(test_each_request_of_an_entry_gets_its_result),
+              CM_TEST(test_each_request_gets_its_result),
               CM_TEST(test_a_result_has_its_fields_and_its_chain),
               CM_TEST(test_older_results_are_not_read),
               CM_TEST(test_reading_goes_on_after_a_restart_of_the_server),

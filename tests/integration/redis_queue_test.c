@@ -2,37 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/support/queue_rig.h"
-#include "tests/support/redis_server.h"
-#include "tests/support/test_main.h"
-
-static struct cm_redis_server server;
-static struct cm_queue_settings settings;
-static struct cm_queue_rig rig;
-
-static bool begin(enum cm_redis_server_kind kind, uint32_t lease_ms)
-{
-    if (!cm_redis_server_start(&server, kind)) {
-        cm_test_skip("redis-server is not installed or does not start");
-        return false;
-    }
-    settings = (struct cm_queue_settings){ .url = server.url,
-                                           .prefix = "t",
-                                           .consumer = "engine-a",
-                                           .lease_ms = lease_ms,
-                                           .deliveries_max = 3,
-                                           .timeout_ms = 1000 };
-    cm_queue_rig_init(&rig);
-    CU_ASSERT_TRUE_FATAL(cm_queue_rig_open(&rig, &cm_queue_redis, &settings));
-    CU_ASSERT_TRUE_FATAL(cm_queue_rig_wait_event(&rig, CM_QUEUE_UP, 1));
-    return true;
-}
-
-static void end(void)
-{
-    cm_queue_rig_done(&rig);
-    cm_redis_server_stop(&server);
-}
+#include "tests/integration/redis_queue_rig.h"
 
 /* Returns the server's verdict: true when the entry is in the stream. */
 static bool push(const char *id)
@@ -52,19 +22,6 @@ static void push_many(unsigned first, unsigned count)
         snprintf(id, sizeof id, "%u", i);
         CU_ASSERT_TRUE(push(id));
     }
-}
-
-static long long pending_count(void)
-{
-    redisReply *reply = cm_redis_server_command(&server, "XPENDING t:requests t");
-    long long count = reply->type == REDIS_REPLY_ARRAY ? reply->element[0]->integer : -1;
-    freeReplyObject(reply);
-    return count;
-}
-
-static void run_command(const char *command)
-{
-    freeReplyObject(cm_redis_server_command(&server, command));
 }
 
 static unsigned results_of(const char *id)
@@ -272,7 +229,7 @@ static void test_results_are_given_up_when_the_lease_has_passed(void)
 static void test_the_entries_of_a_dead_engine_are_claimed(void)
 {
     struct cm_queue_settings other;
-    if (!begin(CM_REDIS_SERVER_FLEETING, 300))
+    if (!begin(CM_REDIS_SERVER_FLEETING, 1000))
         return;
     push_many(1, 250);
     cm_queue_want(rig.queue, 250);
@@ -285,7 +242,7 @@ static void test_the_entries_of_a_dead_engine_are_claimed(void)
     CU_ASSERT_TRUE(cm_queue_rig_wait_entries(&rig, 250));
     CU_ASSERT_EQUAL(rig.entries[0]->deliveries_count, 2);
     CU_ASSERT_EQUAL(rig.entries[249]->deliveries_count, 2);
-    cm_queue_rig_run(&rig, 700);
+    cm_queue_rig_run(&rig, 2300);
     CU_ASSERT_EQUAL(rig.entries_count, 250);
     end();
 }
@@ -294,7 +251,7 @@ static void test_what_a_slow_engine_has_in_hand_is_not_claimed(void)
 {
     struct cm_queue_rig other;
     struct cm_queue_settings others_settings;
-    if (!begin(CM_REDIS_SERVER_FLEETING, 400))
+    if (!begin(CM_REDIS_SERVER_FLEETING, 1200))
         return;
     push_many(1, 300);
     cm_queue_want(rig.queue, 300);
@@ -305,7 +262,7 @@ static void test_what_a_slow_engine_has_in_hand_is_not_claimed(void)
     other = (struct cm_queue_rig){ .loop = rig.loop };
     CU_ASSERT_TRUE_FATAL(cm_queue_rig_open(&other, &cm_queue_redis, &others_settings));
     cm_queue_want(other.queue, 300);
-    cm_queue_rig_run(&rig, 1500);
+    cm_queue_rig_run(&rig, 4000);
     CU_ASSERT_EQUAL(other.entries_count, 0);
     CU_ASSERT_EQUAL(rig.entries_count, 300);
     cm_queue_rig_give_back(&rig, 300);
@@ -314,11 +271,6 @@ static void test_what_a_slow_engine_has_in_hand_is_not_claimed(void)
     cm_queue_rig_close(&other);
     free(other.entries);
     end();
-}
-
-static bool is_retire(struct cm_bytes op)
-{
-    return cm_bytes_is(op, "retire");
 }
 
 static void push_order(const char *id)

@@ -65,7 +65,7 @@ class Tls(case.Case):
         self.deployment.edit(r"(?m)^    url: .*$", f"    url: {scheme}://{host}:{port or self.port}{lines}")
         return requests
 
-    def fails_with(self, text, name, patience_s=1, **options):
+    def fails_with(self, text, name, patience_s=3, **options):
         """Neither engine nor submit come through; both say why; the engine still stops at once."""
         requests = self.deploy_tls(name, 1, **options)
         engine = self.start(wait=False)
@@ -77,7 +77,7 @@ class Tls(case.Case):
         done = self.deployment.run("submit", "--timeout", str(patience_s), path, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn(text, done.stderr.decode())
-        if patience_s == 1:
+        if patience_s == 3:
             done = self.deployment.run("doctor", check=False)
             self.assertIn(text, (done.stdout + done.stderr).decode())
 

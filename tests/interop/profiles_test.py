@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
 """Every profile with every key type, issued by real deployments, is accepted by OpenSSL, GnuTLS and zlint."""
 import base64
-import functools
-import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -13,7 +10,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
 # pylint: disable=wrong-import-position
 import case
 import deployment
+import zlint
 from backend import Request
+from zlint import find_program
 
 PROFILES = ("device-client", "device-server", "gateway", "ldevid", "idevid", "sub-ca")
 KEY_TYPES = ("p256", "p384", "p521", "ed25519", "rsa2048", "rsa3072")
@@ -22,22 +21,10 @@ ATTRIBUTES = (("serial", "SN-1"), ("model", "M200"), ("o", "Example Devices"), (
               ("ip", "192.0.2.7"), ("hw-type", "1.3.6.1.4.1.99999.1"), ("hw-serial", "00ff"))
 
 
-def find_program(name):
-    unpacked = [os.path.join(deployment.SOURCE, ".deps", *folder, name) for folder in (("bin",), ("usr", "bin"))]
-    return shutil.which(name) or next((path for path in unpacked if os.access(path, os.X_OK)), None)
-
-
 def to_pem(encoding):
     text = base64.b64encode(encoding).decode()
     return "\n".join(["-----BEGIN CERTIFICATE-----", *(text[i:i + 64] for i in range(0, len(text), 64)),
                       "-----END CERTIFICATE-----", ""])
-
-
-@functools.cache
-def special_sources(program):
-    """zlint's sources of rules that are about the public web, mail or one vendor's root programme."""
-    listed = subprocess.run([program, "-list-lints-source"], capture_output=True, check=True, text=True).stdout.split()
-    return ",".join(sorted({name for name in listed if not name.startswith("RFC") and name != "Community"}))
 
 
 class Profiles(case.Case):
@@ -119,21 +106,11 @@ class Profiles(case.Case):
                                  "--infile", path + ".chain")
         self.expect_each(check)
 
-    def zlint(self, path, program):
-        done = subprocess.run([program, "-excludeSources=" + special_sources(program), path], capture_output=True, check=False,
-                              text=True)
-        if done.returncode != 0:
-            return done.stderr[-300:]
-        results = json.loads(done.stdout)
-        if not any(result["result"] == "pass" for result in results.values()):
-            return "zlint applied no rule"
-        return ", ".join(name for name, result in results.items() if result["result"] in ("error", "fatal")) or None
-
     def test_zlint_finds_no_error_in_any(self):
         program = find_program("zlint")
         if not program:
             self.skip("zlint is not installed")
-        self.expect_each(lambda _, path: self.zlint(path, program))
+        self.expect_each(lambda _, path: zlint.complaints(path, program))
 
     def test_zlint_would_find_an_error(self):
         program = find_program("zlint")
@@ -142,14 +119,14 @@ class Profiles(case.Case):
         path = os.path.join(deployment.scratch(), "bad.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null", "-subj",
                         "/CN=bad", "-set_serial", "-5", "-out", path], check=True, capture_output=True)
-        self.assertIn("e_serial_number_not_positive", self.zlint(path, program) or "")
+        self.assertIn("e_serial_number_not_positive", zlint.complaints(path, program) or "")
 
     def test_zlint_finds_no_error_in_the_authorities(self):
         program = find_program("zlint")
         if not program:
             self.skip("zlint is not installed")
         folders = {folder for folder, _, _ in self.certificates()}
-        found = {path: self.zlint(path, program) for folder in folders
+        found = {path: zlint.complaints(path, program) for folder in folders
                  for path in (os.path.join(folder, "root.pem"), os.path.join(folder, "issuing.pem"))}
         self.assertEqual({path: text for path, text in found.items() if text}, {})
 

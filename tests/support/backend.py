@@ -8,6 +8,8 @@ from redis_client import RedisError
 class Request:
     """One entry of the request stream. expect: "issued", a refusal code, or None where both are right."""
 
+    serial = None  # of a renewal
+
     def __init__(self, id, device, csr, requester="local", profile=None, expect="issued", extra=()):
         self.id, self.device, self.csr = id, device, csr
         self.requester, self.profile, self.expect, self.extra = requester, profile, expect, tuple(extra)
@@ -21,9 +23,17 @@ class Request:
         return words
 
 
+class Renewal(Request):
+    """A request for another certificate, of the one with this serial (hex) or of the device's newest."""
+
+    def __init__(self, id, device, csr, serial=None, extra=(), **options):
+        super().__init__(id, device, csr, extra=(("op", "renew"), ("serial", serial), *extra), **options)
+        self.serial = serial
+
+
 class Order:
     """One order in the request stream. more: its other fields, names and values by turns."""
-    csr = profile = None
+    csr = profile = serial = None
 
     def __init__(self, id, op, *more, requester="local", expect="done"):
         self.id, self.op, self.more = id, op, more
@@ -32,6 +42,24 @@ class Order:
 
     def fields(self):
         return ["op", self.op, "id", self.id, "requester", self.requester, *self.more]
+
+
+def packed(requests):
+    """The fields of one entry that carries several requests; each comes as its own fields."""
+    return [word for number, fields in enumerate(requests, 1)
+            for name, value in zip(fields[::2], fields[1::2]) for word in (f"{name}.{number}", value)]
+
+
+def unpacked(fields):
+    """The results of one entry, {field: value} each: one, or several with their numbers; what has none is for all."""
+    shared, numbered = {}, {}
+    for name, value in fields.items():
+        plain, dot, number = name.partition(".")
+        if dot:
+            numbered.setdefault(int(number), {})[plain] = value
+        else:
+            shared[plain] = value
+    return [{**shared, **numbered[number]} for number in sorted(numbered)] or [shared]
 
 
 def fleet(count, name, key_type="p256", **options):
@@ -49,7 +77,9 @@ class Backend:
         self.client = deployment.redis.client()
         self.requests = []
         self.publications = []  # {field: bytes}, in the order of arrival
+        self.entries_read = 0  # of the result streams: one may hold several of them
         self.answered_s = {}  # {id: since when its first answer is there, by Redis's clock}
+        self.per_entry = 1  # requests that are pushed in one entry
         self._last = {}
 
     def reconnect(self):
@@ -59,7 +89,10 @@ class Backend:
     def push(self, requests, again=False):
         if not again:
             self.requests += requests
-        self.push_raw([request.fields() for request in requests])
+        fields = [request.fields() for request in requests]
+        if self.per_entry > 1:
+            fields = [packed(fields[at:at + self.per_entry]) for at in range(0, len(fields), self.per_entry)]
+        self.push_raw(fields)
 
     def push_raw(self, entries):
         stream = self.prefix + ":requests"
@@ -76,10 +109,13 @@ class Backend:
         rows = self.client.call("XRANGE", stream, "(" + self._last[stream] if stream in self._last else "-", "+")
         for number, fields in rows:
             self._last[stream] = number.decode()
-            self.publications.append({fields[i].decode(): fields[i + 1] for i in range(0, len(fields), 2)})
-            id = self.publications[-1].get("id", b"").decode("latin-1")
-            # Redis tells the millisecond that it was written in: who asks in the same one may have asked before.
-            self.answered_s.setdefault(id, (int(number.partition(b"-")[0]) + 1) / 1000)
+            entry = {fields[i].decode(): fields[i + 1] for i in range(0, len(fields), 2)}
+            self.entries_read += 1
+            for publication in unpacked(entry):
+                self.publications.append(publication)
+                id = publication.get("id", b"").decode("latin-1")
+                # Redis tells the millisecond that it was written in: who asks in the same one may have asked before.
+                self.answered_s.setdefault(id, (int(number.partition(b"-")[0]) + 1) / 1000)
         return self.publications
 
     def forget_streams(self):

@@ -48,17 +48,22 @@ class Case(unittest.TestCase):
         return engine.text()
 
     def die_at(self, fault, requests=()):
-        """An engine that kills itself at a fault point, with requests pushed meanwhile."""
+        """An engine that kills itself at a fault point, with requests pushed meanwhile: half of them as they come; the others in
+        four parts, each behind the answers to those before, so that the point is passed five times, however they are gathered."""
         engine = self.start(fault)
         if requests:
-            self.backend.push_slowly(requests)
+            half, step = len(requests) // 2, -(-len(requests) // 8)
+            self.backend.push_slowly(requests[:half])
+            for at in range(half, len(requests), step):
+                deployment.wait_until(lambda: not engine.is_alive() or not self.backend.missing(), 20, engine.text)
+                self.backend.push(requests[at:at + step])
         try:
             code = engine.wait(20)
         except subprocess.TimeoutExpired:
             self.fail(f"{fault} was not passed:\n{engine.text()}")
         self.assertEqual(code, -signal.SIGKILL, engine.text())
 
-    def stop(self, engine, timeout_s=5):
+    def stop(self, engine, timeout_s=20):
         self.assertEqual(engine.stop(timeout_s), 0, engine.text())
 
     def finish(self, engine, timeout_s=20, open_keys=()):

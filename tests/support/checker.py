@@ -1,7 +1,7 @@
 """The oracle: from what was asked, what was published and what the store holds it decides whether promises were kept.
 
 It shares no code with the engine: SQLite through Python, certificates through a DER reader of its own and `openssl
-verify`. Look at a store only after its engine has stopped. Each rule is a function that yields violations; the rules are
+verify`. The rules hold for a store whose engine has stopped. Each rule is a function that yields violations; the rules are
 listed in RULES, and tests/faults/checker_test.py breaks each of them on purpose. Rules about revocations are in
 revocation_rules.py, and tests/faults/trail_checker_test.py breaks those.
 """
@@ -15,6 +15,7 @@ import struct
 import subprocess
 import tempfile
 
+import chain
 import der
 import revocation_rules
 
@@ -44,28 +45,50 @@ def listed_certificates(db):
     return [struct.unpack_from(">qq", items, at) for items, in rows for at in range(0, len(items), 16)]
 
 
+def head_of_log(path):
+    """It changes when the log begins anew, and what it had is in the database then."""
+    try:
+        with open(path + "-wal", "rb") as file:
+            return file.read(32)
+    except FileNotFoundError:
+        return b""
+
+
+def copy_store(path, copy):
+    """The log beside it is replayed into the copy, and the engine's files stay as they are. One may be running: then the copy
+    is as of some moment."""
+    while True:
+        head = head_of_log(path)
+        shutil.copy(path, copy)
+        with open(copy + "-wal", "wb") as log:
+            if head:
+                with open(path + "-wal", "rb") as file:
+                    shutil.copyfileobj(file, log)
+        if head_of_log(path) == head:
+            return
+
+
 class Store:
     """A copy of the store's tables, read at once."""
 
     def __init__(self, path):
-        # A copy is read: the log beside it is then replayed into the copy, and the engine's files stay as they are.
         with tempfile.TemporaryDirectory(prefix="certmill-store-") as folder:
-            for suffix in ("", "-wal"):
-                if os.path.exists(path + suffix):
-                    shutil.copy(path + suffix, os.path.join(folder, "copy.db" + suffix))
+            copy_store(path, os.path.join(folder, "copy.db"))
             db = sqlite3.connect(os.path.join(folder, "copy.db"))
             self.integrity = [row[0] for row in db.execute("PRAGMA integrity_check")]
             self.certificates = db.execute("SELECT number, serial_tail, digest, device, generation, key_fingerprint,"
-                                           " not_after FROM certificate").fetchall()
+                                           " not_after, audit FROM certificate").fetchall()
             self.ders = db.execute("SELECT number, der FROM certificate_der").fetchall()
             self.requests = db.execute("SELECT key, certificate, refusal FROM request").fetchall() + logged_requests(db)
             self.refusals = db.execute("SELECT number, code, message FROM refusal").fetchall()
             self.intents = db.execute("SELECT number, created_ms, generation, items FROM intent").fetchall()
-            self.abandoned = db.execute("SELECT number, serial_tail, generation FROM abandoned").fetchall()
+            self.abandoned = db.execute("SELECT number, serial_tail, generation, audit FROM abandoned").fetchall()
             self.revoked = db.execute("SELECT generation, serial FROM revocation WHERE reason <> 8").fetchall()
             self.listed = listed_certificates(db)
             self.audit = db.execute("SELECT number, time_ms, kind, actor, detail, digest, previous, hash FROM audit"
                                     " ORDER BY number").fetchall()
+            self.checkpoints = db.execute("SELECT number, audit, hash, time_ms, previous, spki, sigalg, signature"
+                                          " FROM checkpoint ORDER BY number").fetchall()
             self.devices = dict(db.execute("SELECT number, id FROM device"))
             self.device_states = dict(db.execute("SELECT number, state FROM device"))
             self.revocations = db.execute("SELECT revision, generation, lower(hex(serial)), reason, revoked_s, not_after"
@@ -124,7 +147,7 @@ class Evidence:
 
     def is_reused(self, id):
         """Asked for with different content, on purpose."""
-        return len({(request.device, request.csr, request.profile) for request in self.by_id.get(id, ())}) > 1
+        return len({(request.device, request.csr, request.profile, request.serial) for request in self.by_id.get(id, ())}) > 1
 
 
 def rule_answered(evidence):
@@ -254,15 +277,6 @@ def rule_intents_closed(evidence):
             yield f"intent {number} is open, though all its serials are accounted for"
 
 
-def audit_hash(row):
-    number, time_ms, kind, actor, detail, digest, previous = row[:7]
-    hasher = hashlib.sha256(previous + number.to_bytes(8, "big") + time_ms.to_bytes(8, "big"))
-    for text in (kind, actor, detail):
-        hasher.update(len(text.encode()).to_bytes(4, "big") + text.encode())
-    hasher.update(digest)
-    return hasher.digest()
-
-
 def rule_audit_chain(evidence):
     """Audit rows are numbered without gaps, each hash is right and is the next row's previous."""
     previous = bytes(32)
@@ -272,7 +286,7 @@ def rule_audit_chain(evidence):
             return
         if row[6] != previous:
             yield f"audit row {row[0]} does not follow the row before it"
-        if audit_hash(row) != row[7]:
+        if chain.row_hash(row) != row[7]:
             yield f"audit row {row[0]} is not what its hash says"
         previous = row[7]
 
@@ -285,6 +299,38 @@ def rule_audit_counts(evidence):
         said = sum(detail.get(word, 0) for detail in details)
         if said != there:
             yield f"the audit log says {said} {word}, the store has {there}"
+
+
+def rule_audit_roots(evidence):
+    """What was recorded names its audit row, and that row's digest is the root over all of it."""
+    ders = dict(evidence.store.ders)
+    entries = {}
+    for row in sorted(evidence.store.certificates):
+        entries.setdefault(row[7], []).append(ders.get(row[0], b""))
+    for number, tail, generation, audit in sorted(evidence.store.abandoned):
+        entries.setdefault(audit, []).append(chain.abandoned_entry(number.to_bytes(8, "big") + tail, generation))
+    rows = {row[0]: row for row in evidence.store.audit}
+    for audit, there in entries.items():
+        if audit not in rows:
+            yield f"{len(there)} certificates and abandoned serials name audit row {audit}, which is not there"
+        elif rows[audit][5] != chain.root(there):
+            yield f"the digest of audit row {audit} is not the root over its {len(there)} entries"
+
+
+def rule_audit_checkpoints(evidence):
+    """Checkpoints follow each other, each is signed, and is over a row that is there with this hash."""
+    hashes = {row[0]: row[7] for row in evidence.store.audit}
+    previous, last = bytes(32), 0
+    for position, (number, audit, hash, time_ms, before, spki, sigalg, signature) in enumerate(evidence.store.checkpoints):
+        message = chain.checkpoint_message(number, audit, hash, time_ms, before)
+        if number != position + 1 or before != previous or audit <= last:
+            yield f"checkpoint {position + 1} is missing, or another does not follow it"
+            return
+        if sigalg != "ecdsa-with-sha256" or not chain.is_signed(spki, message, signature):
+            yield f"checkpoint {number} is not signed"
+        if hashes.get(audit) != hash:
+            yield f"row {audit} has not the hash that checkpoint {number} is over"
+        previous, last = chain.sha256(message), audit
 
 
 def rule_store_sound(evidence):
@@ -303,7 +349,7 @@ def rule_store_sound(evidence):
 def rule_abandoned_revoked(evidence):
     """A serial that was given up is revoked."""
     revoked = set(evidence.store.revoked)
-    for number, tail, generation in evidence.store.abandoned:
+    for number, tail, generation, _ in evidence.store.abandoned:
         if (generation, number.to_bytes(8, "big") + tail) not in revoked:
             yield f"the abandoned serial {number} is not revoked"
 
@@ -316,7 +362,7 @@ def rule_listed_by_device(evidence):
 
 RULES = (rule_answered, rule_answered_once, rule_nobody_unasked, rule_published_is_recorded, rule_recorded_is_published,
          rule_one_certificate_a_request, rule_serials_unique, rule_right_owner, rule_signatures, rule_intents_closed,
-         rule_audit_chain, rule_audit_counts, rule_store_sound, rule_abandoned_revoked, rule_listed_by_device)
+         rule_audit_chain, rule_audit_counts, rule_audit_roots, rule_audit_checkpoints, rule_store_sound, rule_abandoned_revoked, rule_listed_by_device)
 
 
 def violations(evidence):

@@ -5,6 +5,7 @@ ended here, by its own pid.
 """
 import atexit
 import os
+import random
 import re
 import shutil
 import signal
@@ -22,7 +23,11 @@ CERTMILL = os.environ.get("CERTMILL", os.path.join(SOURCE, "build/tools/certmill
 CLOCK_SHIM = os.environ.get("CLOCK_SHIM", os.path.join(SOURCE, "build/tests/support/clock_shim.so"))
 MAKE_CSRS = os.environ.get("MAKE_CSRS", os.path.join(SOURCE, "build/tests/support/make_csrs"))
 
+# How much longer things may take than in a build without sanitizers.
+PATIENCE = float(os.environ.get("CERTMILL_TEST_PATIENCE", "1"))
+
 _alive = []
+_ports = []  # sockets whose names say which ports are ours
 
 
 @atexit.register
@@ -52,7 +57,8 @@ def scratch():
 
 
 def wait_until(condition, timeout_s, what, step_s=0.01):
-    """The condition's value once it is true; an AssertionError after the time-out."""
+    """The condition's value once it is true; an AssertionError after the time-out, which PATIENCE makes longer."""
+    timeout_s *= PATIENCE
     deadline = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -63,11 +69,27 @@ def wait_until(condition, timeout_s, what, step_s=0.01):
         time.sleep(step_s)
 
 
+def first_port_of_the_system():
+    """It gives this one and those above to connections, and to who asks for any."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        return int(file.read().split()[0])
+
+
 def free_port():
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A TCP port of 127.0.0.1 that is left to this program until it ends, whether somebody listens on it or not: the system gives
+    it to nobody, and no other test takes it."""
+    while True:
+        port = random.randrange(10000, max(20000, first_port_of_the_system()))
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0certmill-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:  # somebody has it
+            mark.close()
+            continue
+        _ports.append(mark)
+        return port
 
 
 def make_csrs(count, key_type="p256", name="device"):
@@ -102,10 +124,11 @@ class Clock:
         os.rename(self.path + ".new", self.path)
         self.offset_s = offset_s
 
-    def pass_to(self, offset_s):
-        """As time passes: serve and its signers disbelieve a clock that leaps by more than a day, and look each second."""
+    def pass_to(self, offset_s, look):
+        """As time passes: serve and its signers disbelieve a clock that leaps by more than a day. look: makes them look at it."""
         while self.offset_s < offset_s:
             self.set(min(offset_s, self.offset_s + 86000))
+            look()
             time.sleep(1.5)
 
 
@@ -211,10 +234,11 @@ class Engine:
         self.process.send_signal(number)
 
     def wait(self, timeout_s):
-        return self.process.wait(timeout_s)
+        return self.process.wait(timeout_s * PATIENCE)
 
-    def stop(self, timeout_s=5):
+    def stop(self, timeout_s=20):
         """SIGTERM; the exit code. Raises when it takes longer."""
+        timeout_s *= PATIENCE
         self.process.terminate()
         try:
             return self.process.wait(timeout_s)
@@ -258,9 +282,13 @@ class Deployment:
         with open(self.settings, "w", encoding="utf-8") as file:
             file.write(text)
 
+    def group_results(self):
+        """The requester reads several results of one entry."""
+        self.edit(r"(?m)^  - name: local$", r"\g<0>\n    results: grouped")
+
     def allow_orders(self):
         """The requester may order whatever there is to be ordered."""
-        self.edit(r"(?m)^  - name: local$", r"\g<0>\n    operations: [issue, revoke, quarantine, reinstate, retire]")
+        self.edit(r"(?m)^  - name: local$", r"\g<0>\n    operations: [issue, renew, revoke, quarantine, reinstate, retire]")
 
     def query(self, sql, *values):
         """Rows of the store, whoever writes to it."""

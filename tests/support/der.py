@@ -3,6 +3,7 @@
 OID_CN = bytes.fromhex("550403")
 OID_BASIC_CONSTRAINTS = bytes.fromhex("551d13")
 OID_CRL_POINTS = bytes.fromhex("551d1f")
+OID_SUBJECT_KEY_ID, OID_AUTHORITY_KEY_ID = bytes.fromhex("551d0e"), bytes.fromhex("551d23")
 
 
 def read(data, at=0):
@@ -33,13 +34,14 @@ def attributes(name):
 
 
 class Certificate:
-    """What checks ask for: serial and times (bytes), subject (attributes), spki (DER), extensions {OID: (critical, value)}."""
+    """What checks ask for: serial and times (bytes), issuer and spki (DER), subject (attributes), extensions {OID: (critical, value)}."""
 
     def __init__(self, der):
         tbs = children(children(read(der)[1])[0][1])
         if tbs[0][0] == 0xA0:
             tbs = tbs[1:]
         self.serial = tbs[0][1]
+        self.issuer = tbs[2][2]
         self.not_before, self.not_after = (time for _, time, _ in children(tbs[3][1]))
         self.subject = attributes(tbs[4][1])
         self.spki = tbs[5][2]
@@ -51,6 +53,15 @@ class Certificate:
     def common_name(self):
         return dict(self.subject).get(OID_CN)
 
+    @property
+    def ski(self):
+        """The subject key identifier."""
+        return read(self.extensions[OID_SUBJECT_KEY_ID][1])[1]
+
+    @property
+    def aki(self):
+        """The key identifier of the issuer."""
+        return children(read(self.extensions[OID_AUTHORITY_KEY_ID][1])[1])[0][1]
 
     @property
     def crl_path(self):

@@ -59,7 +59,8 @@ static struct cm_answer *fill_answer(struct batch *batch, uint32_t index, struct
                                   .status = status,
                                   .id = entry->fields[CM_FIELD_ID],
                                   .requester = entry->fields[CM_FIELD_REQUESTER],
-                                  .device = entry->fields[CM_FIELD_DEVICE] };
+                                  .device = entry->fields[CM_FIELD_DEVICE],
+                                  .may_be_grouped = batch->rig->groups_results };
     return answer;
 }
 

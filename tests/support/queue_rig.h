@@ -26,6 +26,7 @@ struct cm_queue_rig {
     char last_down[CM_ERROR_TEXT_SIZE];
     bool answers_at_once; /* every delivery is issued from inside on_entries */
     bool wants_more;      /* and asked for again */
+    bool groups_results;  /* answers may stand in one entry with others */
 };
 
 void cm_queue_rig_init(struct cm_queue_rig *rig);

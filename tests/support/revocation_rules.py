@@ -65,7 +65,7 @@ def rule_lists_show_it(evidence):
     for standing in evidence.trail.standings:
         path = evidence.paths.get(standing.serial)
         for version in evidence.trail.versions:
-            if version.complete_path == path and standing.holds_for(version.this_update - evidence.list_delay_s) \
+            if version.complete_path == path and standing.holds_for(version, evidence.list_delay_s) \
                     and shows(version, standing.serial, complete) is False:
                 yield f"{version.path} number {version.crl.number} does not show {standing.serial}, which was revoked before"
 
@@ -141,21 +141,21 @@ def rule_entries_stay(evidence):
             if after.is_delta:
                 continue
             for serial in before.crl.entries.keys() - after.crl.entries.keys():
-                # thisUpdate has no fractions of a second.
-                is_back = serial in taken_back and taken_back[serial] < after.this_update + 1
+                is_back = serial in taken_back and taken_back[serial] < after.written
                 if not is_back and ends.get(serial, float("inf")) >= before.this_update:
                     yield f"{path} number {after.crl.number} does not show {serial} any more"
 
 
 def rule_ocsp_never_good(evidence):
-    """Who asks after the answer is not told `good`; what was issued is never unknown."""
+    """Who asks after the answer, and is answered before it is taken back, is not told `good`; what was issued is never unknown."""
     since = {}
     for standing in evidence.trail.standings:
         since.setdefault(standing.serial, []).append(standing)
     for sighting in evidence.trail.sightings:
         if sighting.state == "unknown":
             yield f"OCSP did not know {sighting.serial}"
-        elif sighting.state == "good" and any(standing.holds_at(sighting.asked) for standing in since.get(sighting.serial, ())):
+        elif sighting.state == "good" and any(standing.holds_during(sighting.asked, sighting.answered)
+                                              for standing in since.get(sighting.serial, ())):
             yield f"OCSP said good of {sighting.serial}, which was revoked before"
 
 

@@ -20,7 +20,7 @@ from deployment import Deployment, wait_until
 
 BASE_URL = "http://pki.example"
 SHARDS = 4
-OPERATIONS = "[issue, revoke, quarantine, reinstate, retire]"
+OPERATIONS = "[issue, renew, revoke, quarantine, reinstate, retire]"
 
 
 def to_pem(encoding, label="CERTIFICATE"):

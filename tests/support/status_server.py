@@ -1,5 +1,6 @@
 """A status service by itself: bench/status_server in a folder of its own, with a CA and a delegated responder."""
 import os
+import select
 import subprocess
 
 import deployment
@@ -70,6 +71,10 @@ class StatusServer:
         answer = self.process.stdout.readline().split()
         assert answer[:1] == ["ok"], f"status_server says {answer} {self.log()}"
         return answer[1] if len(answer) > 1 else None
+
+    def has_answered(self):
+        """Something is there for receive."""
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
 
     def tell(self, *words):
         self.send(*words)

@@ -12,6 +12,8 @@ import time
 import ocsp
 from crl import Crl
 
+TICK_S = 0.02  # a file's time may be behind the clock by a tick of the kernel
+
 
 def seconds(text):
     """Unix seconds of a UTCTime or GeneralizedTime."""
@@ -20,10 +22,10 @@ def seconds(text):
 
 
 class Version:
-    """One list as somebody found it: path below the folder, crl, and its times as numbers."""
+    """One list as somebody found it: path below the folder, crl, its times as numbers, and when its file was written."""
 
-    def __init__(self, path, encoding):
-        self.path, self.crl = path, Crl(encoding)
+    def __init__(self, path, encoding, written):
+        self.path, self.crl, self.written = path, Crl(encoding), written
         self.this_update, self.next_update = seconds(self.crl.this_update), seconds(self.crl.next_update)
 
     @property
@@ -41,19 +43,19 @@ class Standing:
     def __init__(self, serial, since):
         self.serial, self.since, self.until = serial, since, None
 
-    def holds_at(self, moment):
-        return self.since < moment and (self.until is None or moment < self.until)
+    def holds_during(self, first, last):
+        return self.since < first and (self.until is None or last < self.until)
 
-    def holds_for(self, this_update):
-        """A list says in which second it was begun, and reads its entries a moment later."""
-        return self.holds_at(this_update) and self.holds_at(this_update + 2)
+    def holds_for(self, version, delay_s=0):
+        """A list says in which second it was begun, and has read its entries when its file is written."""
+        return self.holds_during(version.this_update - delay_s, version.written)
 
 
 class Sighting:
-    """What OCSP said of a certificate when somebody asked: "good", "revoked", "unknown", or the error's number."""
+    """What OCSP said of a certificate between two moments: "good", "revoked", "unknown", or the error's number."""
 
-    def __init__(self, serial, asked, state):
-        self.serial, self.asked, self.state = serial, asked, state
+    def __init__(self, serial, asked, answered, state):
+        self.serial, self.asked, self.answered, self.state = serial, asked, answered, state
 
 
 class Trail:
@@ -64,6 +66,7 @@ class Trail:
         self.versions, self.torn = [], []
         self.standings, self.sightings = [], []
         self._seen = {}
+        self._looking = threading.Lock()  # who looks beside another would find an old list after a newer one
         self._ended = threading.Event()
         self._threads = []
 
@@ -79,10 +82,11 @@ class Trail:
 
     def look(self):
         """Once through the folder."""
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                if name.endswith(".crl"):
-                    self._read(os.path.join(folder, name))
+        with self._looking:
+            for folder, _, names in os.walk(self.folder):
+                for name in names:
+                    if name.endswith(".crl"):
+                        self._read(os.path.join(folder, name))
 
     def _read(self, path):
         try:
@@ -97,7 +101,7 @@ class Trail:
         self._seen[path] = mark
         name = os.path.relpath(path, self.folder)
         try:
-            self.versions.append(Version(name, encoding))
+            self.versions.append(Version(name, encoding, about.st_mtime_ns / 1e9 + TICK_S))
         except (AssertionError, IndexError, KeyError, ValueError) as error:
             self.torn.append(f"{name} was found with {len(encoding)} octets that are no list: {error}")
 
@@ -141,7 +145,7 @@ class Trail:
         finally:
             connection.close()
         state = response.state if response.status == ocsp.SUCCESSFUL else response.status
-        self.sightings.append(Sighting(serial, asked, state))
+        self.sightings.append(Sighting(serial, asked, time.time(), state))
         return state
 
     # --- life

@@ -5,6 +5,8 @@
 
 A device is named like its file. Needs: pip install redis
 
+PER_ENTRY=16 puts up to 16 requests into one entry of the stream. Results are read one or several an entry, as they come.
+
 For a requester that must authenticate its requests: AUTH_SECRET=FILE (its secret) or AUTH_KEY=FILE (its Ed25519
 private key, PEM; needs: pip install cryptography).
 """
@@ -60,6 +62,23 @@ def authenticate(fields, signer):
     fields["auth"] = f"{method}:{base64.urlsafe_b64encode(sign(canonical(fields))).decode().rstrip('=')}"
 
 
+def pack(requests):
+    """Several requests in one entry: each field gets the number of its request."""
+    if len(requests) == 1:
+        return requests[0]
+    return {f"{name}.{number}": value
+            for number, fields in enumerate(requests, 1) for name, value in fields.items()}
+
+
+def unpack(entry):
+    """The results of an entry: those with numbers, each with what has none; or the only one."""
+    shared, numbered = {}, {}
+    for name, value in entry.items():
+        plain, dot, number = name.partition(b".")
+        (numbered.setdefault(number, {}) if dot else shared)[plain] = value
+    return [{**shared, **fields} for fields in numbered.values()] or [shared]
+
+
 def main(url, requester, files):
     queue = redis.Redis.from_url(url)
     signer = choose_signer()
@@ -69,8 +88,7 @@ def main(url, requester, files):
     newest = queue.xrevrange(results, count=1)
     last = newest[0][0] if newest else b"0-0"
 
-    waiting = {}
-    pipeline = queue.pipeline(transaction=False)
+    waiting, requests = {}, []
     for file in map(pathlib.Path, files):
         csr = file.read_bytes()
         # The same id for the same request: pushing it again, after a doubt, changes nothing.
@@ -79,7 +97,11 @@ def main(url, requester, files):
         fields = {"op": "issue", "id": request_id, "requester": requester, "device": file.stem, "csr": csr}
         if signer:
             authenticate(fields, signer)
-        pipeline.xadd("certmill:requests", fields)
+        requests.append(fields)
+    pipeline = queue.pipeline(transaction=False)
+    per_entry = int(os.environ.get("PER_ENTRY", 1))
+    for at in range(0, len(requests), per_entry):
+        pipeline.xadd("certmill:requests", pack(requests[at:at + per_entry]))
     pipeline.execute()
 
     refused = 0
@@ -87,7 +109,8 @@ def main(url, requester, files):
         answer = queue.xread({results: last}, count=500, block=30000)
         if not answer:
             sys.exit(f"no result within 30 seconds for {len(waiting)} requests")
-        for last, fields in answer[0][1]:
+        last = answer[0][1][-1][0]
+        for fields in (result for _, entry in answer[0][1] for result in unpack(entry)):
             file = waiting.pop(fields.get(b"id"), None)
             if file is None:
                 continue  # another process's request, or a result that came twice

@@ -1,12 +1,16 @@
 /*
- * The SQLite store from inside: what its files share.
+ * The SQLite store from inside: what the files of its writer share. connection.h, checkpoint.h and reader.h are
+ * chapters of their own.
  *
  *     open.c        life: files, lock, versions, the order in which things come up and go down
  *     lock.c        the lock file: one writing process
  *     schema.c      the tables, and whether a file is a store of this version
  *     schema_upgrade.c  how a store of the version before becomes one of this version
  *     connection.c  a connection with its settings, errors, bindings
- *     change.c      what one operation does: generations, the audit row, and by way of the next three
+ *     change.c      what one operation does, by way of the next five
+ *     audit.c       the audit log: its rows, checkpoints;  audit_tree.c  which certificates a row is about
+ *     generation.c  generations of authorities, their cross certificates and their states
+ *     plan.c        plans, their approvals, and whether one may run
  *     device.c      devices and their groups
  *     record.c      intents, certificates, refusals and what goes with them
  *     request.c     the keys of answered requests: log, index, and answered.c in memory
@@ -14,16 +18,18 @@
  *     order_devices.c   orders about devices and groups
  *     listing.c     the certificates of a device: log and runs; listing_find.c  looking into them
  *     barred.c      devices that may not be allowed
+ *     campaign.c    campaigns;  holders.c  devices that hold certificates of a generation
  *     crl.c         numbers of CRLs;  import.c  certificates of another CA software
  *     revocation.c  what becomes of one certificate
  *     tally.c       what the writer knows by heart, read at the start
  *     writer.c      the writer's thread: group commit
- *     checkpoint.c  the log's way into the database, and the errors that end the process
+ *     checkpoint.c  the log's way into the database, and the errors that end the process;  mover.c  a thread for it
  *     outbox.c      finished operations on their way to the loop
- *     reader.c      snapshots and lookups;  walk.c  everything that lists
+ *     reader.c      snapshots and lookups;  walk.c  what lists (walking.h)
+ *     latest.c      lookups for renewals: the newest certificates of devices, what one is worth
  *
- * Threads: the writer's connection belongs to the writer's thread from its start to its join; a
- * reader's connection to the thread that holds the reader. SQLite is used without its mutexes.
+ * Threads: the writer's connection belongs to the writer's thread from its start to its join, the mover's to
+ * the mover's; a reader's connection to the thread that holds the reader. SQLite is used without its mutexes.
  */
 #ifndef CM_STORE_SQLITE_INTERNAL_H
 #define CM_STORE_SQLITE_INTERNAL_H
@@ -32,72 +38,11 @@
 #include <sqlite3.h>
 
 #include "engine/store/sqlite/answered.h"
+#include "engine/store/sqlite/checkpoint.h"
+#include "engine/store/sqlite/connection.h"
 #include "engine/store/sqlite/listing.h"
+#include "engine/store/sqlite/reader.h"
 #include "engine/store/store.h"
-
-/* -------------------------------------------------------------- connections -- */
-
-enum { CM_SQLITE_BUSY_TIMEOUT_MS = 10000 };
-
-/* Opens without creating; sets what both faces need. Fails with: NOT_FOUND, CORRUPT, IO. */
-CM_MUST_USE cm_status cm_sqlite_connect(const char *path, bool read_only, sqlite3 **ret_db,
-                                        struct cm_error *err);
-
-/* Maps the connection's last error to a status, with what was being done and SQLite's words. */
-cm_status cm_sqlite_fail(sqlite3 *db, int code, const char *what, struct cm_error *err);
-
-/* Errors after which nothing may be believed: the state of the disk is unknown, or damaged. */
-bool cm_sqlite_is_fatal(int64_t code);
-
-CM_MUST_USE cm_status cm_sqlite_run(sqlite3 *db, const char *sql, struct cm_error *err);
-CM_MUST_USE cm_status cm_sqlite_prepare(sqlite3 *db, const char *const *sql, unsigned count,
-                                        sqlite3_stmt **ret_statements, struct cm_error *err);
-void cm_sqlite_finalize(sqlite3_stmt **statements, unsigned count);
-
-/* The first column of the first row. */
-CM_MUST_USE cm_status cm_sqlite_get_integer(sqlite3 *db, const char *sql, int64_t *ret_value,
-                                            struct cm_error *err);
-
-/* Bindings refer to the caller's memory, which outlives the step. An empty span is no NULL. */
-void cm_sqlite_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t size);
-void cm_sqlite_bind_bytes(sqlite3_stmt *statement, int index, struct cm_bytes bytes);
-void cm_sqlite_bind_text(sqlite3_stmt *statement, int index, struct cm_bytes text);
-
-/* Spans over the statement's row: valid until its next step or reset. */
-struct cm_bytes cm_sqlite_column_bytes(sqlite3_stmt *statement, int index);
-struct cm_bytes cm_sqlite_column_text(sqlite3_stmt *statement, int index);
-
-/* Copies a column of exactly size octets; false when it has another size. */
-bool cm_sqlite_column_exactly(sqlite3_stmt *statement, int index, void *ret_octets, size_t size);
-
-/* ------------------------------------------------------------------- schema -- */
-
-CM_MUST_USE cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err);
-
-/* In one transaction, where the store has the version before; else nothing. Fails with: as check. */
-CM_MUST_USE cm_status cm_sqlite_schema_upgrade(sqlite3 *db, const char *path, struct cm_error *err);
-
-enum { CM_SQLITE_UPGRADED_VERSION = 2 }; /* the version that can be brought up to date */
-extern const char cm_sqlite_schema_added[];
-
-/* Inside a transaction: tables of that version become those of this one. */
-CM_MUST_USE cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err);
-
-/* Fails with: MISMATCH (another version, or no store at all), CORRUPT, IO. */
-CM_MUST_USE cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error *err);
-
-/* --------------------------------------------------------------------- lock -- */
-
-struct cm_sqlite_lock {
-    int fd;           /* -1: none */
-    bool was_unclean; /* the writer before us did not close the store */
-};
-
-/* Fails with: BUSY (text names the pid), IO. */
-CM_MUST_USE cm_status cm_sqlite_lock_take(const char *path, struct cm_sqlite_lock *ret_lock,
-                                          struct cm_error *err);
-/* A clean stop leaves an empty lock file behind. */
-void cm_sqlite_lock_release(struct cm_sqlite_lock *lock);
 
 /* ------------------------------------------------------------------- writer -- */
 
@@ -117,87 +62,124 @@ static inline cm_certificate_number cm_sqlite_last_of(int64_t time_ms)
     return ((time_ms + 1) << 20) - 1;
 }
 
+/* Certificates of one audit row that lie no further apart (a millisecond) are in one range. */
+#define CM_SQLITE_RANGE_GAP "1048576"
+static const cm_certificate_number cm_sqlite_range_gap = 1048576;
+
 /* In place of a refusal's code: the request was an order, and it was carried out. */
 #define CM_SQLITE_CARRIED_OUT "carried-out"
 
 /* X(SYMBOL, sql) */
-#define CM_SQLITE_CHANGE_MAP(X)                                                                     \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                     \
-    X(COMMIT, "COMMIT")                                                                             \
-    X(CERTIFICATE, "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                   \
-    X(DER, "INSERT INTO certificate_der VALUES (?1, ?2)")                                           \
-    X(REQUEST, "INSERT INTO request VALUES (?1, ?2, ?3)")                                           \
-    X(FIND_REQUEST, "SELECT 1 FROM request WHERE key = ?1")                                         \
-    X(REQUEST_LOG, "INSERT INTO request_log VALUES (?1, ?2)")                                       \
-    X(REQUEST_LOG_PRUNE, "DELETE FROM request_log WHERE number <= ?1")                              \
-    X(STRETCH, "INSERT OR REPLACE INTO request_stretch VALUES (?1, ?2)")                            \
-    X(REFUSAL, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)")                                       \
-    X(ABANDONED, "INSERT INTO abandoned VALUES (?1, ?2, ?3)")                                       \
-    X(FIND_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                              \
-    X(FIND_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                  \
-    X(USAGE, "INSERT INTO usage VALUES (?1, ?2, ?3)"                                                \
-             " ON CONFLICT DO UPDATE SET count = count + excluded.count")                           \
-    X(INTENT, "INSERT INTO intent VALUES (?1, ?2, ?3, ?4)")                                         \
-    X(INTENT_CLOSE, "DELETE FROM intent WHERE number = ?1")                                         \
-    X(GROUP, "INSERT INTO device_group(name) VALUES (?1) ON CONFLICT DO NOTHING")                   \
-    X(FIND_GROUP, "SELECT number FROM device_group WHERE name = ?1")                                \
-    X(DEVICE, "INSERT INTO device(id, device_group, state, attributes)"                             \
-              " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")                                    \
-    /* a state only ever gets worse by it */                                                        \
-    X(DEVICE_REPLACE, "UPDATE device SET device_group = ?2, attributes = ?4, state ="               \
-                      " iif(state = 'allowed' OR ?3 = 'retired', ?3, state) WHERE id = ?1")         \
-    X(FIND_DEVICE, "SELECT number, state = 'allowed' FROM device WHERE id = ?1")                    \
-    X(GENERATION, "INSERT INTO generation(authority, generation, state, provider, key, sigalg,"     \
-                  " certificate, chain, created_ms, crl_shards, crl_url)"                           \
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                         \
-    X(GENERATION_REPLACE,                                                                           \
-      "UPDATE generation SET authority = ?1, generation = ?2, state = ?3, provider = ?4, key = ?5," \
-      " sigalg = ?6, certificate = ?7, chain = ?8, created_ms = ?9, crl_shards = ?10,"              \
-      " crl_url = ?11 WHERE number = ?12")                                                          \
-    X(FIND_ISSUER, "SELECT number FROM generation WHERE authority || '-' || generation = ?1")       \
-    X(REVOCATION, "INSERT INTO revocation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                     \
-    X(REVOCATION_TAKE_OUT, "DELETE FROM revocation WHERE revision = ?1")                            \
-    X(FIND_REVOCATION, "SELECT revision, reason, revoked_s, ifnull(invalidity_s, 0)"                \
-                       " FROM revocation WHERE generation = ?1 AND serial = ?2")                    \
-    /* whoever has issued a serial: generation, device, end */                                      \
-    X(FIND_SERIAL, "SELECT generation, device, not_after FROM certificate"                          \
-                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"        \
-                   " UNION ALL SELECT generation, 0, " CM_SQLITE_END_OF_TIME " FROM abandoned"      \
-                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"        \
-                   " UNION ALL SELECT generation, 0, not_after FROM imported"                       \
-                   " WHERE generation IN (SELECT number FROM generation) AND serial = ?3"           \
-                   " AND (?4 = 0 OR generation = ?4)")                                              \
-    X(FIND_HOLDER, "SELECT device_group.name, device.state = 'quarantined' FROM device"             \
-                   " JOIN device_group ON device_group.number = device.device_group"                \
-                   " WHERE device.number = ?1")                                                     \
-    X(FIND_MEMBER, "SELECT device.number, device.state, device_group.name FROM device"              \
-                   " JOIN device_group ON device_group.number = device.device_group"                \
-                   " WHERE device.id = ?1")                                                         \
-    X(MEMBERS, "SELECT number, state FROM device WHERE device_group = ?1 AND number > ?2"           \
-               " ORDER BY number LIMIT ?3")                                                         \
-    X(DEVICE_STATE, "UPDATE device SET state = ?2 WHERE number = ?1")                               \
-    X(FIND_LISTED, "SELECT serial_tail, generation, not_after FROM certificate WHERE number = ?1")  \
-    X(DEVICE_LOG, "INSERT INTO device_log VALUES (?1, ?2)")                                         \
-    X(DEVICE_LOG_PRUNE, "DELETE FROM device_log WHERE number <= ?1")                                \
-    X(DEVICE_LOGGED, CM_SQLITE_LOG_SQL)                                                             \
-    X(DEVICE_RUN, "INSERT INTO device_run VALUES (?1, ?2, ?3, ?4)")                                 \
-    X(DEVICE_RUN_CLEAR, "DELETE FROM device_run WHERE run = ?1")                                    \
-    X(DEVICE_IN_RUN, CM_SQLITE_RUN_SQL)                                                             \
-    X(FIND_ALLOWED, "SELECT state = 'allowed' FROM device WHERE number = ?1")                       \
-    X(CRL, "INSERT OR REPLACE INTO crl VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                \
-    X(FIND_CRL_NUMBERS, "SELECT max(number) FILTER (WHERE is_delta = 0),"                           \
-                        " max(number) FILTER (WHERE is_delta = 1)"                                  \
-                        " FROM crl WHERE generation = ?1 AND shard = ?2")                           \
-    X(FIND_GENERATION, "SELECT number FROM generation WHERE number = ?1")                           \
-    X(IMPORTED, "INSERT INTO imported(generation, serial, not_after, der)"                          \
-                " VALUES (?1, ?2, ?3, ?4)")                                                         \
-    X(IMPORTED_REPLACE, "UPDATE imported SET not_after = ?3,"                                       \
-                        " der = iif(length(der) = 0, ?4, der)"                                      \
-                        " WHERE generation = ?1 AND serial = ?2")                                   \
-    X(FIND_IMPORTED, "SELECT not_after FROM imported WHERE generation = ?1 AND serial = ?2")        \
-    X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                           \
-    X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"     \
-             " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                  \
+#define CM_SQLITE_CHANGE_MAP(X)                                                                    \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(CERTIFICATE, "INSERT INTO certificate VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")              \
+    X(DER, "INSERT INTO certificate_der VALUES (?1, ?2)")                                          \
+    X(REQUEST, "INSERT INTO request VALUES (?1, ?2, ?3)")                                          \
+    X(FIND_REQUEST, "SELECT 1 FROM request WHERE key = ?1")                                        \
+    X(REQUEST_LOG, "INSERT INTO request_log VALUES (?1, ?2)")                                      \
+    X(REQUEST_LOG_PRUNE, "DELETE FROM request_log WHERE number <= ?1")                             \
+    X(STRETCH, "INSERT OR REPLACE INTO request_stretch VALUES (?1, ?2)")                           \
+    X(REFUSAL, "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4)")                                      \
+    X(ABANDONED, "INSERT INTO abandoned VALUES (?1, ?2, ?3, ?4)")                                  \
+    X(FIND_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                             \
+    X(FIND_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                 \
+    X(USAGE, "INSERT INTO usage VALUES (?1, ?2, ?3)"                                               \
+             " ON CONFLICT DO UPDATE SET count = count + excluded.count")                          \
+    X(INTENT, "INSERT INTO intent VALUES (?1, ?2, ?3, ?4)")                                        \
+    X(INTENT_CLOSE, "DELETE FROM intent WHERE number = ?1")                                        \
+    X(GROUP, "INSERT INTO device_group(name) VALUES (?1) ON CONFLICT DO NOTHING")                  \
+    X(FIND_GROUP, "SELECT number FROM device_group WHERE name = ?1")                               \
+    X(DEVICE, "INSERT INTO device(id, device_group, state, attributes)"                            \
+              " VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")                                   \
+    /* a state only ever gets worse by it */                                                       \
+    X(DEVICE_REPLACE, "UPDATE device SET device_group = ?2, attributes = ?4, state ="              \
+                      " iif(state = 'allowed' OR ?3 = 'retired', ?3, state) WHERE id = ?1")        \
+    X(FIND_DEVICE, "SELECT number, state = 'allowed' FROM device WHERE id = ?1")                   \
+    X(GENERATION, "INSERT INTO generation(authority, generation, state, provider, key, sigalg,"    \
+                  " certificate, chain, created_ms, crl_shards, crl_url, replaces, active_ms)"     \
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")              \
+    X(GENERATION_REPLACE,                                                                          \
+      "UPDATE generation SET authority = ?1, generation = ?2, provider = ?4, key = ?5,"            \
+      " sigalg = ?6, certificate = ?7, chain = ?8, created_ms = ?9, crl_shards = ?10,"             \
+      " crl_url = ?11, replaces = ?12 WHERE number = ?13")                                         \
+    X(GENERATION_STATE, "UPDATE generation SET state = ?2,"                                        \
+                        " active_ms = iif(?2 = 'active', ?3, active_ms),"                          \
+                        " stopped_ms = iif(state = 'active', ?3, stopped_ms),"                     \
+                        " key_fate = ?4 WHERE number = ?1")                                        \
+    X(CROSS, "INSERT OR REPLACE INTO cross_certificate VALUES (?1, ?2, ?3)")                       \
+    X(FIND_STATE, "SELECT state, length(certificate) > 0, replaces, authority"                     \
+                  " FROM generation WHERE number = ?1")                                            \
+    X(FIND_OTHER_ACTIVE, "SELECT 1 FROM generation WHERE authority = ?2 AND number <> ?1"          \
+                         " AND state = 'active'")                                                  \
+    X(FIND_INTENT_OF, "SELECT 1 FROM intent WHERE generation = ?1")                                \
+    X(FIND_COMPROMISED, "SELECT 1 FROM generation WHERE number = ?1 AND state = 'compromised'")    \
+    X(PLAN, "INSERT INTO plan(id, body, digest, state, prepared_ms, expires_s, settled_ms)"        \
+            " VALUES (?1, ?2, ?3, 'pending', ?4, ?5, 0)")                                          \
+    X(FIND_PLAN, "SELECT number, state, expires_s, digest FROM plan WHERE id = ?1")                \
+    X(PLAN_STATE, "UPDATE plan SET state = ?2, settled_ms = ?3 WHERE number = ?1")                 \
+    X(APPROVAL, "INSERT INTO approval VALUES (?1, ?2, ?3, ?4, ?5, ?6)"                             \
+                " ON CONFLICT DO UPDATE SET key = excluded.key, signature = excluded.signature,"   \
+                " time_ms = excluded.time_ms WHERE approval.key <> excluded.key")                  \
+    X(FIND_AS_FOUND, "SELECT state, certificate FROM generation"                                   \
+                     " WHERE authority || '-' || generation = ?1")                                 \
+    X(FIND_ISSUER, "SELECT number FROM generation WHERE authority || '-' || generation = ?1")      \
+    X(REVOCATION, "INSERT INTO revocation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                    \
+    X(REVOCATION_TAKE_OUT, "DELETE FROM revocation WHERE revision = ?1")                           \
+    X(FIND_REVOCATION, "SELECT revision, reason, revoked_s, ifnull(invalidity_s, 0)"               \
+                       " FROM revocation WHERE generation = ?1 AND serial = ?2")                   \
+    /* whoever has issued a serial: generation, device, end */                                     \
+    X(FIND_SERIAL, "SELECT generation, device, not_after FROM certificate"                         \
+                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"       \
+                   " UNION ALL SELECT generation, 0, " CM_SQLITE_END_OF_TIME " FROM abandoned"     \
+                   " WHERE number = ?1 AND serial_tail = ?2 AND (?4 = 0 OR generation = ?4)"       \
+                   " UNION ALL SELECT generation, 0, not_after FROM imported"                      \
+                   " WHERE generation IN (SELECT number FROM generation) AND serial = ?3"          \
+                   " AND (?4 = 0 OR generation = ?4)")                                             \
+    X(FIND_HOLDER, "SELECT device_group.name, device.state = 'quarantined' FROM device"            \
+                   " JOIN device_group ON device_group.number = device.device_group"               \
+                   " WHERE device.number = ?1")                                                    \
+    X(FIND_MEMBER, "SELECT device.number, device.state, device_group.name FROM device"             \
+                   " JOIN device_group ON device_group.number = device.device_group"               \
+                   " WHERE device.id = ?1")                                                        \
+    X(MEMBERS, "SELECT number, state FROM device WHERE device_group = ?1 AND number > ?2"          \
+               " ORDER BY number LIMIT ?3")                                                        \
+    X(DEVICE_STATE, "UPDATE device SET state = ?2 WHERE number = ?1")                              \
+    X(FIND_LISTED, "SELECT serial_tail, generation, not_after FROM certificate WHERE number = ?1") \
+    X(DEVICE_LOG, "INSERT INTO device_log VALUES (?1, ?2)")                                        \
+    X(DEVICE_LOG_PRUNE, "DELETE FROM device_log WHERE number <= ?1")                               \
+    X(DEVICE_LOGGED, CM_SQLITE_LOG_SQL)                                                            \
+    X(DEVICE_RUN, "INSERT INTO device_run VALUES (?1, ?2, ?3, ?4)")                                \
+    X(DEVICE_RUN_CLEAR, "DELETE FROM device_run WHERE run = ?1")                                   \
+    X(DEVICE_IN_RUN, CM_SQLITE_RUN_SQL)                                                            \
+    X(FIND_ALLOWED, "SELECT state = 'allowed' FROM device WHERE number = ?1")                      \
+    X(CRL, "INSERT OR REPLACE INTO crl VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")               \
+    X(FIND_CRL_NUMBERS, "SELECT max(number) FILTER (WHERE is_delta = 0),"                          \
+                        " max(number) FILTER (WHERE is_delta = 1)"                                 \
+                        " FROM crl WHERE generation = ?1 AND shard = ?2")                          \
+    X(FIND_GENERATION, "SELECT number FROM generation WHERE number = ?1")                          \
+    X(IMPORTED, "INSERT INTO imported(generation, serial, not_after, der)"                         \
+                " VALUES (?1, ?2, ?3, ?4)")                                                        \
+    X(IMPORTED_REPLACE, "UPDATE imported SET not_after = ?3,"                                      \
+                        " der = iif(length(der) = 0, ?4, der)"                                     \
+                        " WHERE generation = ?1 AND serial = ?2")                                  \
+    X(FIND_IMPORTED, "SELECT not_after FROM imported WHERE generation = ?1 AND serial = ?2")       \
+    X(CAMPAIGN, "INSERT INTO campaign(name, actor, generation, device_groups, window_s,"           \
+                " rate_per_s, expected, state, created_ms, ended_ms, until, cursor, noticed,"      \
+                " renewed)"                                                                        \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'running', ?8, 0, ?9, 0, 0, 0)")             \
+    X(FIND_CAMPAIGN, "SELECT number, created_ms, ended_ms, state FROM campaign WHERE name = ?1")   \
+    X(CAMPAIGN_STATE, "UPDATE campaign SET state = ?2, ended_ms = ?3 WHERE number = ?1")           \
+    X(CAMPAIGN_MOVE, "UPDATE campaign SET cursor = ?2, noticed = noticed + ?3,"                    \
+                     " renewed = renewed + ?4 WHERE number = ?1 AND cursor <= ?2")                 \
+    X(AUDIT, "INSERT INTO audit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                          \
+    X(AUDIT_RANGE, "INSERT INTO audit_range VALUES (?1, ?2, ?3)")                                  \
+    X(IS_AUDIT_HASH, "SELECT 1 FROM audit WHERE number = ?1 AND hash = ?2")                        \
+    X(CHECKPOINT, "INSERT INTO checkpoint VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                \
+    X(LAST_CHECKPOINT, "SELECT number, audit, hash, time_ms, previous, spki, sigalg, signature"    \
+                       " FROM checkpoint ORDER BY number DESC LIMIT 1")                            \
+    X(TOTAL, "UPDATE total SET devices = ?1, certificates = ?2, refusals = ?3, abandoned = ?4,"    \
+             " audit_rows = ?5, last_number = ?6, last_time_ms = ?7, orders = ?8,"                 \
              " revocations = ?9, last_revision = ?10, device_runs = ?11 WHERE number = 1")
 
 enum cm_sqlite_change {
@@ -211,6 +193,7 @@ enum cm_sqlite_change {
 struct cm_sqlite_tally {
     int64_t devices, certificates, refusals, abandoned, audit_rows;
     int64_t last_number, last_time_ms;
+    int64_t audit_time_ms;    /* of the last row: where the clock goes back, the log does not */
     int64_t last_certificate; /* highest number among certificates and abandoned serials */
     int64_t last_abandoned;   /* highest number among abandoned serials */
     int64_t last_intent;
@@ -293,10 +276,11 @@ struct cm_sqlite_store {
     struct cm_sqlite_barred barred;
     struct cm_sqlite_listing listing;
     int64_t generation_added; /* by the transaction that is open */
+    bool has_compromised;     /* some generation may be: look */
     uint8_t *scratch;         /* an intent's items while they are encoded */
     size_t scratch_size;
-    int wal_pages;       /* in the write-ahead log, told by SQLite after each commit */
-    int wal_pages_moved; /* of them in the database since the last checkpoint */
+    struct cm_sqlite_log log;
+    struct cm_sqlite_mover mover; /* has a thread of its own */
 
     struct {
         pthread_mutex_t mutex;
@@ -315,6 +299,12 @@ CM_MUST_USE cm_status cm_sqlite_tally_read(sqlite3 *db, struct cm_sqlite_tally *
 static inline int64_t cm_sqlite_max(int64_t a, int64_t b)
 {
     return a > b ? a : b;
+}
+
+/* Number of the row that the operation is about to append, behind those of its orders. */
+static inline int64_t cm_sqlite_next_audit(const struct cm_sqlite_store *store)
+{
+    return store->tally.audit_rows + 1;
 }
 
 /* Runs a statement that has been bound and returns no rows. */
@@ -340,13 +330,43 @@ CM_MUST_USE cm_status cm_sqlite_change_intent(struct cm_sqlite_store *store,
                                               struct cm_intent *intent, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store_op *op,
                                               struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_generation(struct cm_sqlite_store *store,
+                                                  struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_state(struct cm_sqlite_store *store,
+                                             struct cm_transition *transition,
+                                             struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_plan(struct cm_sqlite_store *store,
+                                            struct cm_plan_change *change, struct cm_error *err);
+/* Around a change that carries a plan out; use NULL: it carries none out. is_done false: there is more
+ * to come of it. Fails with: as struct cm_plan_use. */
+CM_MUST_USE cm_status cm_sqlite_plan_begin(struct cm_sqlite_store *store,
+                                           const struct cm_plan_use *use, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_plan_end(struct cm_sqlite_store *store,
+                                         const struct cm_plan_use *use, bool is_done,
+                                         struct cm_bytes actor, struct cm_error *err);
+/* Fails with DENIED where its key is compromised. */
+CM_MUST_USE cm_status cm_sqlite_require_sound(struct cm_sqlite_store *store,
+                                              int64_t generation_number, struct cm_error *err);
+/* At the start. */
+CM_MUST_USE cm_status cm_sqlite_compromised_load(struct cm_sqlite_store *store,
+                                                 struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_campaign(struct cm_sqlite_store *store,
+                                                struct cm_campaign_change *change,
+                                                struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_crls(struct cm_sqlite_store *store,
                                             const struct cm_store_op *op, struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_imported(struct cm_sqlite_store *store,
                                                 struct cm_store_op *op, struct cm_error *err);
+CM_MUST_USE cm_status cm_sqlite_change_checkpoint(struct cm_sqlite_store *store,
+                                                  const struct cm_checkpoint *checkpoint,
+                                                  struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_append_audit(struct cm_sqlite_store *store,
                                              const struct cm_audit_event *event,
                                              struct cm_error *err);
+/* That the next row is about these certificates. */
+CM_MUST_USE cm_status cm_sqlite_record_ranges(struct cm_sqlite_store *store,
+                                              const struct cm_certificate_row *rows, uint32_t count,
+                                              struct cm_error *err);
 CM_MUST_USE cm_status cm_sqlite_change_total(struct cm_sqlite_store *store, struct cm_error *err);
 
 /*
@@ -437,16 +457,6 @@ bool cm_sqlite_was_revoked(const struct cm_sqlite_store *store, int64_t device,
                            cm_certificate_number number);
 CM_MUST_USE cm_status cm_sqlite_barred_load(struct cm_sqlite_store *store, struct cm_error *err);
 
-/* Ends the process when the error leaves the state of the disk unknown. */
-void cm_sqlite_die_if_fatal(const struct cm_error *err);
-void __attribute__((noreturn)) cm_sqlite_die(const struct cm_error *err);
-
-/* The writer's own thread: after a commit, and when nothing is to be done. */
-void cm_sqlite_checkpoint_start(struct cm_sqlite_store *store);
-void cm_sqlite_checkpoint_when_due(struct cm_sqlite_store *store);
-bool cm_sqlite_checkpoint_has_idle_work(const struct cm_sqlite_store *store);
-void cm_sqlite_checkpoint_idle(struct cm_sqlite_store *store);
-
 CM_MUST_USE cm_status cm_sqlite_outbox_new(struct cm_sqlite_outbox **ret_outbox,
                                            struct cm_error *err);
 /* Any thread. Calls back: op->done, on the loop. */
@@ -459,102 +469,6 @@ CM_MUST_USE cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, stru
 void cm_sqlite_writer_stop(struct cm_sqlite_store *store);
 void cm_sqlite_submit(struct cm_store *base, struct cm_store_op *op);
 cm_status cm_sqlite_apply(struct cm_store *base, struct cm_store_op *op, struct cm_error *err);
-
-/* ------------------------------------------------------------------ readers -- */
-
-#define CM_SQLITE_DEVICE_COLUMNS                                                                   \
-    "device.number, device.id, device_group.name, device.state, device.attributes"                 \
-    " FROM device JOIN device_group ON device_group.number = device.device_group"
-
-/* X(SYMBOL, sql) */
-#define CM_SQLITE_LOOKUP_MAP(X)                                                                    \
-    X(SNAPSHOT_BEGIN, "BEGIN")                                                                     \
-    X(SNAPSHOT_END, "COMMIT")                                                                      \
-    X(PIN, "SELECT last_number FROM total WHERE number = 1")                                       \
-    X(GET_TOTAL, "SELECT devices, certificates, refusals, abandoned, audit_rows, last_number,"     \
-                 " last_time_ms, (SELECT count(*) FROM intent), orders, revocations"               \
-                 " FROM total WHERE number = 1")                                                   \
-    X(GET_REQUEST, "SELECT certificate, refusal FROM request WHERE key = ?1")                      \
-    X(LOGGED_REQUESTS, "SELECT items FROM request_log")                                            \
-    X(GET_REFUSAL, "SELECT digest, code, message FROM refusal WHERE number = ?1")                  \
-    X(GET_CERTIFICATE, "SELECT digest, device, generation, not_after, der FROM certificate"        \
-                       " JOIN certificate_der USING (number) WHERE number = ?1")                   \
-    X(GET_DEVICE, "SELECT " CM_SQLITE_DEVICE_COLUMNS " WHERE device.id = ?1")                      \
-    X(IS_CERTIFICATE, "SELECT 1 FROM certificate WHERE number = ?1")                               \
-    X(IS_ABANDONED, "SELECT 1 FROM abandoned WHERE number = ?1")                                   \
-    X(GET_DEVICE_RUNS, "SELECT device_runs FROM total WHERE number = 1")                           \
-    X(IN_RUN, CM_SQLITE_RUN_SQL)                                                                   \
-    X(LOGGED, CM_SQLITE_LOG_SQL)                                                                   \
-    /* enum cm_issued. One snapshot for all; the open intents come last, which have no index */    \
-    X(IS_ISSUED, "SELECT 1 FROM certificate"                                                       \
-                 " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
-                 " UNION ALL SELECT 2 FROM abandoned"                                              \
-                 " WHERE number = ?1 AND serial_tail = ?2 AND generation = ?4"                     \
-                 " UNION ALL SELECT 1 FROM imported WHERE generation = ?4 AND serial = ?3"         \
-                 " UNION ALL SELECT 3 FROM intent WHERE generation = ?4 AND instr(items, ?5)")
-
-enum cm_sqlite_lookup {
-#define X(symbol, sql) CM_SQLITE_##symbol,
-    CM_SQLITE_LOOKUP_MAP(X)
-#undef X
-        CM_SQLITE_LOOKUP_COUNT
-};
-
-struct cm_sqlite_reader {
-    struct cm_store_reader base;
-    sqlite3 *db;
-    sqlite3_stmt *statements[CM_SQLITE_LOOKUP_COUNT];
-    struct cm_answered *answered; /* the store's; NULL: another process writes */
-    uint64_t moves;               /* cm_answered_moves before the snapshot was taken */
-    bool in_snapshot;
-    bool has_lost_snapshot; /* in place of in_snapshot: no newer one could be taken */
-};
-
-cm_status cm_sqlite_reader_open(struct cm_store *base, struct cm_store_reader **ret_reader,
-                                struct cm_error *err);
-void cm_sqlite_reader_close(struct cm_store_reader *base);
-cm_status cm_sqlite_reader_begin(struct cm_store_reader *base, struct cm_error *err);
-void cm_sqlite_reader_end(struct cm_store_reader *base);
-/* False between begin and end when the snapshot could not be renewed: IO. */
-CM_MUST_USE cm_status cm_sqlite_reader_is_whole(const struct cm_sqlite_reader *reader,
-                                                struct cm_error *err);
-cm_status cm_sqlite_recall(struct cm_store_reader *base, const struct cm_request_key *key,
-                           struct cm_arena *arena, struct cm_recall *ret_recall,
-                           struct cm_error *err);
-cm_status cm_sqlite_find_device(struct cm_store_reader *base, struct cm_bytes id,
-                                struct cm_arena *arena, struct cm_device *ret_device,
-                                struct cm_error *err);
-cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificate_number number,
-                                     struct cm_arena *arena, struct cm_certificate_found *ret_found,
-                                     struct cm_error *err);
-cm_status cm_sqlite_find_issued(struct cm_store_reader *base, int64_t generation_number,
-                                struct cm_bytes serial, enum cm_issued *ret_issued,
-                                struct cm_error *err);
-cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *ret_counts,
-                          struct cm_error *err);
-
-/* Reads a row of CM_SQLITE_DEVICE_COLUMNS; false when the row is not well-formed. */
-bool cm_sqlite_read_device(sqlite3_stmt *row, struct cm_device *ret_device);
-
-cm_status cm_sqlite_walk_devices(struct cm_store_reader *base, struct cm_bytes group,
-                                 cm_device_walk_fn *walk, void *arg, struct cm_error *err);
-cm_status cm_sqlite_walk_keys(struct cm_store_reader *base, cm_key_walk_fn *walk, void *arg,
-                              struct cm_error *err);
-cm_status cm_sqlite_walk_open_intents(struct cm_store_reader *base, cm_intent_walk_fn *walk,
-                                      void *arg, struct cm_error *err);
-cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation_walk_fn *walk,
-                                     void *arg, struct cm_error *err);
-cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after_revision,
-                                     cm_revocation_walk_fn *walk, void *arg, struct cm_error *err);
-cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *walk, void *arg,
-                              struct cm_error *err);
-cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64_t device_number,
-                                             cm_certificate_walk_fn *walk, void *arg,
-                                             struct cm_error *err);
-cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period, cm_usage_walk_fn *walk,
-                               void *arg, struct cm_error *err);
-cm_status cm_sqlite_walk_audit(struct cm_store_reader *base, int64_t from_number,
-                               cm_audit_walk_fn *walk, void *arg, struct cm_error *err);
 
 /* An intent's items as octets: key, serial, hash, one after another. */
 enum { CM_SQLITE_ITEM_SIZE = 16 + CM_SERIAL_SIZE + CM_HASH_SIZE };

@@ -53,7 +53,12 @@ void cm_sqlite_listed_write(uint8_t *octets, const struct cm_sqlite_listed *list
 /* The log behind a row of it. */
 #define CM_SQLITE_LOG_SQL "SELECT number, items FROM device_log WHERE number > ?1 ORDER BY number"
 
-/* Adds what the runs 1 to runs have of the device. The statement is of CM_SQLITE_RUN_SQL. */
+/* Adds what one run has of the device. The statement is of CM_SQLITE_RUN_SQL. */
+CM_MUST_USE cm_status cm_sqlite_find_in_run(sqlite3 *db, sqlite3_stmt *statement, int64_t run,
+                                            int64_t device, struct cm_sqlite_list *list,
+                                            struct cm_error *err);
+
+/* The same for the runs 1 to runs. */
 CM_MUST_USE cm_status cm_sqlite_find_in_runs(sqlite3 *db, sqlite3_stmt *statement, int64_t runs,
                                              int64_t device, struct cm_sqlite_list *list,
                                              struct cm_error *err);

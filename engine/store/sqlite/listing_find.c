@@ -66,28 +66,68 @@ static int compare_numbers(const void *a, const void *b)
     return (one > other) - (one < other);
 }
 
-static cm_status add_items(struct cm_bytes items, const int64_t *devices, size_t count,
+/* Nearly all that a log holds is of others: most of those are told by one bit. */
+enum { WANTED_BITS = 8192 };
+
+struct wanted {
+    const int64_t *devices; /* sorted; NULL: all */
+    size_t count;
+    uint64_t bits[WANTED_BITS / 64];
+};
+
+/* By its last octets as they stand there; devices are numbered one after the other. */
+static unsigned bit_of(const uint8_t device[8])
+{
+    return ((unsigned)device[6] << 8 | device[7]) % WANTED_BITS;
+}
+
+static void want(struct wanted *wanted, const int64_t *devices, size_t count)
+{
+    *wanted = (struct wanted){ .devices = devices, .count = count };
+    for (size_t i = 0; i < count; i++) {
+        uint8_t octets[8];
+        cm_big_endian_write((uint64_t)devices[i], octets, sizeof octets);
+        wanted->bits[bit_of(octets) / 64] |= 1ull << bit_of(octets) % 64;
+    }
+}
+
+static bool is_wanted(const struct wanted *wanted, const uint8_t *octets)
+{
+    if (!wanted->devices)
+        return true;
+    if (!(wanted->bits[bit_of(octets) / 64] >> bit_of(octets) % 64 & 1))
+        return false;
+    int64_t device = (int64_t)cm_big_endian_read(octets, 8);
+    return bsearch(&device, wanted->devices, wanted->count, sizeof device, compare_numbers);
+}
+
+static cm_status add_items(struct cm_bytes items, const struct wanted *wanted,
                            struct cm_sqlite_list *list, struct cm_error *err)
 {
     cm_status status = CM_OK;
     for (size_t at = 0; status == CM_OK && at + CM_SQLITE_LISTED_SIZE <= items.size;
          at += CM_SQLITE_LISTED_SIZE) {
+        if (!is_wanted(wanted, items.data + at))
+            continue;
         const struct cm_sqlite_listed listed = read_listed(items.data + at);
-        if (!devices || bsearch(&listed.device, devices, count, sizeof *devices, compare_numbers))
-            status = cm_sqlite_list_add(list, &listed, err);
+        status = cm_sqlite_list_add(list, &listed, err);
     }
     return status;
 }
 
 /* ------------------------------------------------------------------- finding -- */
 
-static cm_status find_in_run(sqlite3 *db, sqlite3_stmt *row, int64_t device,
-                             struct cm_sqlite_list *list, struct cm_error *err)
+cm_status cm_sqlite_find_in_run(sqlite3 *db, sqlite3_stmt *row, int64_t run, int64_t device,
+                                struct cm_sqlite_list *list, struct cm_error *err)
 {
     cm_status status = CM_OK;
     int code = SQLITE_DONE;
+    struct wanted wanted;
+    want(&wanted, &device, 1);
+    sqlite3_bind_int64(row, 1, run);
+    sqlite3_bind_int64(row, 2, device);
     while (status == CM_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
-        status = add_items(cm_sqlite_column_bytes(row, 0), &device, 1, list, err);
+        status = add_items(cm_sqlite_column_bytes(row, 0), &wanted, list, err);
     if (status == CM_OK && code != SQLITE_DONE)
         status = cm_sqlite_fail(db, code, "read the certificates of a device", err);
     sqlite3_reset(row);
@@ -98,11 +138,8 @@ cm_status cm_sqlite_find_in_runs(sqlite3 *db, sqlite3_stmt *statement, int64_t r
                                  struct cm_sqlite_list *list, struct cm_error *err)
 {
     cm_status status = CM_OK;
-    for (int64_t run = 1; status == CM_OK && run <= runs; run++) {
-        sqlite3_bind_int64(statement, 1, run);
-        sqlite3_bind_int64(statement, 2, device);
-        status = find_in_run(db, statement, device, list, err);
-    }
+    for (int64_t run = 1; status == CM_OK && run <= runs; run++)
+        status = cm_sqlite_find_in_run(db, statement, run, device, list, err);
     return status;
 }
 
@@ -112,10 +149,12 @@ cm_status cm_sqlite_find_in_log(sqlite3 *db, sqlite3_stmt *statement, const int6
 {
     cm_status status = CM_OK;
     int code = SQLITE_DONE;
+    struct wanted wanted;
+    want(&wanted, devices, count);
     sqlite3_bind_int64(statement, 1, *until);
     while (status == CM_OK && (most == 0 || list->count < most)
            && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        status = add_items(cm_sqlite_column_bytes(statement, 1), devices, count, list, err);
+        status = add_items(cm_sqlite_column_bytes(statement, 1), &wanted, list, err);
         if (status == CM_OK)
             *until = sqlite3_column_int64(statement, 0);
     }

@@ -71,7 +71,7 @@ static int64_t size_of(const char *path)
 
 static cm_status settle_writer(sqlite3 *db, struct cm_error *err)
 {
-    /* Checkpoints are the writer's own (writer.c). Nothing here is secret, so that freed pages
+    /* Checkpoints are our own (checkpoint.c). Nothing here is secret, so that freed pages
      * need not be overwritten. */
     return cm_sqlite_run(db,
                          "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
@@ -120,6 +120,8 @@ static cm_status open_writer(struct cm_sqlite_store *store, bool create, struct 
     if (status == CM_OK)
         status = cm_sqlite_barred_load(store, err);
     if (status == CM_OK)
+        status = cm_sqlite_compromised_load(store, err);
+    if (status == CM_OK)
         status = sync_folder(store->path, err);
     return status;
 }
@@ -157,6 +159,7 @@ static void close_store(struct cm_store *base)
 {
     struct cm_sqlite_store *store = (struct cm_sqlite_store *)base;
     cm_sqlite_writer_stop(store);
+    cm_sqlite_mover_stop(&store->mover);
     cm_sqlite_finalize(store->statements, CM_SQLITE_CHANGE_COUNT);
     /* The last connection to close moves the log into the database and removes it. */
     sqlite3_close(store->db);
@@ -184,6 +187,7 @@ static cm_status open_store(struct cm_loop *loop, const struct cm_store_settings
     store->loop = loop;
     store->lock.fd = -1;
     store->group_rows_max = settings->group_rows_max;
+    store->log.pages_max = (int)settings->log_pages_max;
     cm_status status = settings->read_only ? open_for_reading(store, err)
                                            : open_for_writing(store, settings->create, err);
     if (status != CM_OK) {
@@ -211,11 +215,24 @@ const struct cm_store_ops cm_store_sqlite = {
     .walk_keys = cm_sqlite_walk_keys,
     .walk_open_intents = cm_sqlite_walk_open_intents,
     .walk_generations = cm_sqlite_walk_generations,
+    .walk_crosses = cm_sqlite_walk_crosses,
+    .walk_plans = cm_sqlite_walk_plans,
+    .walk_approvals = cm_sqlite_walk_approvals,
+    .walk_certificates = cm_sqlite_walk_certificates,
+    .find_use = cm_sqlite_find_use,
     .walk_revocations = cm_sqlite_walk_revocations,
     .walk_crls = cm_sqlite_walk_crls,
     .walk_device_certificates = cm_sqlite_walk_device_certificates,
+    .find_latest = cm_sqlite_find_latest,
+    .find_standing = cm_sqlite_find_standing,
     .find_issued = cm_sqlite_find_issued,
     .walk_usage = cm_sqlite_walk_usage,
     .walk_audit = cm_sqlite_walk_audit,
+    .walk_audited = cm_sqlite_walk_audited,
+    .walk_strays = cm_sqlite_walk_strays,
+    .count_audited = cm_sqlite_count_audited,
+    .walk_checkpoints = cm_sqlite_walk_checkpoints,
     .count = cm_sqlite_count,
+    .walk_campaigns = cm_sqlite_walk_campaigns,
+    .walk_holders = cm_sqlite_walk_holders,
 };

@@ -283,6 +283,13 @@ static void set_time(json_t *detail, const char *name, int64_t time_s)
         set(detail, name, json_string(text));
 }
 
+static void set_plan(json_t *detail, const struct cm_plan_use *plan)
+{
+    char hex[2 * CM_PLAN_ID_SIZE + 1];
+    cm_hex_encode(cm_bytes(plan->id, sizeof plan->id), hex);
+    set(detail, "plan", json_string(hex));
+}
+
 /* On the heap; NULL when out of memory. */
 static char *write_detail(const struct cm_sqlite_ordering *ordering)
 {
@@ -301,6 +308,8 @@ static char *write_detail(const struct cm_sqlite_ordering *ordering)
     set_time(detail, "time", order->time_s);
     set_time(detail, "invalidity", order->invalidity_s);
     set_text(detail, "why", order->why);
+    if (order->plan)
+        set_plan(detail, order->plan);
     set(detail, "certificates", json_integer(order->certificates_changed));
     set(detail, "devices", json_integer(order->devices_changed));
     char *text = json_dumps(detail, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -337,12 +346,24 @@ static cm_status remember_order(struct cm_sqlite_ordering *ordering, struct cm_e
 
 /* ---------------------------------------------------------------------- whole -- */
 
+/* A plan that may not run refuses its order, not those beside it. */
+static bool may_run(struct cm_sqlite_ordering *ordering, cm_status *ret_status,
+                    struct cm_error *err)
+{
+    struct cm_order *order = ordering->order;
+    cm_status status = cm_sqlite_plan_begin(ordering->store, order->plan, err);
+    if (status == CM_DENIED)
+        status = cm_sqlite_refuse_order(order, CM_REFUSAL_POLICY_DUAL_CONTROL, "%s", err->text);
+    *ret_status = status;
+    return status == CM_OK && order->code == CM_REFUSAL_NONE;
+}
+
 static cm_status carry_out(struct cm_sqlite_ordering *ordering, struct cm_error *err)
 {
     struct cm_order *order = ordering->order;
     cm_status status = CM_OK;
-    if (!has_good_dates(ordering))
-        return CM_OK;
+    if (!has_good_dates(ordering) || !may_run(ordering, &status, err))
+        return status;
     if (order->serial.size > 0)
         status = order_serial(ordering, err);
     else
@@ -352,6 +373,9 @@ static cm_status carry_out(struct cm_sqlite_ordering *ordering, struct cm_error 
     status = remember_order(ordering, err);
     if (status == CM_OK)
         status = audit_order(ordering, err);
+    if (status == CM_OK)
+        status = cm_sqlite_plan_end(ordering->store, order->plan, order->last_device == 0,
+                                    order->actor, err);
     return status;
 }
 

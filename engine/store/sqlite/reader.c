@@ -319,6 +319,7 @@ cm_status cm_sqlite_find_certificate(struct cm_store_reader *base, cm_certificat
             .generation_number = sqlite3_column_int64(row, 2),
             .not_after = sqlite3_column_int64(row, 3),
             .der = cm_arena_copy(arena, cm_sqlite_column_bytes(row, 4)),
+            .audit = sqlite3_column_int64(row, 5),
         };
         let_go(row);
     }
@@ -372,6 +373,7 @@ cm_status cm_sqlite_count(struct cm_store_reader *base, struct cm_store_counts *
         .last_time_ms = sqlite3_column_int64(row, 6),
         .open_intents = sqlite3_column_int64(row, 7),
         .revocations = sqlite3_column_int64(row, 9),
+        .checkpoints = sqlite3_column_int64(row, 10),
     };
     let_go(row);
     return CM_OK;

@@ -51,6 +51,7 @@ static cm_status insert_certificate(struct cm_sqlite_store *store,
     sqlite3_bind_int64(certificate, 5, row->generation_number);
     sqlite3_bind_int64(certificate, 6, (int64_t)row->key_fingerprint);
     sqlite3_bind_int64(certificate, 7, row->not_after);
+    sqlite3_bind_int64(certificate, 8, cm_sqlite_next_audit(store));
     cm_status status = cm_sqlite_step(store, CM_SQLITE_CERTIFICATE, "record a certificate", err);
     if (status != CM_OK)
         return status;
@@ -70,6 +71,15 @@ static cm_status judge_device(const struct cm_sqlite_store *store, struct cm_cer
     return CM_FAIL(err, CM_DENIED, CM_ORIGIN_SELF, 0, "store: a device was revoked meanwhile");
 }
 
+static cm_status judge_issuer(struct cm_sqlite_store *store, struct cm_certificate_row *row,
+                              struct cm_error *err)
+{
+    cm_status status = cm_sqlite_require_sound(store, row->generation_number, err);
+    if (status == CM_DENIED)
+        row->denial = CM_DENIAL_ISSUER;
+    return status;
+}
+
 static cm_status record_certificate(struct cm_sqlite_store *store, struct cm_certificate_row *row,
                                     struct cm_error *err)
 {
@@ -83,6 +93,8 @@ static cm_status record_certificate(struct cm_sqlite_store *store, struct cm_cer
         status = device == 0 ? cm_sqlite_enroll_device(store, row, &device, err)
                              : cm_sqlite_require_allowed(store, device, err);
     status = judge_device(store, row, device, status, err);
+    if (status == CM_OK)
+        status = judge_issuer(store, row, err);
     if (status == CM_OK)
         status = insert_certificate(store, row, number, device, err);
     if (status == CM_OK)
@@ -150,6 +162,7 @@ static cm_status record_abandoned(struct cm_sqlite_store *store, const struct cm
     sqlite3_bind_int64(statement, 1, number);
     cm_sqlite_bind_blob(statement, 2, row->serial.octets + 8, CM_SERIAL_SIZE - 8);
     sqlite3_bind_int64(statement, 3, row->generation_number);
+    sqlite3_bind_int64(statement, 4, cm_sqlite_next_audit(store));
     status = cm_sqlite_step(store, CM_SQLITE_ABANDONED, "abandon a serial", err);
     if (status == CM_OK)
         status = revoke_abandoned(store, row, err);
@@ -187,7 +200,9 @@ static void look_for_denials(struct cm_sqlite_store *store, struct cm_certificat
     for (uint32_t i = 0; i < count; i++) {
         int64_t device = rows[i].device_number;
         cm_status status = device == 0 ? CM_OK : cm_sqlite_require_allowed(store, device, &ignored);
-        (void)!judge_device(store, &rows[i], device, status, &ignored);
+        status = judge_device(store, &rows[i], device, status, &ignored);
+        if (status == CM_OK)
+            (void)!judge_issuer(store, &rows[i], &ignored);
     }
 }
 
@@ -217,6 +232,8 @@ cm_status cm_sqlite_change_record(struct cm_sqlite_store *store, struct cm_store
         status = cm_sqlite_carry_out_order(store, &op->orders[i], err);
     if (status == CM_OK)
         status = record_certificates(store, op, err);
+    if (status == CM_OK)
+        status = cm_sqlite_record_ranges(store, op->certificates, op->certificates_count, err);
     for (uint32_t i = 0; status == CM_OK && i < op->refusals_count; i++)
         status = record_refusal(store, &op->refusals[i], err);
     if (status == CM_OK)

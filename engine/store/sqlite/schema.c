@@ -15,6 +15,9 @@
  * A request has been answered with a certificate or with a refusal, never with both; an order that was
  * carried out stands among the refusals with the code CM_SQLITE_CARRIED_OUT.
  * The row of total is kept in step with the tables by every transaction.
+ *
+ * These are the tables of version 3; a new store is made of them and of what the versions after it have
+ * brought (schema_4.c, schema_5.c), so that it is the same as one that was upgraded.
  */
 static const char schema[] =
     "CREATE TABLE device_group ("
@@ -174,7 +177,7 @@ const char cm_sqlite_schema_added[] =
 
 /* "CMst"; file(1) and sqlite3 show it. */
 #define APPLICATION_ID 1129149300
-#define FORMAT_VERSION 3
+#define FORMAT_VERSION 5
 
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
@@ -191,6 +194,10 @@ cm_status cm_sqlite_schema_create(sqlite3 *db, struct cm_error *err)
         status = cm_sqlite_run(db, totals, err);
     if (status == CM_OK)
         status = cm_sqlite_run(db, cm_sqlite_schema_added, err);
+    if (status == CM_OK)
+        status = cm_sqlite_upgrade_to_4(db, err);
+    if (status == CM_OK)
+        status = cm_sqlite_upgrade_to_5(db, err);
     if (status == CM_OK)
         status = cm_sqlite_run(db, "PRAGMA application_id = " TEXT_OF(APPLICATION_ID), err);
     if (status == CM_OK)
@@ -225,7 +232,7 @@ cm_status cm_sqlite_schema_check(sqlite3 *db, const char *path, struct cm_error 
     return CM_FAIL(err, CM_MISMATCH, CM_ORIGIN_SELF, version,
                    "%s has format version %lld, this program reads version %d%s", path,
                    (long long)version, FORMAT_VERSION,
-                   version == CM_SQLITE_UPGRADED_VERSION
+                   version >= CM_SQLITE_OLDEST_VERSION && version < FORMAT_VERSION
                        ? "; start the engine once: that brings it up to date"
                        : "");
 }
@@ -234,11 +241,15 @@ cm_status cm_sqlite_schema_upgrade(sqlite3 *db, const char *path, struct cm_erro
 {
     int64_t version = 0;
     cm_status status = read_version(db, path, &version, err);
-    if (status != CM_OK || version != CM_SQLITE_UPGRADED_VERSION)
+    if (status != CM_OK || version < CM_SQLITE_OLDEST_VERSION || version >= FORMAT_VERSION)
         return status;
     status = cm_sqlite_run(db, "BEGIN IMMEDIATE", err);
+    if (status == CM_OK && version < 3)
+        status = cm_sqlite_upgrade_to_3(db, err);
+    if (status == CM_OK && version < 4)
+        status = cm_sqlite_upgrade_to_4(db, err);
     if (status == CM_OK)
-        status = cm_sqlite_upgrade_tables(db, err);
+        status = cm_sqlite_upgrade_to_5(db, err);
     if (status == CM_OK)
         status = cm_sqlite_run(db, SET_VERSION "; COMMIT", err);
     return status; /* after a failure the connection is closed, and nothing has happened */

@@ -139,7 +139,7 @@ static cm_status list_certificates(sqlite3 *db, struct cm_error *err)
     return status;
 }
 
-cm_status cm_sqlite_upgrade_tables(sqlite3 *db, struct cm_error *err)
+cm_status cm_sqlite_upgrade_to_3(sqlite3 *db, struct cm_error *err)
 {
     cm_status status = cm_sqlite_run(db, alterations, err);
     if (status == CM_OK)

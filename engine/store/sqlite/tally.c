@@ -15,7 +15,8 @@ static const char tally_sql[] =
     " orders, revocations, last_revision,"
     " ifnull((SELECT max(revision) FROM revocation), 0), device_runs,"
     " ifnull((SELECT max(number) FROM device_log), 0),"
-    " ifnull((SELECT sum(length(items)) / 16 FROM device_log), 0)"
+    " ifnull((SELECT sum(length(items)) / 16 FROM device_log), 0),"
+    " ifnull((SELECT time_ms FROM audit ORDER BY number DESC LIMIT 1), 0)"
     " FROM total WHERE number = 1";
 
 static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
@@ -38,6 +39,7 @@ static void read_row(sqlite3_stmt *row, struct cm_sqlite_tally *ret_tally)
         .device_runs = sqlite3_column_int64(row, 18),
         .last_device_log = sqlite3_column_int64(row, 19),
         .logged = sqlite3_column_int64(row, 20),
+        .audit_time_ms = sqlite3_column_int64(row, 21),
     };
 }
 

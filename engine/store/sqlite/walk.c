@@ -1,46 +1,6 @@
-#include "engine/store/sqlite/internal.h"
+#include "engine/store/sqlite/walking.h"
 
 #include <stdlib.h>
-
-/*
- * Walks are rare and long: their statements are made when they are wanted. Each statement is a
- * snapshot by itself, inside begin and end that of the reader.
- */
-struct walk {
-    sqlite3 *db;
-    sqlite3_stmt *row;
-    const char *sql;
-};
-
-static cm_status open_walk(struct cm_store_reader *base, const char *sql, struct walk *ret_walk,
-                           struct cm_error *err)
-{
-    *ret_walk = (struct walk){ .db = ((struct cm_sqlite_reader *)base)->db, .sql = sql };
-    int code = sqlite3_prepare_v2(ret_walk->db, sql, -1, &ret_walk->row, NULL);
-    return code == SQLITE_OK ? CM_OK : cm_sqlite_fail(ret_walk->db, code, sql, err);
-}
-
-/* True when there is a row; else *status says whether that was the end or an error. */
-static bool next_row(struct walk *walk, cm_status *status, struct cm_error *err)
-{
-    int code = sqlite3_step(walk->row);
-    if (code == SQLITE_ROW)
-        return true;
-    if (code != SQLITE_DONE)
-        *status = cm_sqlite_fail(walk->db, code, walk->sql, err);
-    return false;
-}
-
-static cm_status close_walk(struct walk *walk, cm_status status)
-{
-    sqlite3_finalize(walk->row);
-    return status;
-}
-
-static cm_status fail_row(const char *what, struct cm_error *err)
-{
-    return CM_FAIL(err, CM_CORRUPT, CM_ORIGIN_SELF, 0, "the store is damaged: %s", what);
-}
 
 cm_status cm_sqlite_walk_devices(struct cm_store_reader *base, struct cm_bytes group,
                                  cm_device_walk_fn *visit, void *arg, struct cm_error *err)
@@ -48,31 +8,31 @@ cm_status cm_sqlite_walk_devices(struct cm_store_reader *base, struct cm_bytes g
     static const char all[] = "SELECT " CM_SQLITE_DEVICE_COLUMNS " ORDER BY device.number";
     static const char some[] =
         "SELECT " CM_SQLITE_DEVICE_COLUMNS " WHERE device_group.name = ?1 ORDER BY device.number";
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     struct cm_device device;
-    cm_status status = open_walk(base, group.size > 0 ? some : all, &walk, err);
+    cm_status status = cm_sqlite_open_walk(base, group.size > 0 ? some : all, &walk, err);
     if (status == CM_OK && group.size > 0)
         cm_sqlite_bind_text(walk.row, 1, group);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
         if (!cm_sqlite_read_device(walk.row, &device))
-            status = fail_row("a device has an unknown state", err);
+            status = cm_sqlite_fail_row("a device has an unknown state", err);
         else if (!visit(&device, arg))
             break;
     }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 cm_status cm_sqlite_walk_keys(struct cm_store_reader *base, cm_key_walk_fn *visit, void *arg,
                               struct cm_error *err)
 {
-    struct walk walk;
-    cm_status status = open_walk(
+    struct cm_sqlite_walk walk;
+    cm_status status = cm_sqlite_open_walk(
         base, "SELECT key_fingerprint, number FROM certificate ORDER BY number", &walk, err);
-    while (status == CM_OK && next_row(&walk, &status, err))
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err))
         if (!visit((uint64_t)sqlite3_column_int64(walk.row, 0), sqlite3_column_int64(walk.row, 1),
                    arg))
             break;
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 /* ------------------------------------------------------------------ intents -- */
@@ -90,7 +50,7 @@ static cm_status read_intent(sqlite3_stmt *row, struct cm_intent *ret_intent, st
     struct cm_bytes octets = cm_sqlite_column_bytes(row, 3);
     size_t count = octets.size / CM_SQLITE_ITEM_SIZE;
     if (count == 0 || octets.size % CM_SQLITE_ITEM_SIZE != 0)
-        return fail_row("an intent has a broken list of items", err);
+        return cm_sqlite_fail_row("an intent has a broken list of items", err);
     struct cm_intent_item *items = calloc(count, sizeof *items);
     if (!items)
         return CM_FAIL(err, CM_NO_MEMORY, CM_ORIGIN_SELF, 0, "no memory for an intent");
@@ -122,6 +82,7 @@ static cm_status visit_items(struct cm_sqlite_reader *reader, const struct cm_in
                              cm_intent_walk_fn *visit, void *arg, bool *ret_go_on,
                              struct cm_error *err)
 {
+    bool is_open = false;
     *ret_go_on = true;
     for (uint32_t i = 0; *ret_go_on && i < intent->items_count; i++) {
         cm_certificate_number number = cm_serial_number(&intent->items[i].serial);
@@ -133,26 +94,29 @@ static cm_status visit_items(struct cm_sqlite_reader *reader, const struct cm_in
             return status;
         if (!is_settled)
             *ret_go_on = visit(intent, &intent->items[i], arg);
+        is_open |= !is_settled;
     }
+    if (!is_open)
+        *ret_go_on = visit(intent, NULL, arg);
     return CM_OK;
 }
 
 cm_status cm_sqlite_walk_open_intents(struct cm_store_reader *base, cm_intent_walk_fn *visit,
                                       void *arg, struct cm_error *err)
 {
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     bool go_on = true;
-    cm_status status =
-        open_walk(base, "SELECT number, created_ms, generation, items FROM intent ORDER BY number",
-                  &walk, err);
-    while (status == CM_OK && go_on && next_row(&walk, &status, err)) {
+    cm_status status = cm_sqlite_open_walk(
+        base, "SELECT number, created_ms, generation, items FROM intent ORDER BY number", &walk,
+        err);
+    while (status == CM_OK && go_on && cm_sqlite_next_row(&walk, &status, err)) {
         struct cm_intent intent = { .items = NULL };
         status = read_intent(walk.row, &intent, err);
         if (status == CM_OK)
             status = visit_items((struct cm_sqlite_reader *)base, &intent, visit, arg, &go_on, err);
         free(intent.items);
     }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 /* -------------------------------------------------------------- generations -- */
@@ -172,27 +136,115 @@ static bool read_generation(sqlite3_stmt *row, struct cm_generation *ret_generat
         .created_ms = sqlite3_column_int64(row, 9),
         .crl_shards = (uint32_t)sqlite3_column_int64(row, 10),
         .crl_url = cm_sqlite_column_text(row, 11),
+        .replaces = sqlite3_column_int64(row, 12),
+        .active_ms = sqlite3_column_int64(row, 13),
+        .stopped_ms = sqlite3_column_int64(row, 14),
     };
-    return state && cm_generation_state_find(state, &ret_generation->state);
+    const char *fate = (const char *)sqlite3_column_text(row, 15);
+    return state && cm_generation_state_find(state, &ret_generation->state) && fate
+           && cm_key_fate_find(fate, &ret_generation->key_fate);
 }
 
 cm_status cm_sqlite_walk_generations(struct cm_store_reader *base, cm_generation_walk_fn *visit,
                                      void *arg, struct cm_error *err)
 {
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     struct cm_generation generation;
-    cm_status status = open_walk(base,
-                                 "SELECT number, authority, generation, state, provider, key,"
-                                 " sigalg, certificate, chain, created_ms, crl_shards, crl_url"
-                                 " FROM generation ORDER BY number",
-                                 &walk, err);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
+    cm_status status =
+        cm_sqlite_open_walk(base,
+                            "SELECT number, authority, generation, state, provider, key,"
+                            " sigalg, certificate, chain, created_ms, crl_shards, crl_url,"
+                            " replaces, active_ms, stopped_ms, key_fate"
+                            " FROM generation ORDER BY number",
+                            &walk, err);
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
         if (!read_generation(walk.row, &generation))
-            status = fail_row("a generation has an unknown state", err);
+            status = cm_sqlite_fail_row("a generation has an unknown state", err);
         else if (!visit(&generation, arg))
             break;
     }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
+}
+
+cm_status cm_sqlite_walk_crosses(struct cm_store_reader *base, cm_cross_walk_fn *visit, void *arg,
+                                 struct cm_error *err)
+{
+    struct cm_sqlite_walk walk;
+    cm_status status =
+        cm_sqlite_open_walk(base,
+                            "SELECT subject, issuer, certificate FROM cross_certificate"
+                            " ORDER BY subject, issuer",
+                            &walk, err);
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
+        const struct cm_cross_certificate cross = {
+            .subject_number = sqlite3_column_int64(walk.row, 0),
+            .issuer_number = sqlite3_column_int64(walk.row, 1),
+            .certificate = cm_sqlite_column_bytes(walk.row, 2),
+        };
+        if (!visit(&cross, arg))
+            break;
+    }
+    return cm_sqlite_close_walk(&walk, status);
+}
+
+static bool read_listed(sqlite3_stmt *row, struct cm_certificate_listed *ret_certificate)
+{
+    *ret_certificate =
+        (struct cm_certificate_listed){ .number = sqlite3_column_int64(row, 0),
+                                        .generation_number = sqlite3_column_int64(row, 2),
+                                        .not_after_s = sqlite3_column_int64(row, 3) };
+    cm_big_endian_write((uint64_t)ret_certificate->number, ret_certificate->serial.octets, 8);
+    return cm_sqlite_column_exactly(row, 1, ret_certificate->serial.octets + 8, CM_SERIAL_SIZE - 8);
+}
+
+cm_status cm_sqlite_walk_certificates(struct cm_store_reader *base, cm_certificate_number after,
+                                      uint32_t rows_max, cm_listed_walk_fn *visit, void *arg,
+                                      cm_certificate_number *ret_last, struct cm_error *err)
+{
+    struct cm_sqlite_walk walk;
+    struct cm_certificate_listed certificate;
+    cm_status status = cm_sqlite_open_walk(base,
+                                           "SELECT number, serial_tail, generation, not_after"
+                                           " FROM certificate WHERE number > ?1"
+                                           " ORDER BY number LIMIT ?2",
+                                           &walk, err);
+    *ret_last = after;
+    if (status != CM_OK)
+        return status;
+    sqlite3_bind_int64(walk.row, 1, after);
+    sqlite3_bind_int64(walk.row, 2, rows_max);
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
+        if (!read_listed(walk.row, &certificate))
+            status = cm_sqlite_fail_row("a certificate's serial is not whole", err);
+        else
+            *ret_last = certificate.number;
+        if (status == CM_OK && !visit(&certificate, arg))
+            break;
+    }
+    return cm_sqlite_close_walk(&walk, status);
+}
+
+cm_status cm_sqlite_find_use(struct cm_store_reader *base, int64_t generation_number, int64_t now_s,
+                             struct cm_generation_use *ret_use, struct cm_error *err)
+{
+    struct cm_sqlite_walk walk;
+    cm_status status = cm_sqlite_open_walk(
+        base,
+        "SELECT ifnull(sum(not_after >= ?2), 0), ifnull(max(not_after), 0),"
+        " (SELECT count(*) FROM intent WHERE generation = ?1) FROM"
+        " (SELECT not_after FROM certificate WHERE generation = ?1"
+        "  UNION ALL SELECT not_after FROM imported WHERE generation = ?1 AND der NOT IN"
+        "   (SELECT certificate FROM cross_certificate WHERE issuer = ?1))",
+        &walk, err);
+    if (status != CM_OK)
+        return status;
+    sqlite3_bind_int64(walk.row, 1, generation_number);
+    sqlite3_bind_int64(walk.row, 2, now_s);
+    if (cm_sqlite_next_row(&walk, &status, err))
+        *ret_use = (struct cm_generation_use){ .certificates = sqlite3_column_int64(walk.row, 0),
+                                               .last_end_s = sqlite3_column_int64(walk.row, 1),
+                                               .open_intents = sqlite3_column_int64(walk.row, 2) };
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 /* -------------------------------------------------------------- revocations -- */
@@ -214,22 +266,22 @@ static bool read_revocation(sqlite3_stmt *row, struct cm_revocation *ret_revocat
 cm_status cm_sqlite_walk_revocations(struct cm_store_reader *base, int64_t after_revision,
                                      cm_revocation_walk_fn *visit, void *arg, struct cm_error *err)
 {
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     struct cm_revocation revocation;
-    cm_status status = open_walk(base,
-                                 "SELECT revision, generation, serial, reason, revoked_s,"
-                                 " invalidity_s, not_after FROM revocation"
-                                 " WHERE revision > ?1 ORDER BY revision",
-                                 &walk, err);
+    cm_status status = cm_sqlite_open_walk(base,
+                                           "SELECT revision, generation, serial, reason, revoked_s,"
+                                           " invalidity_s, not_after FROM revocation"
+                                           " WHERE revision > ?1 ORDER BY revision",
+                                           &walk, err);
     if (status == CM_OK)
         sqlite3_bind_int64(walk.row, 1, after_revision);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
         if (!read_revocation(walk.row, &revocation))
-            status = fail_row("a revocation has no serial", err);
+            status = cm_sqlite_fail_row("a revocation has no serial", err);
         else if (!visit(&revocation, arg))
             break;
     }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 static bool read_crl(sqlite3_stmt *row, struct cm_crl_row *ret_crl)
@@ -250,37 +302,45 @@ static bool read_crl(sqlite3_stmt *row, struct cm_crl_row *ret_crl)
 cm_status cm_sqlite_walk_crls(struct cm_store_reader *base, cm_crl_walk_fn *visit, void *arg,
                               struct cm_error *err)
 {
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     struct cm_crl_row crl;
-    cm_status status = open_walk(base,
-                                 "SELECT generation, shard, is_delta, number, base_number,"
-                                 " this_update, next_update, revision, tbs_hash FROM crl"
-                                 " ORDER BY generation, shard, is_delta",
-                                 &walk, err);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
+    cm_status status =
+        cm_sqlite_open_walk(base,
+                            "SELECT generation, shard, is_delta, number, base_number,"
+                            " this_update, next_update, revision, tbs_hash FROM crl"
+                            " ORDER BY generation, shard, is_delta",
+                            &walk, err);
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
         if (!read_crl(walk.row, &crl))
-            status = fail_row("a CRL has no hash", err);
+            status = cm_sqlite_fail_row("a CRL has no hash", err);
         else if (!visit(&crl, arg))
             break;
     }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }
 
 /* ---------------------------------------------------- certificates of a device -- */
+
+cm_status cm_sqlite_count_runs(struct cm_sqlite_reader *reader, int64_t *ret_runs,
+                               struct cm_error *err)
+{
+    sqlite3_stmt *runs = reader->statements[CM_SQLITE_GET_DEVICE_RUNS];
+    cm_status status = CM_OK;
+    int code = sqlite3_step(runs);
+    if (code == SQLITE_ROW)
+        *ret_runs = sqlite3_column_int64(runs, 0);
+    else
+        status = cm_sqlite_fail(reader->db, code, "read the totals", err);
+    sqlite3_reset(runs);
+    return status;
+}
 
 /* In one snapshot: what a run has just taken from the log is in neither before and after. */
 static cm_status list_device(struct cm_sqlite_reader *reader, int64_t device,
                              struct cm_sqlite_list *list, struct cm_error *err)
 {
-    sqlite3_stmt *runs = reader->statements[CM_SQLITE_GET_DEVICE_RUNS];
     int64_t runs_count = 0, until = 0;
-    int code = sqlite3_step(runs);
-    cm_status status = CM_OK;
-    if (code == SQLITE_ROW)
-        runs_count = sqlite3_column_int64(runs, 0);
-    else
-        status = cm_sqlite_fail(reader->db, code, "read the totals", err);
-    sqlite3_reset(runs);
+    cm_status status = cm_sqlite_count_runs(reader, &runs_count, err);
     if (status == CM_OK)
         status = cm_sqlite_find_in_runs(reader->db, reader->statements[CM_SQLITE_IN_RUN],
                                         runs_count, device, list, err);
@@ -306,10 +366,11 @@ static cm_status visit_certificate(struct cm_sqlite_reader *reader,
                                                     .generation_number =
                                                         sqlite3_column_int64(row, 2),
                                                     .not_after = sqlite3_column_int64(row, 3),
-                                                    .der = cm_sqlite_column_bytes(row, 4) };
+                                                    .der = cm_sqlite_column_bytes(row, 4),
+                                                    .audit = sqlite3_column_int64(row, 5) };
         *go_on = visit(&found, arg);
     } else if (code == SQLITE_DONE)
-        status = fail_row("a device has a certificate that is not there", err);
+        status = cm_sqlite_fail_row("a device has a certificate that is not there", err);
     else
         status = cm_sqlite_fail(reader->db, code, "read a certificate", err);
     sqlite3_reset(row);
@@ -345,54 +406,21 @@ cm_status cm_sqlite_walk_device_certificates(struct cm_store_reader *base, int64
     return status;
 }
 
-/* ---------------------------------------------------------- usage and audit -- */
+/* ---------------------------------------------------------- usage -- */
 
 cm_status cm_sqlite_walk_usage(struct cm_store_reader *base, int64_t period,
                                cm_usage_walk_fn *visit, void *arg, struct cm_error *err)
 {
-    struct walk walk;
+    struct cm_sqlite_walk walk;
     cm_status status =
-        open_walk(base, "SELECT name, count FROM usage WHERE period = ?1", &walk, err);
+        cm_sqlite_open_walk(base, "SELECT name, count FROM usage WHERE period = ?1", &walk, err);
     sqlite3_bind_int64(walk.row, 1, period);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
+    while (status == CM_OK && cm_sqlite_next_row(&walk, &status, err)) {
         const struct cm_usage_row usage = { .name = cm_sqlite_column_text(walk.row, 0),
                                             .period = period,
                                             .count = sqlite3_column_int64(walk.row, 1) };
         if (!visit(&usage, arg))
             break;
     }
-    return close_walk(&walk, status);
-}
-
-static bool read_audit(sqlite3_stmt *row, struct cm_audit_row *ret_audit)
-{
-    *ret_audit = (struct cm_audit_row){
-        .number = sqlite3_column_int64(row, 0),
-        .time_ms = sqlite3_column_int64(row, 1),
-        .kind = (const char *)sqlite3_column_text(row, 2),
-        .actor = cm_sqlite_column_text(row, 3),
-        .detail = cm_sqlite_column_text(row, 4),
-    };
-    return ret_audit->kind && cm_sqlite_column_exactly(row, 5, ret_audit->digest, CM_HASH_SIZE)
-           && cm_sqlite_column_exactly(row, 6, ret_audit->previous, CM_HASH_SIZE)
-           && cm_sqlite_column_exactly(row, 7, ret_audit->hash, CM_HASH_SIZE);
-}
-
-cm_status cm_sqlite_walk_audit(struct cm_store_reader *base, int64_t from_number,
-                               cm_audit_walk_fn *visit, void *arg, struct cm_error *err)
-{
-    struct walk walk;
-    struct cm_audit_row audit;
-    cm_status status = open_walk(base,
-                                 "SELECT number, time_ms, kind, actor, detail, digest, previous,"
-                                 " hash FROM audit WHERE number >= ?1 ORDER BY number",
-                                 &walk, err);
-    sqlite3_bind_int64(walk.row, 1, from_number);
-    while (status == CM_OK && next_row(&walk, &status, err)) {
-        if (!read_audit(walk.row, &audit))
-            status = fail_row("an audit row is not whole", err);
-        else if (!visit(&audit, arg))
-            break;
-    }
-    return close_walk(&walk, status);
+    return cm_sqlite_close_walk(&walk, status);
 }

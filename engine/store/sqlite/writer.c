@@ -249,12 +249,13 @@ static void *writer_main(void *arg)
 cm_status cm_sqlite_writer_start(struct cm_sqlite_store *store, struct cm_error *err)
 {
     pthread_condattr_t monotonic;
-    cm_status status = cm_sqlite_outbox_new(&store->outbox, err);
+    cm_status status = cm_sqlite_checkpoint_start(store, err);
+    if (status == CM_OK)
+        status = cm_sqlite_outbox_new(&store->outbox, err);
     if (status != CM_OK)
         return status;
     if (store->group_rows_max == 0)
         store->group_rows_max = GROUP_ROWS_DEFAULT;
-    cm_sqlite_checkpoint_start(store);
     store->shared.last = &store->shared.first;
     pthread_mutex_init(&store->shared.mutex, NULL);
     pthread_condattr_init(&monotonic);

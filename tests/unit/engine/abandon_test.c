@@ -3,6 +3,7 @@
 #include "tests/support/test_main.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { OPS_MAX = 8 };
 
@@ -129,6 +130,46 @@ static void test_what_is_being_abandoned_is_not_promised_to_anyone(void)
     close();
 }
 
+static void test_an_intent_that_was_left_open_with_nothing_in_it_is_closed_at_the_start(void)
+{
+    open();
+    CU_ASSERT_EQUAL(cm_loop_new(&engine.loop, &(struct cm_error){ 0 }), CM_OK);
+    engine.promises.finished = calloc(2, sizeof *engine.promises.finished);
+    engine.promises.finished[0] = 7;
+    engine.promises.finished[1] = 9;
+    engine.promises.finished_count = 2;
+    cm_abandon_watch(&engine);
+    CU_ASSERT_EQUAL_FATAL(submitted_count, 1);
+    CU_ASSERT_EQUAL(submitted[0]->abandoned_count, 0);
+    CU_ASSERT_EQUAL(submitted[0]->intents_closed_count, 2);
+    CU_ASSERT_EQUAL(submitted[0]->intents_closed[1], 9);
+    finish(CM_OK);
+    cm_timer_done(&engine.promises_timer);
+    close();
+    cm_loop_free(engine.loop);
+}
+
+static void test_what_was_outdone_is_given_up_at_the_start(void)
+{
+    open();
+    CU_ASSERT_EQUAL(cm_loop_new(&engine.loop, &(struct cm_error){ 0 }), CM_OK);
+    promise(1, 1)->is_outdone = true;
+    promise(2, 1);
+    cm_abandon_watch(&engine);
+    CU_ASSERT_EQUAL_FATAL(submitted_count, 1);
+    CU_ASSERT_EQUAL(submitted[0]->abandoned_count, 1);
+    CU_ASSERT_EQUAL(submitted[0]->intents_closed_count, 1);
+    CU_ASSERT_EQUAL(submitted[0]->intents_closed[0], 1);
+    finish(CM_OK);
+    CU_ASSERT_EQUAL(engine.promises.open_count, 1);
+    CU_ASSERT_EQUAL(find(1)->intent_number, 2);
+    cm_timer_done(&engine.promises_timer);
+    close();
+    cm_loop_free(engine.loop);
+}
+
 CM_TEST_SUITE(abandon, CM_TEST(test_abandoning_that_fails_is_tried_again_by_the_next_look),
               CM_TEST(test_abandoning_closes_no_intent_of_which_something_is_in_work),
-              CM_TEST(test_what_is_being_abandoned_is_not_promised_to_anyone));
+              CM_TEST(test_what_is_being_abandoned_is_not_promised_to_anyone),
+              CM_TEST(test_an_intent_that_was_left_open_with_nothing_in_it_is_closed_at_the_start),
+              CM_TEST(test_what_was_outdone_is_given_up_at_the_start));

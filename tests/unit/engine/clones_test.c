@@ -27,7 +27,7 @@ static void test_clones_a_claim_excludes_other_devices_only(void)
     cm_certificate_number number = -1;
     CU_ASSERT_EQUAL(claim(7, "a", &number), CM_CLONE_NEW);
     CU_ASSERT_EQUAL(claim(7, "b", &number), CM_CLONE_CONTESTED);
-    CU_ASSERT_EQUAL(claim(7, "a", &number), CM_CLONE_NEW);
+    CU_ASSERT_EQUAL(claim(7, "a", &number), CM_CLONE_CLAIMED);
     cm_clones_release(&clones, 7, 0);
     CU_ASSERT_EQUAL(claim(7, "b", &number), CM_CLONE_CONTESTED);
     cm_clones_release(&clones, 7, 0);

@@ -25,7 +25,7 @@ static void add_group(void)
     rig.settings.profiles_count = 1;
 }
 
-static void test_active_generations_issue_and_those_after_them_only_tell(void)
+static void test_active_generations_issue_and_the_others_only_tell(void)
 {
     issuing_begin(&rig, "openssl", NULL);
     issuing_add(&rig, CM_GENERATION_RETIRED, 30);
@@ -35,15 +35,15 @@ static void test_active_generations_issue_and_those_after_them_only_tell(void)
     issuing_add(&rig, CM_GENERATION_PENDING, 30);
     issuing_add(&rig, CM_GENERATION_RETIRED, -1); /* has ended */
     CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
-    CU_ASSERT_EQUAL_FATAL(rig.issuers.keys_count, 3);
-    for (uint32_t i = 0; i < 3; i++) {
+    CU_ASSERT_EQUAL_FATAL(rig.issuers.keys_count, 5);
+    for (uint32_t i = 0; i < 5; i++) {
         const struct cm_issuer_key *key = &rig.issuers.keys[i];
         CU_ASSERT_EQUAL(key->issues, i == 1);
         CU_ASSERT_PTR_NOT_NULL_FATAL(key->key);
         CU_ASSERT_TRUE(cm_bytes_equal(key->key->spki, key->issuer.spki));
         CU_ASSERT_EQUAL(key->public_key.type, CM_KEY_P256);
         CU_ASSERT_PTR_EQUAL(cm_issuers_by_generation(&rig.issuers, key->generation_number), key);
-        CU_ASSERT_EQUAL(key->templates != NULL, key->issues);
+        CU_ASSERT_EQUAL(key->templates != NULL, i == 1 || i == 4); /* what is pending is ready */
     }
     CU_ASSERT_STRING_EQUAL(rig.issuers.keys[2].name, "issuing-3");
     CU_ASSERT_TRUE(cm_issuers_have(&rig.issuers, &rig.authority));
@@ -123,6 +123,104 @@ static void test_a_provider_that_is_gone_is_a_notice_unless_it_issues(void)
     issuing_begin(&rig, "openssl", NULL);
     issuing_add_with(&rig, CM_GENERATION_ACTIVE, 30, "gone", "file:issuing-1.pem");
     CU_ASSERT_EQUAL(issuing_open(&rig), CM_NOT_FOUND);
+    issuing_end(&rig);
+}
+
+/* ------------------------------------------------------------------ while it runs -- */
+
+static void move_to(unsigned position, enum cm_generation_state to)
+{
+    const struct cm_audit_event audit = { .kind = "test",
+                                          .actor = cm_bytes_str("test"),
+                                          .detail = cm_bytes_str("{}") };
+    struct cm_transition transition = { .number = issuing_generation(&rig, position).number,
+                                        .to = to,
+                                        .may_be_last = true };
+    struct cm_store_op op = { .kind = CM_STORE_TRANSITION,
+                              .transition = &transition,
+                              .audit = &audit };
+    struct cm_error err;
+    CU_ASSERT_EQUAL(cm_store_apply(rig.store, &op, &err), CM_OK);
+}
+
+static void look(void)
+{
+    cm_issuers_look(&rig.issuers);
+    CU_ASSERT_TRUE(issuing_wait(&rig, issuing_is_idle, &rig));
+}
+
+static void test_a_look_takes_up_who_issues_by_now(void)
+{
+    issuing_begin(&rig, "openssl", NULL);
+    issuing_add(&rig, CM_GENERATION_ACTIVE, 30);
+    issuing_add(&rig, CM_GENERATION_PENDING, 30);
+    CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
+    const struct cm_issuer_key *keys = rig.issuers.keys;
+    move_to(1, CM_GENERATION_ACTIVE);
+    look();
+    CU_ASSERT_TRUE(keys[0].issues && keys[1].issues);
+    move_to(0, CM_GENERATION_RETIRING);
+    look();
+    CU_ASSERT_FALSE(keys[0].issues);
+    CU_ASSERT_TRUE(keys[1].issues);
+    CU_ASSERT_TRUE(issuing_told(&rig, "issuing-1 is retiring"));
+    move_to(1, CM_GENERATION_COMPROMISED);
+    look();
+    CU_ASSERT_FALSE(keys[1].issues);
+    CU_ASSERT_FALSE(cm_issuers_have(&rig.issuers, &rig.authority));
+    issuing_end(&rig);
+}
+
+static void test_a_generation_that_comes_later_is_made_ready_and_told(void)
+{
+    issuing_begin(&rig, "openssl", NULL);
+    issuing_add(&rig, CM_GENERATION_ACTIVE, 30);
+    rig.authority.crl_url = "http://crl/${issuer}/${shard}.crl";
+    rig.authority.crl_shards = 4;
+    CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
+    const struct cm_issuer_key *first = rig.issuers.keys;
+    issuing_add(&rig, CM_GENERATION_PENDING, 30);
+    cm_issuers_look(&rig.issuers);
+    cm_issuers_look(&rig.issuers); /* one that comes while the first is not over */
+    CU_ASSERT_TRUE(issuing_wait(&rig, issuing_is_idle, &rig));
+    CU_ASSERT_EQUAL_FATAL(rig.issuers.keys_count, 2);
+    CU_ASSERT_PTR_EQUAL(rig.issuers.keys, first);
+    CU_ASSERT_EQUAL(rig.added_count, 1);
+    CU_ASSERT_PTR_NOT_NULL(first[1].key);
+    CU_ASSERT_FALSE(first[1].issues);
+    CU_ASSERT_STRING_EQUAL(first[1].crl_url, "http://crl/issuing-2/${shard}.crl");
+    CU_ASSERT_EQUAL(issuing_generation(&rig, 1).crl_shards, 4);
+    issuing_end(&rig);
+}
+
+static void test_one_that_is_active_issues_as_soon_as_its_key_is_there(void)
+{
+    char path[500], hidden[510];
+    issuing_begin(&rig, "openssl", NULL);
+    issuing_add(&rig, CM_GENERATION_ACTIVE, 30);
+    CU_ASSERT_EQUAL_FATAL(issuing_open(&rig), CM_OK);
+    issuing_add(&rig, CM_GENERATION_ACTIVE, 30);
+    snprintf(path, sizeof path, "%s/issuing-2.pem", rig.folder);
+    snprintf(hidden, sizeof hidden, "%s.away", path);
+    CU_ASSERT_EQUAL_FATAL(rename(path, hidden), 0);
+    look();
+    CU_ASSERT_FALSE(rig.issuers.keys[1].issues);
+    CU_ASSERT_TRUE(issuing_told(&rig, "no certificates of issuing-2 for now"));
+    CU_ASSERT_EQUAL_FATAL(rename(hidden, path), 0);
+    CU_ASSERT_TRUE(issuing_wait(&rig, is_there, &rig.issuers.keys[1]));
+    CU_ASSERT_TRUE(rig.issuers.keys[1].issues);
+    issuing_end(&rig);
+}
+
+static void test_who_may_wait_starts_without_an_active_generation(void)
+{
+    issuing_begin(&rig, "openssl", NULL);
+    issuing_add(&rig, CM_GENERATION_COMPROMISED, 30);
+    add_group();
+    rig.may_wait = true;
+    CU_ASSERT_EQUAL(issuing_open(&rig), CM_OK);
+    CU_ASSERT_PTR_NOT_NULL(rig.issuers.keys[0].key); /* it tells what has become of its own */
+    CU_ASSERT_TRUE(issuing_told(&rig, "requests of group default wait"));
     issuing_end(&rig);
 }
 
@@ -234,7 +332,7 @@ static void test_what_is_fixed_wins_over_the_settings(void)
     issuing_end(&rig);
 }
 
-CM_TEST_SUITE(issuers, CM_TEST(test_active_generations_issue_and_those_after_them_only_tell),
+CM_TEST_SUITE(issuers, CM_TEST(test_active_generations_issue_and_the_others_only_tell),
               CM_TEST(test_a_generation_that_only_tells_is_none_to_issue_with),
               CM_TEST(test_a_late_key_that_issues_nothing_is_told_and_tried_again),
               CM_TEST(test_a_missing_key_that_issues_fails_the_start),
@@ -242,4 +340,8 @@ CM_TEST_SUITE(issuers, CM_TEST(test_active_generations_issue_and_those_after_the
               CM_TEST(test_a_provider_that_is_gone_is_a_notice_unless_it_issues),
               CM_TEST(test_a_hosted_key_that_only_tells_has_a_floor_for_that),
               CM_TEST(test_shards_and_url_are_fixed_at_the_first_start_with_a_url),
-              CM_TEST(test_what_is_fixed_wins_over_the_settings));
+              CM_TEST(test_what_is_fixed_wins_over_the_settings),
+              CM_TEST(test_a_look_takes_up_who_issues_by_now),
+              CM_TEST(test_a_generation_that_comes_later_is_made_ready_and_told),
+              CM_TEST(test_one_that_is_active_issues_as_soon_as_its_key_is_there),
+              CM_TEST(test_who_may_wait_starts_without_an_active_generation));

@@ -304,14 +304,22 @@ static void on_idle(void *arg)
     ((struct issuing_rig *)arg)->idles_count++;
 }
 
+static void on_added(const struct cm_issuer_key *issuer, void *arg)
+{
+    struct issuing_rig *rig = arg;
+    rig->added_count += issuer->generation_number > 0;
+}
+
 cm_status issuing_open(struct issuing_rig *rig)
 {
     const struct cm_issuers_env env = { .loop = rig->loop,
                                         .settings = &rig->settings,
                                         .providers = rig->providers,
                                         .store = rig->store,
+                                        .may_wait = rig->may_wait,
                                         .on_notice = issuing_on_notice,
                                         .on_idle = on_idle,
+                                        .on_added = on_added,
                                         .arg = rig };
     rig->is_opened = false;
     cm_issuers_open(&rig->issuers, &env, rig->reader, on_opened, rig);
@@ -319,7 +327,7 @@ cm_status issuing_open(struct issuing_rig *rig)
     return rig->issuers.status;
 }
 
-static bool are_idle(void *arg)
+bool issuing_is_idle(void *arg)
 {
     return cm_issuers_are_idle(&((struct issuing_rig *)arg)->issuers);
 }
@@ -327,7 +335,7 @@ static bool are_idle(void *arg)
 void issuing_close(struct issuing_rig *rig)
 {
     cm_issuers_stop(&rig->issuers);
-    MUST(issuing_wait(rig, are_idle, rig));
+    MUST(issuing_wait(rig, issuing_is_idle, rig));
     cm_issuers_close(&rig->issuers);
     close_providers(rig);
     cm_store_reader_close(rig->reader);

@@ -32,6 +32,8 @@ struct issuing_rig {
     int64_t generations_count;
     uint32_t idles_count;
     bool is_opened;
+    bool may_wait;        /* of the issuers */
+    unsigned added_count; /* told by them */
     char notices[ISSUING_NOTICES_MAX][CM_ERROR_TEXT_SIZE];
     uint32_t notices_count;
 };
@@ -61,6 +63,7 @@ void issuing_end(struct issuing_rig *rig);
 /* Runs the loop for so long, or until is_done says so; false: it never did, for ten seconds. */
 void issuing_pause(struct issuing_rig *rig, uint32_t duration_ms);
 bool issuing_wait(struct issuing_rig *rig, bool (*is_done)(void *arg), void *arg);
+bool issuing_is_idle(void *rig); /* the issuers are: for issuing_wait */
 
 /* Was this said? */
 bool issuing_told(const struct issuing_rig *rig, const char *words);

@@ -98,7 +98,43 @@ static void test_promises_close_by_what_their_own_intent_holds_however_many_ther
     cm_promises_done(&promises);
 }
 
+static const struct cm_intent loaded[] = { { .number = 7 }, { .number = 5 }, { .number = 9 } };
+
+static cm_status walk_loaded(struct cm_store_reader *reader, cm_intent_walk_fn *walk, void *arg,
+                             struct cm_error *err)
+{
+    const struct cm_intent_item mine = item_for(1), another = item_for(2);
+    (void)reader;
+    (void)err;
+    for (unsigned i = 0; i < 3; i++)
+        walk(&loaded[i], &mine, arg);
+    walk(&loaded[1], &another, arg);
+    walk(&(struct cm_intent){ .number = 4 }, NULL, arg);
+    return CM_OK;
+}
+
+/* An engine had begun to break the first two when it died. */
+static void test_of_several_promises_to_a_request_the_latest_stands(void)
+{
+    static const struct cm_store_ops ops = { .walk_open_intents = walk_loaded };
+    struct cm_store_reader reader = { .ops = &ops };
+    struct cm_promises promises = { 0 };
+    struct cm_intent_item mine = item_for(1), another = item_for(2);
+    struct cm_error err;
+    CU_ASSERT_EQUAL(cm_promises_load(&promises, &reader, &err), CM_OK);
+    struct cm_promise *found = cm_promises_find(&promises, &mine.key);
+    CU_ASSERT_EQUAL_FATAL(promises.open_count, 4);
+    CU_ASSERT_EQUAL(found->intent_number, 9);
+    CU_ASSERT_EQUAL(cm_promises_find(&promises, &another.key)->intent_number, 5);
+    CU_ASSERT_EQUAL_FATAL(promises.finished_count, 1);
+    CU_ASSERT_EQUAL(promises.finished[0], 4);
+    found->settled_by = &found;
+    CU_ASSERT_PTR_NULL(cm_promises_find(&promises, &mine.key));
+    cm_promises_done(&promises);
+}
+
 CM_TEST_SUITE(promises, CM_TEST(test_promises_close_their_intent_with_the_last_one),
               CM_TEST(test_promises_in_work_are_not_walked),
               CM_TEST(test_promises_are_in_work_as_long_as_one_entry_holds_them),
-              CM_TEST(test_promises_close_by_what_their_own_intent_holds_however_many_there_are));
+              CM_TEST(test_promises_close_by_what_their_own_intent_holds_however_many_there_are),
+              CM_TEST(test_of_several_promises_to_a_request_the_latest_stands));

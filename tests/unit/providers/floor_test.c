@@ -1,3 +1,4 @@
+#include "engine/base/audit_context.h"
 #include "providers/host/floor.h"
 
 #include <stdio.h>
@@ -244,6 +245,26 @@ static void test_floor_keeps_the_lanes_apart(void)
     CU_ASSERT_TRUE(allows(CM_LANE_OCSP, response));
     CU_ASSERT_FALSE(allows(CM_LANE_LEAF, response));
     CU_ASSERT_FALSE(allows(CM_LANE_CRL, response));
+}
+
+static void test_floor_signs_checkpoints_with_a_key_for_nothing_else(void)
+{
+    uint8_t octets[CM_CHECKPOINT_MESSAGE_SIZE + 1] = CM_CHECKPOINT_CONTEXT;
+    const struct cm_floor floor = { .lanes = CM_LANE_BIT(CM_LANE_AUDIT) };
+    struct cm_bytes checkpoint = cm_bytes(octets, CM_CHECKPOINT_MESSAGE_SIZE);
+    CU_ASSERT_TRUE(allows_under(&floor, CM_LANE_AUDIT, checkpoint));
+    for (unsigned lane = 0; lane < CM_LANE_AUDIT; lane++) {
+        CU_ASSERT_FALSE(allows((enum cm_lane)lane, checkpoint)); /* a CA's key, in any lane */
+        CU_ASSERT_FALSE(allows_under(&floor, (enum cm_lane)lane, checkpoint));
+    }
+    CU_ASSERT_FALSE(allows(CM_LANE_AUDIT, checkpoint));
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_AUDIT, cm_bytes(octets, sizeof octets)));
+    CU_ASSERT_FALSE(
+        allows_under(&floor, CM_LANE_AUDIT, cm_bytes(octets, CM_CHECKPOINT_MESSAGE_SIZE - 1)));
+    CU_ASSERT_FALSE(
+        allows_under(&floor, CM_LANE_AUDIT, tbs_make(memory, &(struct tbs_parts){ 0 })));
+    octets[CM_CHECKPOINT_CONTEXT_SIZE - 1] = ' '; /* its NUL */
+    CU_ASSERT_FALSE(allows_under(&floor, CM_LANE_AUDIT, checkpoint));
 }
 
 static void test_floor_signs_crls_of_its_own_name_for_a_time_that_is_bounded(void)
@@ -520,6 +541,7 @@ CM_TEST_SUITE(floor, CM_TEST(test_floor_allows_a_plain_leaf),
               CM_TEST(test_floor_allows_no_expiry_only_where_it_says_so),
               CM_TEST(test_floor_signs_only_what_an_intent_stands_for),
               CM_TEST(test_floor_keeps_the_lanes_apart),
+              CM_TEST(test_floor_signs_checkpoints_with_a_key_for_nothing_else),
               CM_TEST(test_floor_signs_crls_of_its_own_name_for_a_time_that_is_bounded),
               CM_TEST(test_floor_signs_responses_that_name_its_own_key),
               CM_TEST(test_floor_reads_each_response_to_its_end),

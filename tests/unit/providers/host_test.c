@@ -162,9 +162,9 @@ static void test_host_kills_a_signer_that_does_not_answer(void)
 {
     struct rig rig;
     struct cm_host_settings host = host_usual;
-    host.call_deadline_ms = 300;
+    host.call_deadline_ms = 2000; /* a slow machine is not silent */
     host_open(&rig, &host, "frozen");
-    rig_run_for(&rig, 700); /* idle is not silent */
+    rig_run_for(&rig, 4500); /* nor is who has nothing to do */
     CU_ASSERT_EQUAL(host_told.notices, 0);
     host_end_signer(&rig, SIGSTOP);
     rig_wait(&rig, &host_told.ups, 1);
@@ -175,7 +175,7 @@ static void test_host_kills_a_signer_that_does_not_answer(void)
 /* ------------------------------------------------------------------ asking -- */
 
 static const struct cm_host_settings hasty = { .kind = "openssl",
-                                               .call_deadline_ms = 300,
+                                               .call_deadline_ms = 2000,
                                                .signs_anything = true };
 
 /*
@@ -204,7 +204,7 @@ static struct terminal prompted = { .words = "of the signer: ", .typed = RIG_PAS
 static void test_host_lets_an_operator_type_for_longer_than_calls_may_take(void)
 {
     struct terminal terminal = prompted;
-    terminal.delay_ms = 4 * hasty.call_deadline_ms;
+    terminal.delay_ms = 4 * hasty.call_deadline_ms; /* longer than a signer may take to start */
     rig_key_reference("p256");
     terminal_run(&terminal, open_by_prompt, (void *)(uintptr_t) "soft");
     CU_ASSERT_EQUAL(terminal.status, 0);

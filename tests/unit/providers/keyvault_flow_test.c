@@ -19,7 +19,7 @@ static void test_many_requests_share_few_connections(void)
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     /* However slow we are, the first ones wait side by side. */
     cm_keyvault_fault(&stage.vault,
-                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":2000,\"count\":8}");
+                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":6000,\"count\":8}");
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 300));
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 100));
     CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "connections") <= 10);

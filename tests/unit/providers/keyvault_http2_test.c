@@ -174,7 +174,7 @@ static void check_streams(const char *program)
     struct cm_key *key = vault_stage_open_key(&stage, reference);
     /* However slow we are, the first ones wait side by side. */
     cm_keyvault_fault(&stage.vault,
-                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":2000,\"count\":60}");
+                      "{\"on\":\"sign\",\"kind\":\"slow\",\"delay_ms\":6000,\"count\":60}");
     CU_ASSERT_TRUE(rig_signs(&stage.rig, key, ITEMS));
     CU_ASSERT_EQUAL(cm_keyvault_statistic(&stage.vault, "signs_in_flight_max"), 60);
     CU_ASSERT_TRUE(count_requests(&proxy, &connections) >= ITEMS);

@@ -40,11 +40,11 @@ static void test_token_that_was_revoked_is_replaced_and_no_signature_fails(void)
 
 static void test_token_is_replaced_before_it_ends_and_no_request_is_refused(void)
 {
-    static const char *const emulator[] = { "--token-life", "2", NULL };
+    static const char *const emulator[] = { "--token-life", "4", NULL };
     struct vault_stage stage;
     vault_stage_open(&stage, emulator, "");
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
-    uint64_t end_ns = cm_clock_monotonic_ns() + 3500 * CM_NS_PER_MS;
+    uint64_t end_ns = cm_clock_monotonic_ns() + 7000 * CM_NS_PER_MS;
     long long refused = cm_keyvault_statistic(&stage.vault, "unauthorized");
     while (cm_clock_monotonic_ns() < end_ns) {
         CU_ASSERT_TRUE(rig_signs(&stage.rig, key, 2));

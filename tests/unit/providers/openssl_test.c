@@ -207,11 +207,15 @@ static void test_openssl_leaves_no_key_file_that_it_cannot_open_again(void)
     rig_close(&rig);
 }
 
-static void test_openssl_takes_no_options(void)
+static void test_options_that_openssl_does_not_know_are_refused(void)
 {
-    struct rig rig;
-    const struct cm_provider_settings settings = { .options = "x", .workers_count = 1 };
-    CU_ASSERT_EQUAL(rig_try_open(&rig, &cm_provider_openssl, &settings, NULL), CM_UNSUPPORTED);
+    static const char *const wrong[] = { "x", "multi-buffer", "multi-buffer=on", "nonces=rfc6979,",
+                                         "nonces=random multi-buffer=offf" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct rig rig;
+        const struct cm_provider_settings settings = { .options = wrong[i], .workers_count = 1 };
+        CU_ASSERT_EQUAL(rig_try_open(&rig, &cm_provider_openssl, &settings, NULL), CM_MALFORMED);
+    }
 }
 
 /* ------------------------------------------------------------------ stores -- */
@@ -321,7 +325,7 @@ CM_TEST_SUITE_WITH(openssl, register_store, unregister_store,
                    CM_TEST(test_openssl_takes_the_passphrase_from_a_variable_and_from_a_credential),
                    CM_TEST(test_openssl_asks_once_for_a_passphrase_that_is_typed),
                    CM_TEST(test_openssl_leaves_no_key_file_that_it_cannot_open_again),
-                   CM_TEST(test_openssl_takes_no_options),
+                   CM_TEST(test_options_that_openssl_does_not_know_are_refused),
                    CM_TEST(test_openssl_refuses_references_of_no_kind_and_of_an_unknown_kind),
                    CM_TEST(test_openssl_opens_keys_of_stores_by_uri),
                    CM_TEST(test_openssl_tells_a_store_the_pin_of_the_settings));

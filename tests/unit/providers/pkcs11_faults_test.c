@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 /* The pace is a tenth of what it is in service, and so are the limits. */
-enum { WORKERS = 3, ITEMS = 40, PACE_MS = 100, RETURN_MS_MAX = 500 };
+enum { WORKERS = 3, ITEMS = 40, PACE_MS = 100, RETURN_MS_MAX = 500, LOOK_MS = 20 };
 
 static struct rig_backend fake = {
     .name = "fake-token", .ops = &cm_provider_pkcs11, .token = "fake", .pin = TOKEN_PIN
@@ -86,14 +86,16 @@ static void expect_all_signed(struct stage *stage)
         print_statuses(stage);
 }
 
-/* Until a whole batch is signed; false when that took longer than the rules allow. */
+/*
+ * Until a whole batch is signed; false when that took longer than the rules allow. Pauses are counted: how long
+ * a try takes is the machine's business.
+ */
 static bool comes_back(struct stage *stage)
 {
-    uint64_t limit_ns = cm_clock_monotonic_ns() + RETURN_MS_MAX * CM_NS_PER_MS;
-    while (cm_clock_monotonic_ns() < limit_ns) {
+    for (unsigned waited_ms = 0; waited_ms < RETURN_MS_MAX; waited_ms += LOOK_MS) {
         if (sign(stage) == ITEMS)
             return true;
-        rig_run_for(&stage->rig, 20);
+        rig_run_for(&stage->rig, LOOK_MS);
     }
     print_statuses(stage);
     return false;
@@ -258,7 +260,7 @@ static void test_pkcs11_survives_a_removal_under_load(void)
 {
     struct stage stage;
     stage_open(&stage);
-    token_fake_script("slow 4");
+    token_fake_script("slow 100"); /* more than a second for all: it is removed before that */
     CU_ASSERT_EQUAL(rig_submit(stage.batch), CM_OK);
     rig_run_for(&stage.rig, 10);
     token_fake_script("absent");
@@ -277,13 +279,15 @@ static void test_pkcs11_never_storms_a_token_with_logins(void)
     struct stage stage;
     stage_open(&stage);
     unsigned logins = token_fake_calls("C_Login");
-    uint64_t begin_ns = cm_clock_monotonic_ns();
+    unsigned more;
+    uint64_t begin_ns = cm_clock_monotonic_ns(), spent_ms;
     token_fake_script("fail C_SignInit 0x101 0");
-    while (cm_clock_monotonic_ns() < begin_ns + 25 * PACE_MS / 10 * CM_NS_PER_MS)
+    do {
         CU_ASSERT_EQUAL(sign(&stage), 0);
-    unsigned more = token_fake_calls("C_Login") - logins;
-    uint64_t paces = (cm_clock_monotonic_ns() - begin_ns) / (PACE_MS * CM_NS_PER_MS);
-    CU_ASSERT_TRUE(more >= 2 && more <= paces + 1);
+        more = token_fake_calls("C_Login") - logins;
+        spent_ms = (cm_clock_monotonic_ns() - begin_ns) / CM_NS_PER_MS;
+    } while (2 * spent_ms < 5 * PACE_MS || (more < 2 && spent_ms < 100 * PACE_MS));
+    CU_ASSERT_TRUE(more >= 2 && more <= spent_ms / PACE_MS + 1);
     token_fake_script("");
     CU_ASSERT_TRUE(comes_back(&stage));
     stage_close(&stage);

@@ -332,7 +332,7 @@ static void test_wire_bounds_what_messages_may_say(void)
     out.data[CM_WIRE_HEAD_SIZE + 6] = 0xff;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_READY, 0), CM_WIRE_READY)); /* more than anyone has */
     write_each(4);
-    out.data[CM_WIRE_HEAD_SIZE + 8] = CM_LANE_CEREMONY + 1;
+    out.data[CM_WIRE_HEAD_SIZE + 8] = CM_LANE_AUDIT + 1;
     CU_ASSERT_FALSE(reads(body_of(CM_WIRE_SIGN, 1), CM_WIRE_SIGN));
     write_each(5); /* count, no text, rows */
     out.data[CM_WIRE_HEAD_SIZE + 6] = CM_INVALID;

@@ -100,7 +100,111 @@ static void test_another_format_version_is_named(void)
     fixture_done(&f);
 }
 
+/* ---------------------------------------------------------------------- the log -- */
+
+static void reopen_with_log(uint32_t pages_max)
+{
+    const struct cm_store_settings settings = { .path = f.path, .log_pages_max = pages_max };
+    fixture_close(&f);
+    CU_ASSERT_EQUAL_FATAL(cm_store_open(&cm_store_sqlite, f.loop, &settings, &f.store, &f.err),
+                          CM_OK);
+}
+
+static int64_t log_size(void)
+{
+    char path[600];
+    struct stat status;
+    snprintf(path, sizeof path, "%s-wal", f.path);
+    return stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+/* Some 20 pages an operation: without a move the log would have 1,600 of them. Readers come and go. */
+static void test_the_log_stays_short_while_operations_go_on(void)
+{
+    int64_t longest = 0;
+    fixture_make(&f, "short-log");
+    reopen_with_log(64);
+    for (unsigned i = 0; i < 80; i++) {
+        CU_ASSERT_EQUAL(fixture_record(&f, 1 + i * 500, 500), CM_OK);
+        if (i % 8 == 0) {
+            CU_ASSERT_EQUAL(fixture_counts(&f).certificates, (int64_t)(i + 1) * 500);
+            cm_store_reader_end(f.reader);
+        }
+        longest = log_size() > longest ? log_size() : longest;
+    }
+    CU_ASSERT(longest < 8 * 64 * 8192);
+    fixture_reopen(&f);
+    CU_ASSERT_EQUAL(fixture_counts(&f).certificates, 40000);
+    CU_ASSERT_TRUE(fixture_recall(&f, 1).known);
+    CU_ASSERT_TRUE(fixture_recall(&f, 40000).known);
+    fixture_done(&f);
+}
+
+/* A reader that stays holds the log up, not the writer; when it goes, the log begins again. */
+static void test_a_reader_that_stays_holds_up_nothing_but_the_log(void)
+{
+    fixture_make(&f, "reader-stays");
+    reopen_with_log(64);
+    CU_ASSERT_EQUAL(fixture_record(&f, 1, 500), CM_OK);
+    struct cm_store_reader *reader = fixture_snapshot(&f);
+    for (unsigned i = 1; i < 60; i++)
+        CU_ASSERT_EQUAL(fixture_record(&f, 1 + i * 500, 500), CM_OK);
+    int64_t held = log_size();
+    struct cm_store_counts counts;
+    CU_ASSERT_EQUAL(cm_store_count(reader, &counts, &f.err), CM_OK);
+    CU_ASSERT_EQUAL(counts.certificates, 500);
+    CU_ASSERT_EQUAL(fixture_counts(&f).certificates, 30000); /* a snapshot of now */
+    cm_store_reader_end(reader);
+    for (unsigned i = 60; i < 130; i++)
+        CU_ASSERT_EQUAL(fixture_record(&f, 1 + i * 500, 500), CM_OK);
+    CU_ASSERT(held > 100 * 8192);
+    CU_ASSERT(log_size() < 2 * held);
+    CU_ASSERT_EQUAL(fixture_counts(&f).certificates, 65000);
+    fixture_done(&f);
+}
+
 /* ------------------------------------------------------------------- damage -- */
+
+struct strays {
+    unsigned count;
+    int64_t audit;
+};
+
+static bool count_stray(const struct cm_audited *audited, void *arg)
+{
+    struct strays *strays = arg;
+    strays->count++;
+    strays->audit = audited->audit;
+    return true;
+}
+
+static struct strays find_strays(void)
+{
+    struct strays strays = { .count = 0 };
+    fixture_reopen(&f);
+    CU_ASSERT_EQUAL(cm_store_walk_strays(fixture_snapshot(&f), count_stray, &strays, &f.err),
+                    CM_OK);
+    fixture_close(&f);
+    return strays;
+}
+
+static void test_a_certificate_that_its_row_does_not_find_is_a_stray(void)
+{
+    fixture_make(&f, "strays");
+    CU_ASSERT_EQUAL(fixture_record(&f, 1, 3), CM_OK);
+    CU_ASSERT_EQUAL(fixture_record(&f, 4, 3), CM_OK);
+    fixture_close(&f);
+    CU_ASSERT_EQUAL(find_strays().count, 0);
+    tamper("UPDATE certificate SET audit = 2 WHERE number = (SELECT min(number) FROM certificate)");
+    CU_ASSERT_EQUAL(find_strays().count, 1);
+    CU_ASSERT_EQUAL(find_strays().audit, 2);
+    tamper("UPDATE certificate SET audit = 4711"
+           " WHERE number = (SELECT min(number) FROM certificate)");
+    CU_ASSERT_EQUAL(find_strays().audit, 4711);
+    tamper("DELETE FROM audit_range WHERE audit = 2");
+    CU_ASSERT_EQUAL(find_strays().count, 4);
+    fixture_done(&f);
+}
 
 static void test_a_file_that_is_no_database_is_corrupt(void)
 {
@@ -430,6 +534,9 @@ CM_TEST_SUITE(store_sqlite, CM_TEST(test_a_missing_store_is_not_made_by_opening)
               CM_TEST(test_a_store_is_not_made_over_another),
               CM_TEST(test_the_files_are_for_their_owner_alone),
               CM_TEST(test_another_format_version_is_named),
+              CM_TEST(test_the_log_stays_short_while_operations_go_on),
+              CM_TEST(test_a_reader_that_stays_holds_up_nothing_but_the_log),
+              CM_TEST(test_a_certificate_that_its_row_does_not_find_is_a_stray),
               CM_TEST(test_a_file_that_is_no_database_is_corrupt),
               CM_TEST(test_a_damaged_page_is_found_after_an_unclean_stop),
               CM_TEST(test_rows_taken_out_by_another_hand_are_noticed),

@@ -1,4 +1,4 @@
-/* A store of format version 2 becomes one of version 3: nothing is lost, and what is new is there. */
+/* A store of an older format version becomes one of this: nothing is lost, and what is new is there. */
 #include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -130,10 +130,10 @@ static void copy(sqlite3 *db, const char *table, const char *columns)
 /* The fixture's store, closed, as version 2 would have written it. */
 static void make_older(void)
 {
-    static const char *const tables[] = { "device_group",    "device",          "certificate",
-                                          "certificate_der", "refusal",         "request",
-                                          "request_log",     "request_stretch", "intent",
-                                          "abandoned",       "usage",           "audit" };
+    static const char *const tables[] = {
+        "device_group", "device",          "certificate_der", "refusal", "request",
+        "request_log",  "request_stretch", "intent",          "usage",   "audit"
+    };
     char newer[600], sql[700];
     sqlite3 *db = NULL;
     fixture_close(&f);
@@ -147,6 +147,9 @@ static void make_older(void)
     run(db, schema_2_rest);
     for (unsigned i = 0; i < sizeof tables / sizeof tables[0]; i++)
         copy(db, tables[i], "*");
+    copy(db, "certificate",
+         "number, serial_tail, digest, device, generation, key_fingerprint, not_after");
+    copy(db, "abandoned", "number, serial_tail, generation");
     copy(db, "generation",
          "number, authority, generation, state, provider, key, sigalg,"
          " certificate, chain, created_ms");
@@ -300,6 +303,101 @@ static const char columns_sql[] =
     " || c.type || ' ' || c.\"notnull\" || ' ' || c.pk AS line"
     " FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY m.name, c.cid)";
 
+/* ---------------------------------------------------------- from version 4 to 5 -- */
+
+/* The fixture's store, closed, as version 4 would have written it. */
+static void make_version_4(void)
+{
+    sqlite3 *db = NULL;
+    fixture_close(&f);
+    sqlite3_open(f.path, &db);
+    run(db, "CREATE INDEX certificate_by_audit ON certificate(audit) WHERE audit > 0;"
+            "DROP TABLE audit_range; PRAGMA user_version = 4");
+    sqlite3_close(db);
+}
+
+/* Certificates that name no row, rows with certificates far apart, and among each other. */
+static void make_scattered(const char *name)
+{
+    static struct record records[3];
+    struct cm_store_op *ops[] = { &records[0].op, &records[1].op, &records[2].op };
+    fixture_make(&f, name);
+    orders_put_devices(&f, 7);
+    record_fill(&records[0], 1, 300);
+    record_fill(&records[1], 301, 10);
+    record_fill(&records[2], 400, 500);
+    records[0].rows[7] = row_certificate(3000000, records[0].ders[7]);
+    records[0].rows[8] = row_certificate(3000001, records[0].ders[8]);
+    records[1].rows[0] = row_certificate(8, records[1].ders[0]);
+    fixture_submit(&f, ops, 3);
+    orders_record(&f, 5000, 1000, 7);
+    for (unsigned i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(ops[i]->status, CM_OK);
+}
+
+static const char ranges_sql[] =
+    "SELECT group_concat(audit || ' ' || first || ' ' || last, char(10)) FROM audit_range";
+
+static void test_ranges_of_a_store_of_version_4_are_those_that_the_engine_writes(void)
+{
+    static char ranges[2][4096];
+    make_scattered("ranges");
+    fixture_close(&f);
+    read_text(ranges_sql, ranges[0], sizeof ranges[0]);
+    CU_ASSERT(strlen(ranges[0]) > 100);
+    fixture_reopen(&f);
+    make_version_4();
+    CU_ASSERT_EQUAL(try_open(true), CM_MISMATCH);
+    CU_ASSERT_PTR_NOT_NULL(strstr(f.err.text, "version 4"));
+    CU_ASSERT_EQUAL(try_open(false), CM_OK);
+    read_text(ranges_sql, ranges[1], sizeof ranges[1]);
+    CU_ASSERT_STRING_EQUAL(ranges[0], ranges[1]);
+    fixture_done(&f);
+}
+
+static bool count_entry(const struct cm_audited *audited, void *arg)
+{
+    unsigned *seen = arg;
+    CU_ASSERT_EQUAL(audited->der.size, 8);
+    ++*seen;
+    return true;
+}
+
+static bool count_stray(const struct cm_audited *audited, void *arg)
+{
+    (void)audited;
+    ++*(unsigned *)arg;
+    return true;
+}
+
+static void test_every_certificate_of_a_store_of_version_4_is_found_by_its_row(void)
+{
+    unsigned entries = 0, strays = 0;
+    make_scattered("found-by-row");
+    make_version_4();
+    fixture_reopen(&f);
+    CU_ASSERT_EQUAL(fixture_record(&f, 6000, 10), CM_OK);
+    CU_ASSERT_EQUAL(
+        cm_store_walk_audited(fixture_snapshot(&f), 1, INT64_MAX, count_entry, &entries, &f.err),
+        CM_OK);
+    CU_ASSERT_EQUAL(entries, fixture_counts(&f).certificates);
+    CU_ASSERT_EQUAL(cm_store_walk_strays(fixture_snapshot(&f), count_stray, &strays, &f.err),
+                    CM_OK);
+    CU_ASSERT_EQUAL(strays, 0);
+    fixture_done(&f);
+}
+
+/* From before there were trees: they name no row before or after it. */
+static void test_certificates_of_version_2_get_no_range(void)
+{
+    char ranges[64];
+    make_filled("no-ranges");
+    CU_ASSERT_EQUAL(try_open(false), CM_OK);
+    read_text("SELECT count(*) FROM audit_range", ranges, sizeof ranges);
+    CU_ASSERT_STRING_EQUAL(ranges, "0");
+    fixture_done(&f);
+}
+
 static const char indexes_sql[] =
     "SELECT group_concat(name || ifnull(sql, ''), char(10)) FROM"
     " (SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name)";
@@ -323,6 +421,21 @@ static void test_an_older_store_gets_the_tables_of_a_new_one(void)
     fixture_done(&f);
 }
 
+static void test_an_upgrade_that_fails_leaves_the_store_of_version_4(void)
+{
+    sqlite3 *db = NULL;
+    make_scattered("broken-4");
+    make_version_4();
+    sqlite3_open(f.path, &db);
+    run(db, "CREATE TABLE audit_range (number)"); /* in the way */
+    CU_ASSERT_NOT_EQUAL(try_open(false), CM_OK);
+    run(db, "DROP TABLE audit_range");
+    sqlite3_close(db);
+    CU_ASSERT_EQUAL(try_open(true), CM_MISMATCH);
+    CU_ASSERT_EQUAL(try_open(false), CM_OK);
+    fixture_done(&f);
+}
+
 static void test_an_upgrade_that_fails_leaves_the_older_store(void)
 {
     sqlite3 *db = NULL;
@@ -343,5 +456,9 @@ CM_TEST_SUITE(store_upgrade, CM_TEST(test_an_older_store_is_read_only_after_an_e
               CM_TEST(test_abandoned_serials_of_an_older_store_are_revoked),
               CM_TEST(test_certificates_of_an_older_store_are_found_by_device),
               CM_TEST(test_certificates_of_an_older_store_are_no_log_to_be_read),
+              CM_TEST(test_ranges_of_a_store_of_version_4_are_those_that_the_engine_writes),
+              CM_TEST(test_every_certificate_of_a_store_of_version_4_is_found_by_its_row),
+              CM_TEST(test_certificates_of_version_2_get_no_range),
               CM_TEST(test_an_older_store_gets_the_tables_of_a_new_one),
+              CM_TEST(test_an_upgrade_that_fails_leaves_the_store_of_version_4),
               CM_TEST(test_an_upgrade_that_fails_leaves_the_older_store));

@@ -430,7 +430,7 @@ static void test_extensions_are_known_unique_and_rightly_critical(void)
     pieces.extensions[pieces.extensions_count++] = pieces.extensions[position_of(CM_OID_KEY_USAGE)];
     expect(CM_LINT_EXTENSION_UNIQUE);
     start();
-    append(CM_OID_NAME_CONSTRAINTS, true, "3000");
+    append(CM_OID_POLICY_MAPPINGS, true, "3000");
     expect(CM_LINT_EXTENSION_KNOWN);
     start();
     replace(CM_OID_KEY_USAGE, false, "03020780");
@@ -529,6 +529,61 @@ static void test_purposes_and_policies_are_the_profiles(void)
     expect(CM_LINT_POLICIES);
 }
 
+static void test_name_constraints_are_the_profiles(void)
+{
+    static const char *const names[] = { "dns:a.b", "ip:10.0.0.0/8" };
+    start_with("sub-ca", CM_KEY_P256);
+    append(CM_OID_NAME_CONSTRAINTS, true, "3009a00730058203612e62");
+    expect(CM_LINT_NAME_CONSTRAINTS);
+    profile.permitted_names = names;
+    profile.permitted_names_count = 2;
+    expect(CM_LINT_NAME_CONSTRAINTS); /* one is missing */
+    profile.permitted_names_count = 1;
+    profile.excluded_names = names + 1;
+    profile.excluded_names_count = 1;
+    expect(CM_LINT_NAME_CONSTRAINTS); /* and the other side */
+    profile.excluded_names_count = 0;
+    struct cm_refusal refusal = { 0 };
+    CU_ASSERT_TRUE(cm_lint_tbs(pki.composer, put_together(&pieces), &profile, &issuer, &refusal));
+    replace(CM_OID_NAME_CONSTRAINTS, false, "3009a00730058203612e62");
+    expect(CM_LINT_EXTENSION_CRITICAL);
+    replace(CM_OID_NAME_CONSTRAINTS, true, "300ca00a30088203612e62800100"); /* with a minimum */
+    expect(CM_LINT_NAME_CONSTRAINTS);
+    drop(CM_OID_NAME_CONSTRAINTS);
+    expect(CM_LINT_NAME_CONSTRAINTS);
+}
+
+/* The certificate has dns d.example and ip 10.0.0.1, and a subject. */
+static void test_names_lie_within_the_issuers_constraints(void)
+{
+    static const struct {
+        const char *constraints;
+        bool is_good;
+    } rows[] = {
+        { "300da00b300982076578616d706c65", true },    /* dns:example */
+        { "300da00b3009820765786f6d706c65", false },   /* dns:exomple */
+        { "300da10b300982076578616d706c65", false },   /* the same, excluded */
+        { "300ea00c300a87080a000000ff000000", true },  /* ip:10.0.0.0/8 */
+        { "300ea00c300a87080b000000ff000000", false }, /* ip:11.0.0.0/8 */
+        { "300ea10c300a87080a000000ffffff00", false }, /* ip:10.0.0.0/24 */
+        { "300da00b300981076578616d706c65", true },    /* of mailboxes, which it has none of */
+        { "3015a0133011a40f300d310b3009060355040a0c026f6f", false }, /* o=oo */
+        { "3008a0063004a4023000", true },                            /* all directory names */
+        { "3000", false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cm_refusal refusal = { 0 };
+        start();
+        issuer.name_constraints = piece_hex(rows[i].constraints);
+        if (rows[i].is_good) {
+            CU_ASSERT_TRUE(
+                cm_lint_tbs(pki.composer, put_together(&pieces), &profile, &issuer, &refusal));
+        } else {
+            expect(CM_LINT_NAMES_ISSUER);
+        }
+    }
+}
+
 static void test_revocation_is_where_the_issuer_says(void)
 {
     start();
@@ -603,6 +658,8 @@ CM_TEST_SUITE_WITH(lint, set_up, pki_done, CM_TEST(test_what_is_no_tbs_certifica
                    CM_TEST(test_only_a_ca_profile_makes_a_ca),
                    CM_TEST(test_key_usage_is_the_profiles_and_fits_the_key),
                    CM_TEST(test_purposes_and_policies_are_the_profiles),
+                   CM_TEST(test_name_constraints_are_the_profiles),
+                   CM_TEST(test_names_lie_within_the_issuers_constraints),
                    CM_TEST(test_revocation_is_where_the_issuer_says),
                    CM_TEST(test_responders_and_nobody_else_are_exempt_from_status_checks),
                    CM_TEST(test_every_rule_has_been_seen_to_break));

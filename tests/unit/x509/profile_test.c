@@ -185,6 +185,26 @@ static void test_lists_with_mistakes_are_refused(void)
     refuse(&profile, "purposes, policies:");
 }
 
+static void test_name_constraints_that_are_none_are_refused(void)
+{
+    static const char *const names[] = { "dns:a.b", "a.b" };
+    static const char *const same[] = { "dns:a.b", "dns:a.b" };
+    struct cm_profile profile = client();
+    profile.excluded_names = names;
+    profile.excluded_names_count = 1;
+    refuse(&profile, "excluded_names: only a CA");
+    profile = *cm_profile_builtin("sub-ca");
+    profile.permitted_names = names;
+    profile.permitted_names_count = 1;
+    CU_ASSERT_EQUAL(cm_profile_check(&profile, NULL), CM_OK);
+    profile.permitted_names_count = 2;
+    refuse(&profile, "permitted_names[1]: expected dns:");
+    profile.permitted_names = same;
+    refuse(&profile, "permitted_names[1]: stands");
+    profile.permitted_names_count = 65;
+    refuse(&profile, "permitted_names: more");
+}
+
 /* --- text templates ------------------------------------------------------------------------------ */
 
 static uint8_t space_bytes[64];
@@ -270,7 +290,8 @@ static void test_texts_longer_than_the_space_are_told_apart(void)
     CU_ASSERT_EQUAL(expand("abcd${device}", &in, &text), CM_TEXT_TOO_LONG);
 }
 
-CM_TEST_SUITE(profile, CM_TEST(test_every_builtin_profile_is_good),
+CM_TEST_SUITE(profile, CM_TEST(test_name_constraints_that_are_none_are_refused),
+              CM_TEST(test_every_builtin_profile_is_good),
               CM_TEST(test_names_in_settings_go_there_and_back),
               CM_TEST(test_subject_rules_that_cannot_work_are_refused),
               CM_TEST(test_altname_rules_that_cannot_work_are_refused),

@@ -4,80 +4,43 @@
  */
 #include "engine/x509/proof.h"
 #include "tests/support/test_main.h"
-
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
+#include "tests/unit/x509/key_pairs.h"
 
 static struct cm_proof *proof;
 static const char message[] = "what is signed";
 
-/* One key of each type with its SubjectPublicKeyInfo. */
-static struct pair {
-    const char *type;
-    const char *group;
-    EVP_PKEY *pkey;
-    unsigned char *spki;
-    struct cm_public_key key;
-} pairs[] = {
-    { .type = "EC", .group = "P-256" },   { .type = "EC", .group = "P-384" },
-    { .type = "EC", .group = "P-521" },   { .type = "RSA", .group = NULL },
-    { .type = "ED25519", .group = NULL },
+static struct key_pair pairs[] = {
+    { .type = "EC", .group = "P-256" },
+    { .type = "EC", .group = "P-384" },
+    { .type = "EC", .group = "P-521" },
+    { .type = "RSA", .bits = 2048 },
+    { .type = "ED25519" },
 };
 #define PAIRS_COUNT (sizeof pairs / sizeof pairs[0])
-
-static int make_pair(struct pair *pair)
-{
-    struct cm_refusal refusal;
-    if (pair->group)
-        pair->pkey = EVP_PKEY_Q_keygen(NULL, NULL, pair->type, pair->group);
-    else if (pair->type[0] == 'R')
-        pair->pkey = EVP_PKEY_Q_keygen(NULL, NULL, pair->type, (size_t)2048);
-    else
-        pair->pkey = EVP_PKEY_Q_keygen(NULL, NULL, pair->type);
-    int size = i2d_PUBKEY(pair->pkey, &pair->spki);
-    return size > 0 && cm_public_key_read(cm_bytes(pair->spki, (size_t)size), &pair->key, &refusal)
-               ? 0
-               : 1;
-}
 
 static int set_up(void)
 {
     for (size_t i = 0; i < PAIRS_COUNT; i++)
-        if (make_pair(&pairs[i]) != 0)
+        if (key_pair_make(&pairs[i]) != 0)
             return 1;
     return cm_proof_new(&proof, NULL) == CM_OK ? 0 : 1;
 }
 
 static int tear_down(void)
 {
-    for (size_t i = 0; i < PAIRS_COUNT; i++) {
-        EVP_PKEY_free(pairs[i].pkey);
-        OPENSSL_free(pairs[i].spki);
-    }
+    for (size_t i = 0; i < PAIRS_COUNT; i++)
+        key_pair_done(&pairs[i]);
     cm_proof_free(proof);
     return 0;
 }
 
-static struct cm_bytes sign(const struct pair *pair, enum cm_sigalg alg, uint8_t *space)
+static struct cm_bytes sign(const struct key_pair *pair, enum cm_sigalg alg, uint8_t *space)
 {
-    size_t size = CM_SIGNATURE_SIZE_MAX;
-    EVP_PKEY_CTX *ctx;
-    EVP_MD_CTX *md_ctx = EVP_MD_CTX_new();
-    const char *hash = cm_sigalg_hash(alg)[0] ? cm_sigalg_hash(alg) : NULL;
-    CU_ASSERT_FATAL(EVP_DigestSignInit_ex(md_ctx, &ctx, hash, NULL, NULL, pair->pkey, NULL) == 1);
-    if (cm_sigalg_is_pss(alg)) {
-        EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PSS_PADDING);
-        EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST);
-    }
-    CU_ASSERT_FATAL(
-        EVP_DigestSign(md_ctx, space, &size, (const unsigned char *)message, sizeof message) == 1);
-    EVP_MD_CTX_free(md_ctx);
-    return cm_bytes(space, size);
+    return key_pair_sign(pair, alg, cm_bytes(message, sizeof message), space);
 }
 
 /* Both ways to the same verdict. */
-static cm_status verify(const struct pair *pair, enum cm_sigalg alg, struct cm_bytes text,
+static cm_status verify(const struct key_pair *pair, enum cm_sigalg alg, struct cm_bytes text,
                         struct cm_bytes signature)
 {
     struct cm_verifier *verifier = NULL;
@@ -142,7 +105,7 @@ static void test_signatures_of_another_size_are_malformed(void)
 static void test_a_point_off_its_curve_is_no_key(void)
 {
     uint8_t space[CM_SIGNATURE_SIZE_MAX], point[65];
-    struct pair off = pairs[0];
+    struct key_pair off = pairs[0];
     memcpy(point, off.key.point.data, sizeof point);
     point[64] ^= 1;
     off.key.point = cm_bytes(point, sizeof point);
