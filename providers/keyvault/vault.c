@@ -304,9 +304,9 @@ static void on_http_done(struct cm_http_call *http, void *arg)
     call->has_been_out = true;
     cm_status status =
         cm_vault_answer_read(http, vault->uri.host, call->nature != CM_VAULT_READ, &answer, &err);
-    if (status == CM_CORRUPT && call->nature == CM_VAULT_SIGNATURE) {
-        http->outcome =
-            CM_HTTP_LOST; /* a proxy's page, say: whether the vault signed is not known */
+    /* A proxy's page, say: the vault is not back, and whether it signed is not known. */
+    if (status == CM_CORRUPT && (call->nature == CM_VAULT_SIGNATURE || call == &vault->probe)) {
+        http->outcome = CM_HTTP_LOST;
         status = err.status = CM_UNCERTAIN;
     }
     tell_pace(slot, &err);

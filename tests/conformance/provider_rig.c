@@ -12,7 +12,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-enum { GUARD_MS = 60000, MESSAGE_SIZE = 64 };
+enum { GUARD_MS = 180000, MESSAGE_SIZE = 64 };
 
 /* ------------------------------------------------------------------ files -- */
 

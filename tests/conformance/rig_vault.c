@@ -30,9 +30,10 @@ const char *rig_vault_options(const struct cm_keyvault *vault, const char *more)
         return getenv("CM_TEST_VAULT_OPTIONS");
     snprintf(options, sizeof options,
              "{\"credential\": \"client-secret\", \"client\": \"%s\", \"trust\": \"%s\", "
-             "\"resource\": \"https://vault.azure.net\", \"authority\": \"%s\"%s%s}",
+             "\"resource\": \"https://vault.azure.net\", \"authority\": \"%s\"%s%s%s}",
              CM_KEYVAULT_CLIENT_ID, vault->certificate, vault->url,
-             strstr(more, "\"rate\"") ? "" : ", \"rate\": 1000000", more);
+             strstr(more, "\"rate\"") ? "" : ", \"rate\": 1000000",
+             strstr(more, "\"timeout-ms\"") ? "" : ", \"timeout-ms\": 120000", more);
     return options;
 }
 

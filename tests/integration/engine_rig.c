@@ -10,7 +10,7 @@
 #include "tests/support/csr_maker.h"
 #include "tests/support/test_main.h"
 
-enum { PATIENCE_MS = 10000, PROMISE_LOOK_MS = 10 };
+enum { PATIENCE_MS = 60000, PROMISE_LOOK_MS = 10 };
 
 struct cm_arena rig_arena;
 struct cm_bytes rig_csrs[RIG_DEVICES];

@@ -1,4 +1,5 @@
 #include "tests/support/fake_pkcs11.h"
+#include "tests/support/rsa_pairs.h"
 
 #include <string.h>
 
@@ -8,11 +9,13 @@
 
 /* ------------------------------------------------------------------ keys -- */
 
+static unsigned rsa_pairs_given; /* the module's lock is held */
+
 EVP_PKEY *fake_crypto_generate(CK_MECHANISM_TYPE how, const uint8_t *params, size_t params_size,
                                unsigned bits)
 {
     if (how == CKM_RSA_PKCS_KEY_PAIR_GEN)
-        return EVP_RSA_gen(bits);
+        return bits == 2048 ? cm_rsa_pair(rsa_pairs_given++ % CM_RSA_PAIRS) : EVP_RSA_gen(bits);
     if (how == CKM_EC_EDWARDS_KEY_PAIR_GEN)
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     if (params_size == 10)

@@ -13,7 +13,7 @@
 #include "providers/keyfile.h"
 #include "tests/support/test_main.h"
 
-enum { PATIENCE_MS = 10000, DER_SIZE_MAX = 2048 };
+enum { PATIENCE_MS = 60000, DER_SIZE_MAX = 2048 };
 
 #define MUST(condition) must((condition), #condition, __LINE__)
 

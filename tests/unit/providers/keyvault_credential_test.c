@@ -2,6 +2,7 @@
 #include "providers/keyvault/credential.h"
 #include "engine/base/base64url.h"
 #include "tests/support/test_main.h"
+#include "tests/support/rsa_pairs.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -274,7 +275,7 @@ static char *check_assertion(X509 *certificate, EVP_PKEY *key)
 
 static void test_credential_signs_an_assertion_with_the_certificates_key(void)
 {
-    EVP_PKEY *key = EVP_RSA_gen(2048);
+    EVP_PKEY *key = cm_rsa_pair(0);
     X509 *certificate = make_certificate(key);
     begin_certificate(write_pem("app.pem", certificate, key, NULL, 0600));
     char *first = check_assertion(certificate, key);
@@ -298,8 +299,8 @@ static void test_credential_signs_an_assertion_with_the_certificates_key(void)
 
 static void test_credential_refuses_certificates_that_cannot_serve(void)
 {
-    EVP_PKEY *key = EVP_RSA_gen(2048), *other = EVP_RSA_gen(2048), *curve = EVP_EC_gen("P-256");
-    EVP_PKEY *small = EVP_RSA_gen(1024);
+    EVP_PKEY *key = cm_rsa_pair(0), *other = cm_rsa_pair(1), *curve = EVP_EC_gen("P-256");
+    EVP_PKEY *small = cm_rsa_pair_small();
     X509 *certificate = make_certificate(key), *curved = make_certificate(curve);
     X509 *weak = make_certificate(small);
     begin_certificate(strdup(path_of("absent.pem")));

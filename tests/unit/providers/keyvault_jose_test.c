@@ -7,6 +7,7 @@
 #include "engine/base/base64url.h"
 #include "providers/keyvault/internal.h"
 #include "tests/support/test_main.h"
+#include "tests/support/rsa_pairs.h"
 
 #include <stdlib.h>
 
@@ -196,7 +197,7 @@ static void test_jose_reads_rsa_keys(void)
     uint8_t n[256];
     struct cm_jwk jwk;
     BIGNUM *modulus = NULL;
-    EVP_PKEY *pair = EVP_RSA_gen(2048);
+    EVP_PKEY *pair = cm_rsa_pair(0);
     CU_ASSERT_EQUAL_FATAL(EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &modulus), 1);
     CU_ASSERT_EQUAL_FATAL(BN_bn2binpad(modulus, n, sizeof n), 256);
     CU_ASSERT_EQUAL_FATAL(read_key(rsa_jwk("RSA-HSM", n, 256, "\1\0\1", 3), &jwk, NULL), CM_OK);

@@ -3,6 +3,7 @@
  * and keys that are made, imported and destroyed there.
  */
 #include "tests/unit/providers/keyvault_stage.h"
+#include "tests/support/rsa_pairs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -444,7 +445,7 @@ static void test_key_that_was_wrapped_elsewhere_is_imported(void)
     cm_keyvault_create_key(&stage.vault, "kek",
                            "{\"kty\":\"RSA-HSM\",\"key_size\":2048,\"key_ops\":[\"import\"]}",
                            kek_kid);
-    EVP_PKEY *ec = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048);
+    EVP_PKEY *ec = EVP_EC_gen("P-256"), *rsa = cm_rsa_pair(0);
     check_import(&stage, "imported-ec", kek_kid, ec, CM_KEY_P256, 0);
     check_import(&stage, "imported-rsa", kek_kid, rsa, CM_KEY_RSA, 2048);
     EVP_PKEY_free(ec);

@@ -3,6 +3,7 @@
  * form and of an evil vault, and that the end of a token is nobody's concern.
  */
 #include "tests/unit/providers/keyvault_stage.h"
+#include "tests/support/rsa_pairs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,7 +240,7 @@ static void write_pem(const char *path, X509 *certificate, EVP_PKEY *pkey)
 /* A self-signed certificate, alone and with its key. */
 static void write_certificates(const char *public_path, const char *path)
 {
-    EVP_PKEY *pkey = EVP_RSA_gen(2048);
+    EVP_PKEY *pkey = cm_rsa_pair(0);
     X509 *certificate = X509_new();
     X509_NAME *name = X509_get_subject_name(certificate);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"certmill", -1, -1,

@@ -104,9 +104,18 @@ static void test_vault_that_answers_gibberish_is_away(void)
     struct cm_key *key = vault_stage_key(&stage, "ca", EC_256);
     struct rig_batch *batch = rig_batch_new(&stage.rig, key, 40);
     play(&stage, "sign", "\"kind\":\"bad-json\",\"count\":0");
+    play(&stage, "list", "\"kind\":\"bad-json\",\"count\":0"); /* whether it is back */
     rig_sign(batch);
     CU_ASSERT_EQUAL(rig_count_status(batch, CM_UNCERTAIN) + rig_count_status(batch, CM_UNAVAILABLE),
                     40);
+    CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
+    /* It is asked whether it is back, and that answer is a page, too. */
+    long long before = cm_keyvault_statistic(&stage.vault, "requests.list");
+    for (unsigned i = 0;
+         i < 1200 && cm_keyvault_statistic(&stage.vault, "requests.list") == before; i++)
+        rig_run_for(&stage.rig, 50);
+    CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.list") > before);
+    rig_run_for(&stage.rig, 50);
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     rig_batch_free(batch);
     cm_provider_close_key(key);

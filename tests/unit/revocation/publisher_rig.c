@@ -15,7 +15,7 @@
 #include "tests/support/test_main.h"
 #include "tests/unit/x509/pki.h"
 
-enum { PATIENCE_MS = 10000, DEVICES = 4, CERTIFICATES = 20 };
+enum { PATIENCE_MS = 60000, DEVICES = 4, CERTIFICATES = 20 };
 
 #define CRL_URL "http://crl.example/crl/issuing-1/${shard}.crl"
 

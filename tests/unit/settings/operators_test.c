@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 
 #include "tests/unit/settings/settings_rig.h"
+#include "tests/support/rsa_pairs.h"
 
 /* The tests append to the good file. */
 #define ANN  "operators:\n  - {name: ann, key: ed25519.pem, roles: [security, keys]}\n" /* 14, 15 */
@@ -38,7 +39,7 @@ static int make_keys(void)
     write_key("ed25519.pem", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), false);
     write_key("p256.pem", EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"), false);
     write_key("p384.pem", EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"), false);
-    write_key("rsa.pem", EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048), false);
+    write_key("rsa.pem", cm_rsa_pair(0), false);
     write_key("private.pem", EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), true);
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "engine/x509/authority.h"
 #include "engine/x509/lint.h"
+#include "tests/support/rsa_pairs.h"
 #include "tests/support/test_main.h"
 
 struct pki pki;
@@ -25,6 +26,8 @@ static void must(bool holds, const char *condition, int line)
     abort();
 }
 
+static unsigned rsa_pairs_given;
+
 static EVP_PKEY *generate(enum cm_key_type type)
 {
     switch (type) {
@@ -35,7 +38,7 @@ static EVP_PKEY *generate(enum cm_key_type type)
     case CM_KEY_P521:
         return EVP_EC_gen("P-521");
     case CM_KEY_RSA:
-        return EVP_RSA_gen(2048);
+        return cm_rsa_pair(rsa_pairs_given++ % CM_RSA_PAIRS);
     default:
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     }
