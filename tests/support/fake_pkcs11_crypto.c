@@ -15,7 +15,7 @@ EVP_PKEY *fake_crypto_generate(CK_MECHANISM_TYPE how, const uint8_t *params, siz
                                unsigned bits)
 {
     if (how == CKM_RSA_PKCS_KEY_PAIR_GEN)
-        return bits == 2048 ? cm_rsa_pair(rsa_pairs_given++ % CM_RSA_PAIRS) : EVP_RSA_gen(bits);
+        return bits == 2048 ? cm_rsa_pair(rsa_pairs_given++ % CM_RSA_PAIRS) : cm_rsa_pair_of(bits);
     if (how == CKM_EC_EDWARDS_KEY_PAIR_GEN)
         return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     if (params_size == 10)

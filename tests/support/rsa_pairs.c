@@ -24,7 +24,18 @@ EVP_PKEY *cm_rsa_pair(unsigned which)
     return read_pair(rsa_2048_2, sizeof rsa_2048_2);
 }
 
-EVP_PKEY *cm_rsa_pair_small(void)
+EVP_PKEY *cm_rsa_pair_of(unsigned bits)
 {
-    return read_pair(rsa_1024_0, sizeof rsa_1024_0);
+    switch (bits) {
+    case 1024:
+        return read_pair(rsa_1024_0, sizeof rsa_1024_0);
+    case 2048:
+        return cm_rsa_pair(0);
+    case 3072:
+        return read_pair(rsa_3072_0, sizeof rsa_3072_0);
+    case 4096:
+        return read_pair(rsa_4096_0, sizeof rsa_4096_0);
+    default:
+        return NULL;
+    }
 }

@@ -12,7 +12,7 @@ enum { CM_RSA_PAIRS = 3 };
 /* One of CM_RSA_PAIRS with 2,048 bits, always the same; the caller frees it. A failure ends the test. */
 EVP_PKEY *cm_rsa_pair(unsigned which);
 
-/* One with 1,024 bits, which is too few for anything. */
-EVP_PKEY *cm_rsa_pair_small(void);
+/* The one with 1024, 2048, 3072 or 4096 bits; NULL: there is none with so many. */
+EVP_PKEY *cm_rsa_pair_of(unsigned bits);
 
 #endif

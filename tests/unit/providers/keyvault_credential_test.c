@@ -300,7 +300,7 @@ static void test_credential_signs_an_assertion_with_the_certificates_key(void)
 static void test_credential_refuses_certificates_that_cannot_serve(void)
 {
     EVP_PKEY *key = cm_rsa_pair(0), *other = cm_rsa_pair(1), *curve = EVP_EC_gen("P-256");
-    EVP_PKEY *small = cm_rsa_pair_small();
+    EVP_PKEY *small = cm_rsa_pair_of(1024);
     X509 *certificate = make_certificate(key), *curved = make_certificate(curve);
     X509 *weak = make_certificate(small);
     begin_certificate(strdup(path_of("absent.pem")));

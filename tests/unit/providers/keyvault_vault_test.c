@@ -111,8 +111,8 @@ static void test_vault_that_answers_gibberish_is_away(void)
     CU_ASSERT_EQUAL(cm_provider_pace(stage.rig.provider).circuits_open, 1);
     /* It is asked whether it is back, and that answer is a page, too. */
     long long before = cm_keyvault_statistic(&stage.vault, "requests.list");
-    for (unsigned i = 0;
-         i < 1200 && cm_keyvault_statistic(&stage.vault, "requests.list") == before; i++)
+    for (unsigned i = 0; i < 1200 && cm_keyvault_statistic(&stage.vault, "requests.list") == before;
+         i++)
         rig_run_for(&stage.rig, 50);
     CU_ASSERT_TRUE(cm_keyvault_statistic(&stage.vault, "requests.list") > before);
     rig_run_for(&stage.rig, 50);

@@ -94,7 +94,7 @@ static void test_openssl_refuses_a_key_file_that_is_absurdly_large(void)
 static void test_openssl_refuses_keys_of_other_kinds(void)
 {
     expect_refusal(write_key("k1.pem", EVP_EC_gen("secp256k1")), CM_UNSUPPORTED, "not supported");
-    expect_refusal(write_key("small.pem", cm_rsa_pair_small()), CM_UNSUPPORTED, "1024 bits");
+    expect_refusal(write_key("small.pem", cm_rsa_pair_of(1024)), CM_UNSUPPORTED, "1024 bits");
     expect_refusal(write_key("x.pem", EVP_PKEY_Q_keygen(NULL, NULL, "X25519")), CM_UNSUPPORTED,
                    "X25519");
 }
