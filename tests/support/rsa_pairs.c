@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "rsa_pairs_made.h"
+#include "tests/support/rsa_pairs_made.h"
 
 static EVP_PKEY *read_pair(const unsigned char *der, size_t size)
 {
