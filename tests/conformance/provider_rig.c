@@ -201,7 +201,8 @@ struct cm_provider_settings rig_settings(uint32_t workers_count)
             .folder = cm_test_scratch(),
             .passphrase_ref =
                 rig_vault_is_foreign() ? NULL : rig_vault_secret(CM_KEYVAULT_CLIENT_SECRET),
-            .options = rig_vault_options(rig_vault(), ""),
+            /* The emulator does one thing at a time: a connection waits for the signatures before it. */
+            .options = rig_vault_options(rig_vault(), ", \"in-flight\": 16"),
             .workers_count = workers_count,
         };
     return (struct cm_provider_settings){ .name = "under test",
