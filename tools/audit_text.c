@@ -49,10 +49,7 @@ json_t *cm_audit_proof_row(const struct cm_audit_row *row)
 
 static bool read_hash(const json_t *value, uint8_t ret_hash[CM_HASH_SIZE])
 {
-    const char *text = json_string_value(value);
-    size_t size = 0;
-    return text && cm_hex_decode(text, strlen(text), ret_hash, CM_HASH_SIZE, &size)
-           && size == CM_HASH_SIZE;
+    return cm_hex_decode_exactly(json_string_value(value), ret_hash, CM_HASH_SIZE);
 }
 
 /* Spans into the object. */

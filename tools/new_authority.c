@@ -182,7 +182,8 @@ cm_status cm_new_authority_request(struct cm_new_authority *authority,
                                           &size, err);
     if (status != CM_OK)
         return status;
-    authority->der = cm_csr_assemble(info, authority->sigalg, cm_bytes(signature, size), arena);
+    authority->der =
+        cm_certificate_assemble(info, authority->sigalg, cm_bytes(signature, size), arena);
     SHA256(authority->der.data, authority->der.size, hash);
     cm_hex_encode(cm_bytes(hash, sizeof hash), authority->fingerprint);
     return cm_csr_check_authority(authority->der, arena, &csr, err);

@@ -91,18 +91,10 @@ struct cm_bytes cm_approval_write(const struct cm_approval *approval, struct cm_
     return cm_bytes_str(kept);
 }
 
+/* NULL: no text. One with a NUL in it did not load. */
 static const char *text_of(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
-    const char *text = json_string_value(value);
-    return text && strlen(text) == json_string_length(value) ? text : NULL;
-}
-
-static bool read_octets(const char *text, uint8_t *ret_octets, size_t size)
-{
-    size_t found = 0;
-    return text && strlen(text) == 2 * size
-           && cm_hex_decode(text, 2 * size, ret_octets, size, &found) && found == size;
+    return json_string_value(json_object_get(object, key));
 }
 
 static bool read_base64(const char *text, struct cm_arena *arena, struct cm_bytes *ret_bytes,
@@ -122,9 +114,10 @@ static const char *read_object(const json_t *object, struct cm_arena *arena,
         return "v";
     if (json_object_size(object) != 7)
         return "an unknown key, or one that is missing";
-    if (!read_octets(text_of(object, "plan"), approval->plan, sizeof approval->plan))
+    if (!cm_hex_decode_exactly(text_of(object, "plan"), approval->plan, sizeof approval->plan))
         return "plan";
-    if (!read_octets(text_of(object, "digest"), approval->digest, sizeof approval->digest))
+    if (!cm_hex_decode_exactly(text_of(object, "digest"), approval->digest,
+                               sizeof approval->digest))
         return "digest";
     if (!purpose || !cm_approval_purpose_find(purpose, &approval->by.purpose))
         return "purpose";

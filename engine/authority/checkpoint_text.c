@@ -50,14 +50,10 @@ static bool read_octets(const json_t *object, const char *name, struct cm_arena 
     return true;
 }
 
-static bool read_hash(const json_t *object, const char *name, struct cm_arena *arena,
-                      uint8_t ret_hash[CM_SHA256_SIZE])
+static bool read_hash(const json_t *object, const char *name, uint8_t ret_hash[CM_SHA256_SIZE])
 {
-    struct cm_bytes octets;
-    if (!read_octets(object, name, arena, &octets) || octets.size != CM_SHA256_SIZE)
-        return false;
-    memcpy(ret_hash, octets.data, CM_SHA256_SIZE);
-    return true;
+    return cm_hex_decode_exactly(json_string_value(json_object_get(object, name)), ret_hash,
+                                 CM_SHA256_SIZE);
 }
 
 static bool read_object(const json_t *object, struct cm_arena *arena,
@@ -69,8 +65,8 @@ static bool read_object(const json_t *object, struct cm_arena *arena,
         || !read_number(object, "number", &ret_checkpoint->number)
         || !read_number(object, "audit", &ret_checkpoint->audit)
         || !read_number(object, "time_ms", &ret_checkpoint->time_ms)
-        || !read_hash(object, "hash", arena, ret_checkpoint->hash)
-        || !read_hash(object, "previous", arena, ret_checkpoint->previous)
+        || !read_hash(object, "hash", ret_checkpoint->hash)
+        || !read_hash(object, "previous", ret_checkpoint->previous)
         || !read_octets(object, "spki", arena, &ret_checkpoint->spki)
         || !read_octets(object, "signature", arena, &ret_checkpoint->signature))
         return false;

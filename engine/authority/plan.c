@@ -130,19 +130,10 @@ static const char *keep(const struct reading *reading, const char *text)
     return cm_arena_printf(reading->arena, "%s", text);
 }
 
-/* NULL: no text, or one with a NUL in it. */
+/* NULL: no text. One with a NUL in it did not load. */
 static const char *text_of(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
-    const char *text = json_string_value(value);
-    return text && strlen(text) == json_string_length(value) ? text : NULL;
-}
-
-static bool read_octets(const char *text, uint8_t *ret_octets, size_t size)
-{
-    size_t found = 0;
-    return text && strlen(text) == 2 * size
-           && cm_hex_decode(text, 2 * size, ret_octets, size, &found) && found == size;
+    return json_string_value(json_object_get(object, key));
 }
 
 static bool read_number(const struct reading *reading, const char *key, int64_t max,
@@ -166,7 +157,7 @@ static bool read_one_found(const struct reading *reading, const json_t *row,
     found->generation = cm_bytes_str(keep(reading, generation));
     found->has_certificate = certificate[0] != '\0';
     return !found->has_certificate
-           || read_octets(certificate, found->certificate, sizeof found->certificate);
+           || cm_hex_decode_exactly(certificate, found->certificate, sizeof found->certificate);
 }
 
 static cm_status read_found(const struct reading *reading, struct cm_plan *plan)
@@ -216,7 +207,7 @@ static cm_status read_texts(const struct reading *reading, struct cm_plan *plan)
     const char *subject = text_of(reading->object, "subject");
     const char *role = text_of(reading->object, "role");
     const char *who = text_of(reading->object, "prepared_by");
-    if (!read_octets(text_of(reading->object, "id"), plan->id, sizeof plan->id))
+    if (!cm_hex_decode_exactly(text_of(reading->object, "id"), plan->id, sizeof plan->id))
         return fail(reading->err, "id");
     if (!operation || !cm_ceremony_find(cm_bytes_str(operation), &plan->operation))
         return fail(reading->err, "operation");

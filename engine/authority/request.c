@@ -14,7 +14,6 @@ static cm_status read_intent(struct cm_reading *reading)
 {
     struct cm_authority_request *request = reading->request;
     const char *generation = NULL, *signer = NULL, *digest = NULL;
-    size_t size = 0;
     const char *purpose = json_string_value(json_object_get(reading->object, "purpose"));
     if (purpose && strcmp(purpose, "cross-sign") == 0)
         return cm_reading_cross_intent(reading);
@@ -30,8 +29,7 @@ static cm_status read_intent(struct cm_reading *reading)
             cm_reading_text(reading, reading->object, "digest", 2 * CM_HASH_SIZE, true, &digest);
     if (status != CM_OK)
         return status;
-    if (!cm_hex_decode(digest, strlen(digest), request->audit.digest, CM_HASH_SIZE, &size)
-        || size != CM_HASH_SIZE)
+    if (!cm_hex_decode_exactly(digest, request->audit.digest, CM_HASH_SIZE))
         return CM_REFUSE(reading, CM_MALFORMED, "digest: expected a SHA-256 in hexadecimal");
     request->name = generation;
     request->audit.detail = cm_reading_dump(

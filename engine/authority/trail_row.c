@@ -158,9 +158,8 @@ static void note_key(struct cm_trail *trail, const json_t *detail)
 {
     const char *issuer = json_string_value(json_object_get(detail, "issuer"));
     const char *hash = json_string_value(json_object_get(detail, "spki_sha256"));
-    size_t size;
-    if (issuer && hash && strcmp(issuer, "audit") == 0 && trail->keys_count < CM_TRAIL_KEYS_MAX
-        && cm_hex_decode(hash, strlen(hash), trail->keys[trail->keys_count], CM_HASH_SIZE, &size))
+    if (issuer && strcmp(issuer, "audit") == 0 && trail->keys_count < CM_TRAIL_KEYS_MAX
+        && cm_hex_decode_exactly(hash, trail->keys[trail->keys_count], CM_HASH_SIZE))
         trail->keys_count++;
 }
 

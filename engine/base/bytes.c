@@ -64,6 +64,13 @@ bool cm_hex_decode(const char *text, size_t text_size, uint8_t *ret_bytes, size_
     return true;
 }
 
+bool cm_hex_decode_exactly(const char *text, uint8_t *ret_bytes, size_t size)
+{
+    size_t found;
+    return text && strlen(text) == 2 * size
+           && cm_hex_decode(text, 2 * size, ret_bytes, size, &found);
+}
+
 const char *cm_bytes_printable(struct cm_bytes bytes, char *text, size_t space)
 {
     size_t used = 0;

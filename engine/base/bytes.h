@@ -62,6 +62,9 @@ void cm_hex_encode(struct cm_bytes bytes, char *ret_text);
 bool cm_hex_decode(const char *text, size_t text_size, uint8_t *ret_bytes, size_t bytes_space,
                    size_t *ret_size);
 
+/* Exactly size octets of a text that ends with a NUL. False: it is NULL, or has more, less or others. */
+bool cm_hex_decode_exactly(const char *text, uint8_t *ret_bytes, size_t size);
+
 /*
  * Copies attacker-controlled text for a message: printable ASCII stays, everything else becomes
  * \xNN, and the result is cut (with "...") to fit space, NUL included. Returns text.

@@ -50,16 +50,6 @@ cm_status cm_csr_compose(const struct cm_csr_input *in, struct cm_arena *arena,
     return CM_OK;
 }
 
-struct cm_bytes cm_csr_assemble(struct cm_bytes info, enum cm_sigalg sigalg,
-                                struct cm_bytes signature, struct cm_arena *arena)
-{
-    size_t size = info.size + cm_signed_room(sigalg, signature.size);
-    struct cm_der_writer w;
-    cm_der_writer_init(&w, cm_arena_alloc(arena, size), size);
-    cm_signed_put(&w, info, sigalg, signature);
-    return cm_der_written(&w);
-}
-
 cm_status cm_csr_check_authority(struct cm_bytes der, struct cm_arena *arena,
                                  struct cm_csr *ret_csr, struct cm_error *err)
 {

@@ -6,7 +6,7 @@
  *
  *     cm_csr_compose(&input, &arena, &info, &err)
  *     ... a key signs info ...
- *     der = cm_csr_assemble(info, sigalg, signature, &arena);
+ *     der = cm_certificate_assemble(info, sigalg, signature, &arena)   (the shape is the same)
  *     cm_csr_check_authority(der, &arena, &csr, &err)
  *
  * Thread: any.
@@ -33,10 +33,6 @@ struct cm_csr_input {
  */
 CM_MUST_USE cm_status cm_csr_compose(const struct cm_csr_input *in, struct cm_arena *arena,
                                      struct cm_bytes *ret_info, struct cm_error *err);
-
-/* CertificationRequest, DER, in the arena. */
-struct cm_bytes cm_csr_assemble(struct cm_bytes info, enum cm_sigalg sigalg,
-                                struct cm_bytes signature, struct cm_arena *arena);
 
 /*
  * Does:       reads a request for a CA's certificate, of ours or of another CA, and checks the proof of possession.

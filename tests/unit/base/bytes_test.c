@@ -22,6 +22,12 @@ static void test_hex_refuses_what_is_none(void)
     CU_ASSERT_FALSE(cm_hex_decode("abc", 3, back, sizeof back, &size));
     CU_ASSERT_FALSE(cm_hex_decode("0g", 2, back, sizeof back, &size));
     CU_ASSERT_FALSE(cm_hex_decode("0011223344", 10, back, sizeof back, &size));
+    CU_ASSERT_TRUE(cm_hex_decode_exactly("00fF", back, 2));
+    CU_ASSERT_EQUAL(back[1], 0xff);
+    CU_ASSERT_FALSE(cm_hex_decode_exactly("00", back, 2));
+    CU_ASSERT_FALSE(cm_hex_decode_exactly("001122", back, 2));
+    CU_ASSERT_FALSE(cm_hex_decode_exactly("00g1", back, 2));
+    CU_ASSERT_FALSE(cm_hex_decode_exactly(NULL, back, 2));
 }
 
 static void test_printable_escapes_and_cuts(void)

@@ -23,7 +23,7 @@ static struct cm_bytes make(const struct pki_key *key)
     struct cm_bytes info = { 0 };
     struct cm_error err;
     CU_ASSERT_EQUAL_FATAL(cm_csr_compose(&in, &pki.arena, &info, &err), CM_OK);
-    return cm_csr_assemble(info, alg, pki_sign(key, alg, info), &pki.arena);
+    return cm_certificate_assemble(info, alg, pki_sign(key, alg, info), &pki.arena);
 }
 
 static void expect_openssl(struct cm_bytes der, int path_len)
