@@ -238,18 +238,19 @@ static bool export_row(const struct cm_audit_row *row, void *arg)
     return putchar('\n') != EOF;
 }
 
+static cm_status export_rows(const struct cm_call *call, struct cm_deployment *deployment,
+                             struct cm_error *err)
+{
+    int64_t from = (int64_t)cm_call_number(call, "from");
+    cm_status status = cm_store_walk_audit(deployment->reader, from, export_row, NULL, err);
+    if (status == CM_OK && fflush(stdout) != 0)
+        return CM_FAIL(err, CM_IO, CM_ORIGIN_SELF, 0, "standard output cannot be written");
+    return status;
+}
+
 static int run_export(const struct cm_call *call)
 {
-    struct cm_deployment deployment;
-    struct cm_error err;
-    int64_t from = (int64_t)cm_call_number(call, "from");
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
-    if (status == CM_OK)
-        status = cm_store_walk_audit(deployment.reader, from, export_row, NULL, &err);
-    if (status == CM_OK && fflush(stdout) != 0)
-        status = CM_FAIL(&err, CM_IO, CM_ORIGIN_SELF, 0, "standard output cannot be written");
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return cm_deployment_run(call, CM_DEPLOYMENT_READ, export_rows);
 }
 
 static const char *const show_paragraphs[] = {

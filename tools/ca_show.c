@@ -253,13 +253,7 @@ static cm_status show(const struct cm_call *call, struct cm_deployment *deployme
 
 static int run(const struct cm_call *call)
 {
-    struct cm_deployment deployment;
-    struct cm_error err = { 0 };
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
-    if (status == CM_OK)
-        status = show(call, &deployment, &err);
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return cm_deployment_run(call, CM_DEPLOYMENT_READ, show);
 }
 
 static const char *const paragraphs[] = {

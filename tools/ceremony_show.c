@@ -271,13 +271,7 @@ static cm_status list_all(const struct cm_call *call, struct cm_deployment *depl
 
 static int run_list(const struct cm_call *call)
 {
-    struct cm_deployment deployment;
-    struct cm_error err = { 0 };
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
-    if (status == CM_OK)
-        status = list_all(call, &deployment, &err);
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return cm_deployment_run(call, CM_DEPLOYMENT_READ, list_all);
 }
 
 /* -------------------------------------------------------------------------------- descriptions -- */

@@ -67,3 +67,15 @@ void cm_deployment_close(struct cm_deployment *deployment)
     cm_settings_free(deployment->settings);
     cm_arena_done(&deployment->arena);
 }
+
+int cm_deployment_run(const struct cm_call *call, enum cm_deployment_use use,
+                      cm_deployment_do_fn *does)
+{
+    struct cm_deployment deployment;
+    struct cm_error err = { 0 };
+    cm_status status = cm_deployment_open(&deployment, call, use, &err);
+    if (status == CM_OK)
+        status = does(call, &deployment, &err);
+    cm_deployment_close(&deployment);
+    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+}

@@ -45,4 +45,12 @@ const char *cm_deployment_ocsp_url(const struct cm_settings *settings, struct cm
 
 void cm_deployment_close(struct cm_deployment *deployment);
 
+/* What a command does with its deployment; what it returns is told where it is not OK. */
+typedef cm_status cm_deployment_do_fn(const struct cm_call *call, struct cm_deployment *deployment,
+                                      struct cm_error *err);
+
+/* Does: opens, calls, closes: all that most commands are. Returns the exit code. */
+int cm_deployment_run(const struct cm_call *call, enum cm_deployment_use use,
+                      cm_deployment_do_fn *does);
+
 #endif

@@ -81,22 +81,22 @@ static cm_status list(const struct cm_call *call, struct cm_deployment *deployme
     return status;
 }
 
+static cm_status list_wanted(const struct cm_call *call, struct cm_deployment *deployment,
+                             struct cm_error *err)
+{
+    const char *group = cm_call_value(call, "group");
+    if (group && !cm_settings_group(deployment->settings, cm_bytes_str(group)))
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "there is no group \"%s\" in the settings", group);
+    return cm_call_value(call, "generation") ? cm_device_list_holders(call, deployment, err)
+                                             : list(call, deployment, err);
+}
+
 static int run_list(const struct cm_call *call)
 {
-    struct cm_deployment deployment;
-    struct cm_error err = { 0 };
-    const char *group = cm_call_value(call, "group");
     if (cm_call_value(call, "until") && !cm_call_value(call, "generation"))
         return cm_usage_fail("--until goes with --generation");
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
-    if (status == CM_OK && group && !cm_settings_group(deployment.settings, cm_bytes_str(group)))
-        status = CM_FAIL(&err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
-                         "there is no group \"%s\" in the settings", group);
-    if (status == CM_OK)
-        status = cm_call_value(call, "generation") ? cm_device_list_holders(call, &deployment, &err)
-                                                   : list(call, &deployment, &err);
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return cm_deployment_run(call, CM_DEPLOYMENT_READ, list_wanted);
 }
 
 static void print_device(const struct cm_call *call, const struct cm_device *device)
@@ -114,22 +114,23 @@ static void print_device(const struct cm_call *call, const struct cm_device *dev
     putchar('\n');
 }
 
-static int run_show(const struct cm_call *call)
+static cm_status show(const struct cm_call *call, struct cm_deployment *deployment,
+                      struct cm_error *err)
 {
-    struct cm_deployment deployment;
     struct cm_device device = { 0 };
-    struct cm_error err = { 0 };
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_READ, &err);
-    if (status == CM_OK)
-        status = cm_store_find_device(deployment.reader, cm_bytes_str(call->operands[0]),
-                                      &deployment.arena, &device, &err);
+    cm_status status = cm_store_find_device(deployment->reader, cm_bytes_str(call->operands[0]),
+                                            &deployment->arena, &device, err);
     if (status == CM_OK && device.number == 0)
-        status = CM_FAIL(&err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
-                         "the device \"%s\" is not on the allow-list", call->operands[0]);
+        return CM_FAIL(err, CM_NOT_FOUND, CM_ORIGIN_SELF, 0,
+                       "the device \"%s\" is not on the allow-list", call->operands[0]);
     if (status == CM_OK)
         print_device(call, &device);
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return status;
+}
+
+static int run_show(const struct cm_call *call)
+{
+    return cm_deployment_run(call, CM_DEPLOYMENT_READ, show);
 }
 
 /* ---------------------------------------------------------------------------- descriptions -- */

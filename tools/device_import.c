@@ -108,13 +108,7 @@ static cm_status import(const struct cm_call *call, struct cm_deployment *deploy
 
 static int run(const struct cm_call *call)
 {
-    struct cm_deployment deployment;
-    struct cm_error err = { 0 };
-    cm_status status = cm_deployment_open(&deployment, call, CM_DEPLOYMENT_SETTINGS, &err);
-    if (status == CM_OK)
-        status = import(call, &deployment, &err);
-    cm_deployment_close(&deployment);
-    return status == CM_OK ? CM_EXIT_DONE : cm_call_fail(call, "%s", err.text);
+    return cm_deployment_run(call, CM_DEPLOYMENT_SETTINGS, import);
 }
 
 static const char *const paragraphs[] = {
