@@ -212,22 +212,3 @@ bool cm_pem_read_csr(struct cm_bytes input, struct cm_arena *arena, struct cm_by
     }
     return read_block(input, arena, ret_der, refusal);
 }
-
-bool cm_pem_next(struct cm_bytes *text, bool is_complete, struct cm_bytes *ret_block)
-{
-    size_t begin = find(*text, 0, BEGIN);
-    if (begin == text->size)
-        return false;
-    size_t end = find(*text, begin, END);
-    size_t next = find(*text, begin + strlen(BEGIN), BEGIN);
-    size_t behind = find(*text, end + strlen(END), DASHES);
-    if (next < end) /* its END line was lost: the neighbour behind it must not be */
-        behind = next;
-    else if (behind < text->size)
-        behind += strlen(DASHES);
-    else if (!is_complete)
-        return false;
-    *ret_block = cm_bytes(text->data + begin, behind - begin);
-    *text = cm_bytes_from(*text, behind);
-    return true;
-}

@@ -25,14 +25,6 @@ bool cm_pem_read_csr(struct cm_bytes input, struct cm_arena *arena, struct cm_by
                      struct cm_refusal *refusal);
 
 /*
- * The next block of concatenated PEM, from its BEGIN line to its END line; *text moves behind it.
- * Text between blocks is skipped. False when there is none. While more input may follow
- * (is_complete false), a block whose END line has not arrived is not given yet; at the end it is
- * given as it stands, for cm_pem_read_csr to refuse.
- */
-bool cm_pem_next(struct cm_bytes *text, bool is_complete, struct cm_bytes *ret_block);
-
-/*
  * Base64 (RFC 4648, 4), padded and without white space, strictly: into the arena. False, and nothing is
  * written, when it is none.
  */

@@ -112,9 +112,15 @@ static bool fill_buffer(struct cm_source *source)
     return true;
 }
 
+static char *find_from(const struct cm_source *source, size_t at, const char *mark)
+{
+    return at < source->end ? memmem(source->buffer + at, source->end - at, mark, strlen(mark))
+                            : NULL;
+}
+
 static char *find_mark(const struct cm_source *source, const char *mark)
 {
-    return memmem(source->buffer + source->start, source->end - source->start, mark, strlen(mark));
+    return find_from(source, source->start, mark);
 }
 
 static struct cm_spool_request *make_block(struct cm_source *source, const void *content,
@@ -129,10 +135,15 @@ static struct cm_spool_request *make_block(struct cm_source *source, const void 
     return make_request("", name, content, size);
 }
 
-/* The end of the line that begins with the end mark; 0 while it has not been read. */
+/* The end of the line that begins with the end mark; 0 while it has not been read. Where that line was lost the
+ * block ends before the next one, which must not be lost with it. */
 static size_t find_block_end(const struct cm_source *source)
 {
     const char *mark = find_mark(source, end_mark);
+    size_t behind = source->start + (source->skipping ? 0 : strlen(begin_mark));
+    const char *next = find_from(source, behind, begin_mark);
+    if (next && (!mark || next < mark))
+        return (size_t)(next - source->buffer);
     if (!mark)
         return 0;
     size_t at = (size_t)(mark - source->buffer);

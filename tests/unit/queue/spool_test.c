@@ -211,6 +211,28 @@ static void test_a_block_that_is_too_large_is_refused_and_its_neighbours_are_not
     end();
 }
 
+static void test_a_lost_end_line_does_not_take_the_next_block_along(void)
+{
+    begin();
+    FILE *file = fopen(path_of("x.pem"), "we");
+    fputs("-----BEGIN CERTIFICATE REQUEST-----\nMA==\n", file);
+    fputs(block_a, file);
+    fputs("-----BEGIN CERTIFICATE REQUEST-----\n", file);
+    for (unsigned i = 0; i < 300000; i++)
+        fputc(i % 64 == 63 ? '\n' : 'A', file);
+    fputc('\n', file);
+    fputs(block_b, file);
+    fclose(file);
+    read_all("x.pem");
+    CU_ASSERT_EQUAL_FATAL(rig.entries_count, 4);
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 0, CM_FIELD_CSR),
+                           "-----BEGIN CERTIFICATE REQUEST-----\nMA==\n");
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 1, CM_FIELD_CSR), block_a);
+    CU_ASSERT_EQUAL(rig.entries[2]->refusal.code, CM_REFUSAL_REQUEST_TOO_LARGE);
+    CU_ASSERT_STRING_EQUAL(cm_queue_rig_text(&rig, 3, CM_FIELD_CSR), block_b);
+    end();
+}
+
 /* Standard input of the test is replaced for the time of the call. */
 static void read_standard_input(const char *text, size_t size)
 {
@@ -386,6 +408,7 @@ CM_TEST_SUITE(spool, CM_TEST(test_a_missing_input_is_an_error),
               CM_TEST(test_a_file_of_several_blocks_is_several_requests),
               CM_TEST(test_a_large_file_of_many_blocks_is_read_in_pieces),
               CM_TEST(test_a_block_that_is_too_large_is_refused_and_its_neighbours_are_not),
+              CM_TEST(test_a_lost_end_line_does_not_take_the_next_block_along),
               CM_TEST(test_standard_input_gives_numbered_requests),
               CM_TEST(test_standard_input_may_be_one_request_in_der),
               CM_TEST(test_what_is_no_regular_file_is_refused_and_not_opened),
