@@ -464,8 +464,3 @@ const struct cm_engine_counters *cm_engine_counters(const struct cm_engine *engi
 {
     return &engine->counters;
 }
-
-struct cm_queue *cm_engine_queue(struct cm_engine *engine)
-{
-    return engine->queue;
-}

@@ -100,7 +100,4 @@ CM_MUST_USE cm_status cm_engine_publish(struct cm_engine *engine, const char *is
                                         cm_engine_published_fn *done, void *arg,
                                         struct cm_error *err);
 
-/* The queue, for what is asked of it directly (memory queues of tests and benchmarks). Borrowed. */
-struct cm_queue *cm_engine_queue(struct cm_engine *engine);
-
 #endif

@@ -52,7 +52,4 @@ const struct cm_answer *cm_memory_answer_at(const struct cm_memory_broker *broke
 size_t cm_memory_notices_count(const struct cm_memory_broker *broker);
 const struct cm_notice *cm_memory_notice_at(const struct cm_memory_broker *broker, size_t index);
 
-/* The chain that was published for issuer; empty when none was. */
-struct cm_bytes cm_memory_chain(const struct cm_memory_broker *broker, const char *issuer);
-
 #endif

@@ -100,8 +100,6 @@ uint8_t cm_mb_ed25519_sign(const uint8_t *seed, const uint8_t *key,
 
 #define CM_MB_RSA_SIZE_MAX 512 /* octets of a 4096-bit number */
 
-bool cm_mb_rsa_takes(uint32_t bits); /* 2048, 3072 and 4096 */
-
 struct cm_mb_rsa_check {
     const uint8_t *modulus, *signature;  /* bits / 8 octets each */
     uint8_t encoded[CM_MB_RSA_SIZE_MAX]; /* written: signature ^ 65537 mod modulus */

@@ -17,8 +17,3 @@ size_t cm_mb_limbs(enum cm_mb_kind curve)
 {
     return curves[curve].limbs_count;
 }
-
-bool cm_mb_rsa_takes(uint32_t bits)
-{
-    return bits == 2048 || bits == 3072 || bits == 4096;
-}

@@ -58,11 +58,6 @@ uint8_t cm_subject_string_tag(enum cm_subject_field field)
     return fields[field].tag;
 }
 
-size_t cm_subject_characters_max(enum cm_subject_field field)
-{
-    return fields[field].characters_max;
-}
-
 bool cm_name_value_check(struct cm_bytes text, size_t characters_max, const char *what,
                          struct cm_refusal *refusal)
 {

@@ -25,11 +25,10 @@ bool cm_subject_value_check(enum cm_subject_field field, struct cm_bytes value,
 /* One RelativeDistinguishedName with one attribute. */
 void cm_subject_put(struct cm_der_writer *w, enum cm_subject_field field, struct cm_bytes value);
 
-/* For readers: the attribute of an OID (CM_SUBJECT_FIELD_COUNT when it is not one of ours), its
-   string type and its upper bound. */
+/* For readers: the attribute of an OID (CM_SUBJECT_FIELD_COUNT when it is not one of ours),
+   and its string type. */
 enum cm_subject_field cm_subject_field_of_oid(enum cm_oid oid);
 enum cm_oid cm_subject_field_oid(enum cm_subject_field field);
 uint8_t cm_subject_string_tag(enum cm_subject_field field);
-size_t cm_subject_characters_max(enum cm_subject_field field);
 
 #endif

@@ -138,11 +138,3 @@ enum cm_text_result cm_text_template_expand(const struct cm_text_template *text,
     *ret_text = cm_bytes(space->data + begin, space->used - begin);
     return CM_TEXT_DONE;
 }
-
-bool cm_text_template_uses_csr(const struct cm_text_template *text)
-{
-    for (size_t index = 0; index < text->parts_count; index++)
-        if (text->parts[index].source == CM_TEXT_CSR)
-            return true;
-    return false;
-}

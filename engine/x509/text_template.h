@@ -47,7 +47,4 @@ enum cm_text_result cm_text_template_expand(const struct cm_text_template *text,
                                             const struct cm_template_input *in,
                                             struct cm_text_space *space, struct cm_bytes *ret_text);
 
-/* True when the template takes something from the CSR. */
-bool cm_text_template_uses_csr(const struct cm_text_template *text);
-
 #endif

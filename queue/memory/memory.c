@@ -29,13 +29,6 @@ struct kept_notice {
     char *texts;
 };
 
-struct chain {
-    char *issuer;
-    char *pem;
-    size_t pem_size;
-    SLIST_ENTRY(chain) link;
-};
-
 struct cm_memory_broker {
     char name[64];
     struct request_list waiting;
@@ -48,7 +41,6 @@ struct cm_memory_broker {
     bool keeps_no_answers;
     struct kept_notice *notices;
     size_t notices_count;
-    SLIST_HEAD(, chain) chains;
     struct memory_queue *queue; /* that is open on it */
     SLIST_ENTRY(cm_memory_broker) link;
 };
@@ -116,7 +108,6 @@ static void free_requests(struct request_list *list)
 
 void cm_memory_broker_free(struct cm_memory_broker *broker)
 {
-    struct chain *chain;
     if (!broker)
         return;
     assert(!broker->queue);
@@ -129,12 +120,6 @@ void cm_memory_broker_free(struct cm_memory_broker *broker)
     for (size_t i = 0; i < broker->notices_count; i++)
         free(broker->notices[i].texts);
     free(broker->notices);
-    while ((chain = SLIST_FIRST(&broker->chains))) {
-        SLIST_REMOVE_HEAD(&broker->chains, link);
-        free(chain->issuer);
-        free(chain->pem);
-        free(chain);
-    }
     free(broker);
 }
 
@@ -231,15 +216,6 @@ const struct cm_notice *cm_memory_notice_at(const struct cm_memory_broker *broke
 {
     assert(index < broker->notices_count);
     return &broker->notices[index].notice;
-}
-
-struct cm_bytes cm_memory_chain(const struct cm_memory_broker *broker, const char *issuer)
-{
-    struct chain *chain;
-    SLIST_FOREACH(chain, &broker->chains, link)
-    if (strcmp(chain->issuer, issuer) == 0)
-        return cm_bytes(chain->pem, chain->pem_size);
-    return cm_bytes(NULL, 0);
 }
 
 /* ------------------------------------------------------------------------ the queue -- */
@@ -411,22 +387,12 @@ static void memory_give_back(struct cm_queue *head, struct cm_entry **entries, u
     schedule_turn(queue);
 }
 
+/* Answers carry their chain, and nobody asks a broker for one. */
 static void memory_publish_chain(struct cm_queue *head, const char *issuer, struct cm_bytes pem)
 {
-    struct cm_memory_broker *broker = ((struct memory_queue *)head)->broker;
-    struct chain *chain;
-    SLIST_FOREACH(chain, &broker->chains, link)
-    if (strcmp(chain->issuer, issuer) == 0)
-        break;
-    if (!chain) {
-        chain = must(calloc(1, sizeof *chain));
-        chain->issuer = must(strdup(issuer));
-        SLIST_INSERT_HEAD(&broker->chains, chain, link);
-    }
-    free(chain->pem);
-    chain->pem = must(malloc(pem.size + 1));
-    memcpy(chain->pem, pem.data, pem.size);
-    chain->pem_size = pem.size;
+    (void)head;
+    (void)issuer;
+    (void)pem;
 }
 
 static void keep_notice(struct kept_notice *kept, const struct cm_notice *notice)
